@@ -1,0 +1,235 @@
+"""
+The shop's settings, read once from the environment and checked.
+
+Without STRIPE_SECRET_KEY the shop is a demo: it talks to the Stripe emulator and makes
+its own secrets, kept in files in DATA_DIR. With a live key nothing is made up: what is
+missing stops the start.
+"""
+
+import math
+import os
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from core.errors import ConfigError
+
+LIVE_REQUIRES = (
+    "SECRET_KEY",
+    "SHOP_URL",
+    "DATABASE_URL",
+    "STRIPE_WEBHOOK_SECRET",
+    "CRON_SECRET",
+)
+# Stripe lets a session live 24 hours at most, and it must outlive the hold.
+LONGEST_HOLD_MINUTES = 23 * 60
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Upper bounds against hoarding; 0 means none."""
+
+    quantity_per_product: int = 0
+    holds_per_visitor: int = 0
+    holds_per_address: int = 0
+    checkouts_per_minute: int = 600
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that the environment says about this shop."""
+
+    data_dir: Path
+    database_url: str
+    secret_key: str
+    shop_url: str
+    storefront_port: int
+    dashboard_port: int
+    stripe_emulator_port: int
+    stripe_secret_key: str
+    stripe_webhook_secret: str
+    stripe_api_base: str | None
+    is_demo: bool
+    hold_for: timedelta
+    cleanup_interval_seconds: int
+    cron_secret: str
+    owner_email: str
+    owner_password: str | None
+    limits: Limits
+    timezone: ZoneInfo
+
+    @property
+    def is_live(self) -> bool:
+        """Whether real money moves: the Stripe key is a live one."""
+        return is_live_key(self.stripe_secret_key)
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> "Config":
+        """
+        Read and check every setting; safe to repeat.
+
+        In demo and test mode missing secrets are made once and kept in DATA_DIR.
+        Raises ConfigError, which names the variable.
+        """
+        env = _Environment(environ)
+        data_dir = Path(env.text("DATA_DIR", "var")).absolute()
+        key = env.text("STRIPE_SECRET_KEY", "")
+        api_base = env.url("STRIPE_API_BASE", None)
+        _check_key(key, api_base)
+        if is_live_key(key):
+            env.require(LIVE_REQUIRES)
+        port = env.port("STOREFRONT_PORT", 8000)
+        emulator_port = env.port("STRIPE_EMULATOR_PORT", 8420)
+        if not key and api_base is None:
+            api_base = f"http://127.0.0.1:{emulator_port}"
+        return cls(
+            data_dir=data_dir,
+            database_url=_database_url(env, data_dir),
+            secret_key=env.secret("SECRET_KEY", data_dir),
+            shop_url=env.url("SHOP_URL", f"http://127.0.0.1:{port}") or "",
+            storefront_port=port,
+            dashboard_port=env.port("DASHBOARD_PORT", 8501),
+            stripe_emulator_port=emulator_port,
+            stripe_secret_key=key or "sk_test_demo",
+            stripe_webhook_secret=env.secret("STRIPE_WEBHOOK_SECRET", data_dir),
+            stripe_api_base=api_base,
+            is_demo=not key,
+            hold_for=timedelta(
+                minutes=env.decimal(
+                    "RESERVATION_MINUTES", 15, 0.05, LONGEST_HOLD_MINUTES
+                )
+            ),
+            cleanup_interval_seconds=env.number("CLEANUP_INTERVAL_SECONDS", 5, 1, 3600),
+            cron_secret=env.secret("CRON_SECRET", data_dir),
+            owner_email=_owner_email(env),
+            owner_password=env.text("OWNER_PASSWORD", "") or None,
+            limits=_limits(env),
+            timezone=ZoneInfo("Europe/Amsterdam"),
+        )
+
+
+def is_live_key(key: str) -> bool:
+    """Tell whether *key* moves real money (sk_live_ or rk_live_)."""
+    return bool(re.match(r"(sk|rk)_live_", key))
+
+
+class _Environment:
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.environ = environ
+
+    def text(self, name: str, default: str) -> str:
+        return self.environ.get(name, "").strip() or default
+
+    def require(self, names: tuple[str, ...]) -> None:
+        for name in names:
+            if not self.text(name, ""):
+                raise ConfigError(name, "must be set when the Stripe key is live")
+
+    def number(self, name: str, default: int, least: int, most: int) -> int:
+        text = self.text(name, str(default))
+        if not re.fullmatch(r"[0-9]{1,9}", text) or not least <= int(text) <= most:
+            raise ConfigError(
+                name, f"{text!r} is not a whole number from {least} to {most}"
+            )
+        return int(text)
+
+    def decimal(self, name: str, default: float, least: float, most: float) -> float:
+        text = self.text(name, str(default))
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not least <= value <= most:  # false for nan, too
+            raise ConfigError(name, f"{text!r} is not a number from {least} to {most}")
+        return value
+
+    def port(self, name: str, default: int) -> int:
+        return self.number(name, default, 1, 65535)
+
+    def url(self, name: str, default: str | None) -> str | None:
+        text = self.text(name, "").rstrip("/")
+        if not text:
+            return default
+        parts = urlsplit(text)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConfigError(name, f"{text!r} is not an http or https address")
+        return text
+
+    def secret(self, name: str, data_dir: Path) -> str:
+        return self.text(name, "") or _kept_secret(data_dir, name)
+
+
+def _check_key(key: str, api_base: str | None) -> None:
+    if key and not re.match(r"(sk|rk)_(test|live)_.", key):
+        raise ConfigError(
+            "STRIPE_SECRET_KEY",
+            "is no secret key (sk_test_, rk_test_, sk_live_ or rk_live_)",
+        )
+    if is_live_key(key) and api_base is not None:
+        raise ConfigError("STRIPE_API_BASE", "is accepted only with a test key")
+
+
+def _kept_secret(data_dir: Path, name: str) -> str:
+    """
+    Return the secret of this name in *data_dir*, made at the first call.
+
+    Several programs may start at once: the file appears whole or not at all, and the
+    first one wins.
+    """
+    path = data_dir / (name.lower().replace("_", "-"))
+    if not path.exists():
+        try:
+            data_dir.mkdir(parents=True, exist_ok=True)
+            draft = data_dir / f".{path.name}.{secrets.token_hex(8)}"
+            draft.touch(mode=0o600)
+            draft.write_text(secrets.token_urlsafe(32))
+            try:
+                os.link(draft, path)
+            except FileExistsError:
+                pass
+            finally:
+                draft.unlink()
+        except OSError as error:
+            raise ConfigError(
+                "DATA_DIR", f"cannot write {path.name} there: {error.strerror}"
+            ) from error
+    return path.read_text().strip()
+
+
+def _database_url(env: _Environment, data_dir: Path) -> str:
+    url = env.text("DATABASE_URL", "")
+    if not url:
+        return f"sqlite:///{data_dir / 'voorraad.db'}"
+    if url.startswith("postgresql://"):
+        return url.replace("postgresql://", "postgresql+psycopg://", 1)
+    if url.startswith("postgresql+psycopg://"):
+        return url
+    if not url.startswith("sqlite:///") or url in ("sqlite:///", "sqlite:///:memory:"):
+        raise ConfigError(
+            "DATABASE_URL",
+            "must begin with sqlite:/// and a file, or postgresql+psycopg://",
+        )
+    # Flask-SQLAlchemy and SQLAlchemy read a relative path differently.
+    return f"sqlite:///{Path(url.removeprefix('sqlite:///')).absolute()}"
+
+
+def _owner_email(env: _Environment) -> str:
+    email = env.text("OWNER_EMAIL", "owner@localhost")
+    if not re.fullmatch(r"[^@\s]+@[^@\s]+", email):
+        raise ConfigError("OWNER_EMAIL", f"{email!r} is not an e-mail address")
+    return email
+
+
+def _limits(env: _Environment) -> Limits:
+    most = 1_000_000
+    return Limits(
+        quantity_per_product=env.number("MAX_QUANTITY_PER_PRODUCT", 0, 0, most),
+        holds_per_visitor=env.number("MAX_HOLDS_PER_VISITOR", 0, 0, most),
+        holds_per_address=env.number("MAX_HOLDS_PER_ADDRESS", 0, 0, most),
+        checkouts_per_minute=env.number("MAX_CHECKOUTS_PER_MINUTE", 600, 0, most),
+    )

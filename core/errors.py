@@ -1,0 +1,158 @@
+"""
+Every refusal on purpose. Anything else that is raised is a bug.
+
+* ShopError
+  + ConfigError                 the environment describes no shop; stops the start
+  + OwnerError                  no e-mail address, or a password that is too short
+  + CatalogueError              a product file is not as it should be
+  + NotFoundError
+    - ProductNotFoundError      a cart names a product that does not exist
+    - CheckoutNotFoundError     our payment, but no checkout here
+  + CartError
+    - EmptyCartError            nothing to buy
+    - InvalidQuantityError      not a whole number over 0, or over a limit
+  + StockError
+    - InsufficientStockError    a line asks for more than is available
+    - StockAdjustmentError      the difference would leave less stock than is reserved
+  + TooManyHoldsError           this visitor or address holds enough already
+  + HoldEndedError              the hold ended while its payment page was made
+  + BusyError                   the database was busy too long; try again
+  + PaymentError                Stripe refused; trying again will not help
+    - PaymentUnavailableError   Stripe could not be reached; trying again may help
+    - WebhookSignatureError     not from Stripe; its content must not be acted on
+
+Errors carry data. Words for people and HTTP codes live in the front ends.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Shortage:
+    """One line that asks for more than is available; quantities are units."""
+
+    product_id: int
+    requested: int
+    available: int
+
+
+class ShopError(Exception):
+    """A refusal on purpose; the docstring is the default message."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+
+
+class ConfigError(ShopError):
+    """The environment does not describe a shop."""
+
+    def __init__(self, variable: str, problem: str) -> None:
+        super().__init__(f"{variable}: {problem}")
+        self.variable = variable
+        self.problem = problem
+
+
+class OwnerError(ShopError):
+    """An owner cannot be created like this."""
+
+
+class CatalogueError(ShopError):
+    """
+    A product file is not as it should be; nothing was changed.
+
+    *line* is the physical line in the file (the first is 1), *column* the name as the
+    file spells it; either is None where the problem has no such place.
+    """
+
+    def __init__(
+        self, problem: str, *, line: int | None = None, column: str | None = None
+    ) -> None:
+        place = [f"line {line}"] if line is not None else []
+        place += [f"column {column!r}"] if column is not None else []
+        super().__init__(": ".join([", ".join(place), problem] if place else [problem]))
+        self.problem = problem
+        self.line = line
+        self.column = column
+
+
+class NotFoundError(ShopError):
+    """There is no such thing."""
+
+
+class ProductNotFoundError(NotFoundError):
+    """A cart names products that do not exist."""
+
+    def __init__(self, product_ids: Sequence[int]) -> None:
+        super().__init__(f"no product {', '.join(map(str, product_ids))}")
+        self.product_ids = tuple(product_ids)
+
+
+class CheckoutNotFoundError(NotFoundError):
+    """A payment carries our metadata, but its checkout is not in this database."""
+
+
+class CartError(ShopError):
+    """The cart cannot be bought as it is."""
+
+
+class EmptyCartError(CartError):
+    """There is nothing in the cart."""
+
+
+class InvalidQuantityError(CartError):
+    """A quantity is not a whole number over 0, or over the limit."""
+
+    def __init__(
+        self, product_id: int, quantity: object, *, limit: int | None = None
+    ) -> None:
+        super().__init__(f"product {product_id}: quantity {quantity!r}")
+        self.product_id = product_id
+        self.quantity = quantity
+        self.limit = limit
+
+
+class StockError(ShopError):
+    """The stock does not allow it."""
+
+
+class InsufficientStockError(StockError):
+    """At least one line asks for more than is available; nothing was reserved."""
+
+    def __init__(self, shortages: Sequence[Shortage]) -> None:
+        super().__init__()
+        self.shortages = tuple(shortages)
+
+
+class StockAdjustmentError(StockError):
+    """The difference would leave less stock than is reserved; nothing was changed."""
+
+    def __init__(self, *, stock: int, reserved: int, difference: int) -> None:
+        super().__init__(f"stock {stock}, reserved {reserved}, difference {difference}")
+        self.stock = stock
+        self.reserved = reserved
+        self.difference = difference
+
+
+class TooManyHoldsError(ShopError):
+    """The visitor or the address holds as many checkouts as one may."""
+
+
+class HoldEndedError(ShopError):
+    """The hold ended while its payment page was being made; nothing can be paid."""
+
+
+class BusyError(ShopError):
+    """The database was busy for too long; nothing was changed."""
+
+
+class PaymentError(ShopError):
+    """Stripe refused; trying the same again will not help."""
+
+
+class PaymentUnavailableError(PaymentError):
+    """Stripe could not be reached or did not answer clearly; it may have acted."""
+
+
+class WebhookSignatureError(PaymentError):
+    """The request does not come from Stripe; its content must not be acted on."""

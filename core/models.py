@@ -1,0 +1,320 @@
+"""
+The tables. Money is whole cents, times are UTC, quantities are units.
+
+The CHECK constraints are the second line behind every rule: no bug and no edit by hand
+can sell what is not there.
+"""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+PENDING = "PENDING"
+CONFIRMED = "CONFIRMED"
+EXPIRED = "EXPIRED"
+CANCELLED = "CANCELLED"
+STATUSES = (PENDING, CONFIRMED, EXPIRED, CANCELLED)
+
+# SQLite numbers rows by itself only for a column of type INTEGER.
+Id = BigInteger().with_variant(Integer, "sqlite")
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware UTC datetime on every database; a naive one is refused."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(
+        self, value: datetime | None, dialect: Dialect
+    ) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a time zone")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(
+        self, value: datetime | None, dialect: Dialect
+    ) -> datetime | None:
+        if value is None:
+            return None
+        return (
+            value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        )
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012 (SQLAlchemy reads it as it is)
+        datetime: UtcDateTime(),
+        str: Text(),
+    }
+
+
+def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
+    listed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+class Product(Base):
+    __tablename__ = "product"
+    __table_args__ = (
+        CheckConstraint("stock >= 0", name="stock_not_negative"),
+        CheckConstraint("reserved >= 0", name="reserved_not_negative"),
+        CheckConstraint("reserved <= stock", name="reserved_within_stock"),
+        CheckConstraint("price_cents >= 0", name="price_not_negative"),
+        CheckConstraint("vat_bp BETWEEN 0 AND 10000", name="vat_is_a_rate"),
+        UniqueConstraint("handle", "option_values"),
+        # Stock and reserved change all the time; room on the page keeps that cheap.
+        {"postgresql_with": {"fillfactor": 50}},
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    slug: Mapped[str] = mapped_column(String(200), unique=True)
+    sku: Mapped[str] = mapped_column(server_default="")
+    name: Mapped[str]
+    price_cents: Mapped[int]
+    currency: Mapped[str] = mapped_column(String(3), server_default="eur")
+    vat_bp: Mapped[int] = mapped_column(server_default="2100")
+    stock: Mapped[int] = mapped_column(server_default="0")
+    reserved: Mapped[int] = mapped_column(server_default="0")
+    description: Mapped[str] = mapped_column(server_default="")
+    kind: Mapped[str] = mapped_column(server_default="")
+    vendor: Mapped[str] = mapped_column(server_default="")
+    tags: Mapped[str] = mapped_column(server_default="")
+    image: Mapped[str] = mapped_column(server_default="")
+    image_alt: Mapped[str] = mapped_column(server_default="")
+    handle: Mapped[str]
+    title: Mapped[str]
+    option_names: Mapped[str] = mapped_column(server_default="")
+    option_values: Mapped[str] = mapped_column(server_default="")
+    # What product files have told of the stock, so that a file imported again after a
+    # sale does not bring the sold units back.
+    imported_quantity: Mapped[int | None]
+    is_listed: Mapped[bool] = mapped_column(server_default=text("true"))
+    created_at: Mapped[datetime]
+
+    @property
+    def available(self) -> int:
+        return self.stock - self.reserved
+
+
+class Checkout(Base):
+    """
+    One attempt to buy. Its status decides for the whole cart.
+
+    What Stripe is asked for is derived from this row and its reservations alone, so
+    that a second try sends the same bytes under the same idempotency key.
+    """
+
+    __tablename__ = "checkout"
+    __table_args__ = (
+        _one_of("status", STATUSES),
+        # One live payment page for each visitor: a second one could be paid, too.
+        Index(
+            "uq_checkout_open_visitor",
+            "visitor",
+            unique=True,
+            postgresql_where=text("status = 'PENDING' AND NOT awaits_payment"),
+            sqlite_where=text("status = 'PENDING' AND NOT awaits_payment"),
+        ),
+        Index(
+            "ix_checkout_due",
+            "expires_at",
+            postgresql_where=text("status = 'PENDING'"),
+            sqlite_where=text("status = 'PENDING'"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    visitor: Mapped[str] = mapped_column(String(64))
+    address: Mapped[str] = mapped_column(String(64), server_default="")
+    status: Mapped[str] = mapped_column(String(9), server_default=PENDING)
+    cause: Mapped[str] = mapped_column(server_default="")
+    locale: Mapped[str] = mapped_column(String(8), server_default="nl")
+    notice: Mapped[str] = mapped_column(server_default="")
+    idempotency_key: Mapped[str] = mapped_column(String(64), unique=True)
+    stripe_session_id: Mapped[str | None] = mapped_column(String(255), unique=True)
+    stripe_expires_at: Mapped[datetime]
+    awaits_payment: Mapped[bool] = mapped_column(server_default=text("false"))
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    retry_at: Mapped[datetime | None]
+    closed_at: Mapped[datetime | None]
+
+
+class StockReservation(Base):
+    """A customer's claim on units of one product, with the price that was promised."""
+
+    __tablename__ = "stock_reservation"
+    __table_args__ = (
+        _one_of("status", STATUSES),
+        CheckConstraint("quantity > 0", name="quantity_over_zero"),
+        UniqueConstraint("checkout_id", "product_id"),
+        Index(
+            "ix_stock_reservation_held",
+            "product_id",
+            "expires_at",
+            postgresql_where=text("status = 'PENDING'"),
+            sqlite_where=text("status = 'PENDING'"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    checkout_id: Mapped[int] = mapped_column(ForeignKey("checkout.id"))
+    product_id: Mapped[int] = mapped_column(ForeignKey("product.id"))
+    stripe_session_id: Mapped[str | None] = mapped_column(String(255))
+    quantity: Mapped[int]
+    unit_price_cents: Mapped[int]
+    currency: Mapped[str] = mapped_column(String(3))
+    vat_bp: Mapped[int]
+    product_name: Mapped[str]
+    expires_at: Mapped[datetime]
+    status: Mapped[str] = mapped_column(String(9), server_default=PENDING)
+
+
+PAID = "PAID"
+REVIEW = "REVIEW"
+FULFILLED = "FULFILLED"
+REFUNDED = "REFUNDED"
+
+
+class Order(Base):
+    """A sale: what is owed to the customer. Written once, at confirm."""
+
+    __tablename__ = "orders"
+    __table_args__ = (_one_of("status", (PAID, REVIEW, FULFILLED, REFUNDED)),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    checkout_id: Mapped[int] = mapped_column(ForeignKey("checkout.id"), unique=True)
+    stripe_session_id: Mapped[str] = mapped_column(String(255), unique=True)
+    payment_intent: Mapped[str | None] = mapped_column(String(255))
+    token: Mapped[str] = mapped_column(String(64), unique=True)
+    status: Mapped[str] = mapped_column(String(9), server_default=PAID)
+    note: Mapped[str] = mapped_column(server_default="")
+    currency: Mapped[str] = mapped_column(String(3))
+    amount_cents: Mapped[int] = mapped_column(BigInteger)
+    customer_name: Mapped[str] = mapped_column(server_default="")
+    customer_email: Mapped[str] = mapped_column(server_default="")
+    created_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class OrderLine(Base):
+    __tablename__ = "order_line"
+    __table_args__ = (
+        CheckConstraint("quantity > 0", name="quantity_over_zero"),
+        UniqueConstraint("order_id", "product_id"),
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    order_id: Mapped[int] = mapped_column(ForeignKey("orders.id"))
+    product_id: Mapped[int] = mapped_column(ForeignKey("product.id"))
+    product_name: Mapped[str]
+    quantity: Mapped[int]
+    unit_price_cents: Mapped[int]
+    vat_bp: Mapped[int]
+
+
+RECEIVED = "received"
+SOLD = "sold"
+RETURNED = "returned"
+ADJUSTED = "adjusted"
+
+
+class StockMovement(Base):
+    """A line of the append-only ledger: the sum of them is the stock."""
+
+    __tablename__ = "stock_movement"
+    __table_args__ = (
+        _one_of("reason", (RECEIVED, SOLD, RETURNED, ADJUSTED)),
+        CheckConstraint("quantity <> 0", name="quantity_not_zero"),
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    product_id: Mapped[int] = mapped_column(ForeignKey("product.id"), index=True)
+    quantity: Mapped[int]
+    reason: Mapped[str] = mapped_column(String(8))
+    note: Mapped[str] = mapped_column(server_default="")
+    who: Mapped[str] = mapped_column(server_default="")
+    order_id: Mapped[int | None] = mapped_column(ForeignKey("orders.id"))
+    created_at: Mapped[datetime]
+
+
+REQUESTED = "REQUESTED"
+DONE = "DONE"
+FAILED = "FAILED"
+
+
+class Refund(Base):
+    """Money that came although its units were gone, on its way back to the customer."""
+
+    __tablename__ = "refund"
+    __table_args__ = (
+        _one_of("status", (REQUESTED, DONE, FAILED)),
+        Index(
+            "ix_refund_open",
+            "created_at",
+            postgresql_where=text("status = 'REQUESTED'"),
+            sqlite_where=text("status = 'REQUESTED'"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    checkout_id: Mapped[int] = mapped_column(ForeignKey("checkout.id"), index=True)
+    stripe_session_id: Mapped[str] = mapped_column(String(255), unique=True)
+    payment_intent: Mapped[str] = mapped_column(String(255))
+    stripe_refund_id: Mapped[str | None] = mapped_column(String(255))
+    amount_cents: Mapped[int] = mapped_column(BigInteger)
+    currency: Mapped[str] = mapped_column(String(3))
+    reason: Mapped[str]
+    status: Mapped[str] = mapped_column(String(9), server_default=REQUESTED)
+    created_at: Mapped[datetime]
+    done_at: Mapped[datetime | None]
+
+
+class StripeEvent(Base):
+    """An event that was acted on, by Stripe's id; it is never acted on twice."""
+
+    __tablename__ = "stripe_event"
+
+    id: Mapped[str] = mapped_column(String(255), primary_key=True)
+    type: Mapped[str]
+    stripe_session_id: Mapped[str] = mapped_column(String(255))
+    outcome: Mapped[str]
+    received_at: Mapped[datetime]
+
+
+class Owner(Base):
+    """Somebody who may open the dashboard."""
+
+    __tablename__ = "owner"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    email: Mapped[str] = mapped_column(String(254), unique=True)
+    password_hash: Mapped[str]
+    created_at: Mapped[datetime]

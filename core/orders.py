@@ -1,0 +1,204 @@
+"""
+Orders: what is owed to customers, and money that goes back to them.
+
+Invariant: a paid Stripe session has exactly one order, or exactly one refund if its
+units were gone when the payment came. All functions are rules: they work in the
+caller's transaction and never commit.
+"""
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, auto
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.orm import Session
+
+from core import reservations
+from core.models import (
+    DONE,
+    FAILED,
+    PAID,
+    REQUESTED,
+    REVIEW,
+    SOLD,
+    Order,
+    OrderLine,
+    Refund,
+    StockMovement,
+    StockReservation,
+)
+
+
+@dataclass(frozen=True)
+class Payment:
+    """A Stripe session that was paid; *payment_intent* is None when the total was 0."""
+
+    stripe_session_id: str
+    payment_intent: str | None
+    amount_cents: int
+    currency: str
+    customer_name: str
+    customer_email: str
+
+
+class Confirmation(Enum):
+    """What became of a payment."""
+
+    CONFIRMED = auto()
+    CONFIRMED_LATE = auto()
+    """The hold was over, but the units were still free."""
+    ALREADY_CONFIRMED = auto()
+    """The same payment again; nothing was changed."""
+    TOO_LATE = auto()
+    """The hold was over and the units are gone; nothing was changed."""
+    REFUND_REQUESTED = auto()
+    """The payment is on its way back to the customer; nothing was changed."""
+
+
+def confirm(
+    session: Session, checkout_id: int, payment: Payment, *, now: datetime
+) -> Confirmation:
+    """
+    Sell the units of a paid checkout: one order with its lines and movements.
+
+    An amount or currency other than promised makes the order one for REVIEW, with a
+    note. Safe to repeat, also at the same instant from elsewhere. A payment whose
+    refund was requested is not sold, even if units came back since.
+    """
+    if reservations.confirm(session, checkout_id, now=now):
+        _record(session, checkout_id, payment, late=False, now=now)
+        return Confirmation.CONFIRMED
+    if not reservations.take_ended(session, checkout_id):
+        return Confirmation.ALREADY_CONFIRMED
+    if refund_of(session, payment.stripe_session_id) is not None:
+        return Confirmation.REFUND_REQUESTED
+    if not reservations.confirm_late(session, checkout_id, now=now):
+        return Confirmation.TOO_LATE
+    _record(session, checkout_id, payment, late=True, now=now)
+    return Confirmation.CONFIRMED_LATE
+
+
+def _record(
+    session: Session,
+    checkout_id: int,
+    payment: Payment,
+    *,
+    late: bool,
+    now: datetime,
+) -> None:
+    lines = session.scalars(
+        select(StockReservation)
+        .where(StockReservation.checkout_id == checkout_id)
+        .order_by(StockReservation.product_id)
+    ).all()
+    promised = sum(line.quantity * line.unit_price_cents for line in lines)
+    as_promised = (payment.amount_cents, payment.currency) == (
+        promised,
+        lines[0].currency,
+    )
+    notes = ["paid after the hold was over; the units were still free"] if late else []
+    if not as_promised:
+        notes.append(
+            f"paid {payment.amount_cents} {payment.currency},"
+            f" asked for {promised} {lines[0].currency} (cents)"
+        )
+    order_id = session.scalar(
+        insert(Order)
+        .values(
+            checkout_id=checkout_id,
+            stripe_session_id=payment.stripe_session_id,
+            payment_intent=payment.payment_intent,
+            token=secrets.token_urlsafe(24),
+            status=PAID if as_promised else REVIEW,
+            note="; ".join(notes),
+            currency=payment.currency,
+            amount_cents=payment.amount_cents,
+            customer_name=payment.customer_name,
+            customer_email=payment.customer_email,
+            created_at=now,
+        )
+        .returning(Order.id)
+    )
+    session.execute(
+        insert(OrderLine),
+        [
+            {
+                "order_id": order_id,
+                "product_id": line.product_id,
+                "product_name": line.product_name,
+                "quantity": line.quantity,
+                "unit_price_cents": line.unit_price_cents,
+                "vat_bp": line.vat_bp,
+            }
+            for line in lines
+        ],
+    )
+    session.execute(
+        insert(StockMovement),
+        [
+            {
+                "product_id": line.product_id,
+                "quantity": -line.quantity,
+                "reason": SOLD,
+                "order_id": order_id,
+                "created_at": now,
+            }
+            for line in lines
+        ],
+    )
+
+
+def refund_of(session: Session, stripe_session_id: str) -> Refund | None:
+    """Return the refund of a session's payment, if one was requested."""
+    return session.scalar(
+        select(Refund).where(Refund.stripe_session_id == stripe_session_id)
+    )
+
+
+def request_refund(
+    session: Session,
+    checkout_id: int,
+    payment: Payment,
+    *,
+    reason: str,
+    now: datetime,
+) -> None:
+    """
+    Note that the whole *payment* goes back to the customer, to be sent after commit.
+
+    Safe to repeat: a session has one refund. A payment of nothing needs none.
+    """
+    if payment.payment_intent is None or refund_of(session, payment.stripe_session_id):
+        return
+    session.add(
+        Refund(
+            checkout_id=checkout_id,
+            stripe_session_id=payment.stripe_session_id,
+            payment_intent=payment.payment_intent,
+            amount_cents=payment.amount_cents,
+            currency=payment.currency,
+            reason=reason,
+            created_at=now,
+        )
+    )
+    session.flush()
+
+
+def close_refund(
+    session: Session,
+    refund_id: int,
+    *,
+    stripe_refund_id: str | None,
+    now: datetime,
+) -> None:
+    """Note that Stripe took a refund or, without its id, that it refused."""
+    session.execute(
+        update(Refund)
+        .where(Refund.id == refund_id, Refund.status == REQUESTED)
+        .values(
+            status=DONE if stripe_refund_id else FAILED,
+            stripe_refund_id=stripe_refund_id,
+            done_at=now,
+        )
+    )

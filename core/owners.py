@@ -1,0 +1,69 @@
+"""Who may open the dashboard. Passwords are kept as argon2 hashes only."""
+
+from datetime import datetime
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core.errors import OwnerError
+from core.models import Owner
+
+SHORTEST_PASSWORD = 8
+
+_hasher = PasswordHasher()
+# Checked when there is no such owner, so that the answer takes as long.
+_NOBODY = _hasher.hash("nobody")
+
+
+def has_owner(session: Session) -> bool:
+    """Tell whether anybody may open the dashboard."""
+    return session.scalar(select(Owner.id).limit(1)) is not None
+
+
+def set_owner(session: Session, email: str, password: str, *, now: datetime) -> bool:
+    """
+    Create an owner, or give an existing one a new password; return whether it is new.
+
+    Raises OwnerError for an address that is none or a password that is too short.
+    """
+    email = email.strip().lower()
+    if "@" not in email.strip("@"):
+        raise OwnerError(f"{email!r} is not an e-mail address")
+    if len(password) < SHORTEST_PASSWORD:
+        raise OwnerError(f"the password needs {SHORTEST_PASSWORD} characters or more")
+    owner = session.scalar(select(Owner).where(Owner.email == email))
+    password_hash = _hasher.hash(password)
+    if owner is not None:
+        owner.password_hash = password_hash
+        return False
+    session.add(Owner(email=email, password_hash=password_hash, created_at=now))
+    return True
+
+
+def check_password(session: Session, email: str, password: str) -> str | None:
+    """
+    Return what marks this owner's login, or None if address or password is wrong.
+
+    The mark changes with the password, so that a new one ends every older login.
+    """
+    owner = session.scalar(select(Owner).where(Owner.email == email.strip().lower()))
+    try:
+        _hasher.verify(owner.password_hash if owner else _NOBODY, password)
+    except (VerificationError, InvalidHashError):
+        return None
+    return _mark(owner) if owner else None
+
+
+def is_login(session: Session, mark: str) -> bool:
+    """Tell whether *mark* stands for an owner as he is now."""
+    owner_id = mark.partition(":")[0]
+    if not owner_id.isdecimal():
+        return False
+    owner = session.get(Owner, int(owner_id))
+    return owner is not None and mark == _mark(owner)
+
+
+def _mark(owner: Owner) -> str:
+    return f"{owner.id}:{owner.password_hash[-12:]}"

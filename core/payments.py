@@ -1,0 +1,351 @@
+"""
+Stripe, as the shop uses it: one gateway over the official package.
+
+The package's own defaults are not the shop's: a client waits 80 seconds, retries
+nothing and sends telemetry. Both are set here. What a call answers is turned into the
+small PaymentSession, as the package's objects are no dictionaries and miss attributes
+that Stripe left out.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import stripe
+
+from core.errors import PaymentError, PaymentUnavailableError, WebhookSignatureError
+
+if TYPE_CHECKING:
+    from stripe.params.checkout import SessionCreateParams
+
+stripe.enable_telemetry = False
+
+# With 2 retries a create that hangs is given up on within half a minute, and a web
+# request may wait for an expire before it.
+CONNECT_SECONDS = 3
+READ_SECONDS = 8
+CREATE_RETRIES = 2
+SIGNATURE_TOLERANCE_SECONDS = 300
+MOST_NAME_CHARACTERS = 250
+
+# They pay days later, while the units stay held. The list may miss one: a delayed
+# payment is therefore still understood.
+DELAYED_METHODS = (
+    "acss_debit",
+    "au_becs_debit",
+    "bacs_debit",
+    "boleto",
+    "customer_balance",
+    "konbini",
+    "multibanco",
+    "oxxo",
+    "sepa_debit",
+    "us_bank_account",
+)
+
+
+@dataclass(frozen=True)
+class SessionLine:
+    """One line of a payment page; *unit_price_cents* includes VAT."""
+
+    name: str
+    unit_price_cents: int
+    currency: str
+    quantity: int
+
+
+@dataclass(frozen=True)
+class SessionRequest:
+    """
+    What a payment page is made of; all of it was committed with the reservation.
+
+    The same request gives the same bytes, however often and wherever it is sent.
+    """
+
+    checkout_id: int
+    idempotency_key: str
+    lines: tuple[SessionLine, ...]
+    expires_at: datetime
+    locale: str
+    notice: str
+    shop_url: str
+
+
+@dataclass(frozen=True)
+class PaymentSession:
+    """What the shop needs to know of a Stripe Checkout Session."""
+
+    id: str
+    status: str
+    payment_status: str
+    url: str | None
+    payment_intent: str | None
+    payment_failed: bool
+    amount_cents: int
+    currency: str
+    customer_name: str
+    customer_email: str
+    reference: str
+    checkout_key: str
+
+    @property
+    def is_closed(self) -> bool:
+        """Nobody can pay it, and nobody has."""
+        return self.status == "expired"
+
+    @property
+    def is_paid(self) -> bool:
+        """The money is there, or none was asked for."""
+        return self.status == "complete" and self.payment_status != "unpaid"
+
+    @property
+    def awaits_payment(self) -> bool:
+        """A delayed payment is on its way."""
+        return self.status == "complete" and self.payment_status == "unpaid"
+
+
+@dataclass(frozen=True)
+class Event:
+    """A verified message of Stripe; *session_id* is empty if it is about no session."""
+
+    id: str
+    type: str
+    session_id: str
+    reference: str
+    checkout_key: str
+
+
+class StripeGateway:
+    """Safe to share between threads; one client, as a new one for each call is slow."""
+
+    def __init__(
+        self, secret_key: str, webhook_secret: str, api_base: str | None = None
+    ) -> None:
+        self._webhook_secret = webhook_secret
+        self._is_live = "_live_" in secret_key
+        self._client = stripe.StripeClient(
+            secret_key,
+            base_addresses={"api": api_base} if api_base else {},
+            http_client=stripe.RequestsClient(timeout=(CONNECT_SECONDS, READ_SECONDS)),
+        )
+
+    def create(self, request: SessionRequest) -> PaymentSession:
+        """
+        Make the payment page, or return the one that this request has made before.
+
+        PaymentError means that there is certainly none, PaymentUnavailableError that
+        there may be one.
+        """
+        with _translated():
+            return _payment_session(
+                self._client.v1.checkout.sessions.create(
+                    _create_params(request),
+                    {
+                        "idempotency_key": request.idempotency_key,
+                        "max_network_retries": CREATE_RETRIES,
+                    },
+                )
+            )
+
+    def retrieve(self, session_id: str) -> PaymentSession | None:
+        """Return the session as it is now; None if Stripe knows no such session."""
+        try:
+            with _translated():
+                return _payment_session(
+                    self._client.v1.checkout.sessions.retrieve(
+                        session_id,
+                        {"expand": ["payment_intent"]},
+                        {"max_network_retries": 1},
+                    )
+                )
+        except PaymentError as error:
+            if _is_missing(error.__cause__):
+                return None
+            raise
+
+    def expire(self, session_id: str) -> PaymentSession | None:
+        """
+        Close the session, so that nobody can pay it; return what it is after that.
+
+        A refusal says nothing by itself: it was paid first, or closed before. Stripe is
+        asked which. None if Stripe knows no such session. Safe to repeat.
+        """
+        try:
+            with _translated():
+                # Without a key of our own: under one fixed key Stripe would play a
+                # stored 500 again for a day.
+                return _payment_session(
+                    self._client.v1.checkout.sessions.expire(session_id)
+                )
+        except PaymentUnavailableError:
+            raise
+        except PaymentError:
+            return self.retrieve(session_id)
+
+    def find(self, checkout_key: str, *, since: datetime) -> PaymentSession | None:
+        """Look through the sessions made *since* then for the one with this key."""
+        with _translated():
+            sessions = self._client.v1.checkout.sessions.list(
+                {"created": {"gte": int(since.timestamp())}, "limit": 100}
+            )
+            for session in sessions.auto_paging_iter():
+                found = _payment_session(session)
+                if found.checkout_key == checkout_key:
+                    return found
+        return None
+
+    def refund(self, payment_intent: str, amount_cents: int, *, key: str) -> str:
+        """Pay *amount_cents* back; return Stripe's refund id. One key, one refund."""
+        with _translated():
+            return self._client.v1.refunds.create(
+                {"payment_intent": payment_intent, "amount": amount_cents},
+                {"idempotency_key": key, "max_network_retries": 2},
+            ).id
+
+    def read_event(self, body: bytes, signature: str | None, now: datetime) -> Event:
+        """
+        Verify a webhook and return what it says.
+
+        Raises WebhookSignatureError for whatever is not an event that Stripe has signed
+        for this shop within five minutes of *now*, before or after.
+        """
+        try:
+            text = body.decode()
+            stripe.WebhookSignature.verify_header(
+                text, signature, self._webhook_secret, SIGNATURE_TOLERANCE_SECONDS
+            )
+            # The package takes a time in the future, however far.
+            times = re.findall(r"(?:^|,)\s*t=(\d+)", signature or "")
+            ahead = max(map(int, times)) - now.timestamp()
+            event = json.loads(text)
+            if ahead > SIGNATURE_TOLERANCE_SECONDS:
+                raise WebhookSignatureError
+            return _event(event, is_live=self._is_live)
+        except (
+            stripe.SignatureVerificationError,
+            ValueError,  # not UTF-8, not JSON
+            TypeError,  # not ASCII in the header
+            AttributeError,
+            KeyError,
+        ) as error:
+            raise WebhookSignatureError from error
+
+
+def _create_params(request: SessionRequest) -> "SessionCreateParams":
+    # Of the session's metadata nothing is copied to the payment, which refunds and
+    # disputes name, so it is given twice.
+    metadata = {
+        "checkout_id": str(request.checkout_id),
+        "checkout_key": request.idempotency_key,
+    }
+    params: SessionCreateParams = {
+        "mode": "payment",
+        "client_reference_id": str(request.checkout_id),
+        "metadata": metadata,
+        "payment_intent_data": {"metadata": metadata},
+        "line_items": [
+            {
+                "quantity": line.quantity,
+                "price_data": {
+                    "currency": line.currency,
+                    "unit_amount": line.unit_price_cents,
+                    "product_data": {"name": line.name[:MOST_NAME_CHARACTERS]},
+                },
+            }
+            for line in request.lines
+        ],
+        "expires_at": int(request.expires_at.timestamp()),
+        "locale": "nl" if request.locale == "nl" else "en",
+        "success_url": f"{request.shop_url}/checkout/success"
+        "?session_id={CHECKOUT_SESSION_ID}",
+        "cancel_url": f"{request.shop_url}/checkout/cancel/{request.checkout_id}",
+        "excluded_payment_method_types": list(DELAYED_METHODS),
+        "adaptive_pricing": {"enabled": False},
+    }
+    if request.notice:
+        params["custom_text"] = {"submit": {"message": request.notice}}
+    return params
+
+
+def _payment_session(session: stripe.checkout.Session) -> PaymentSession:
+    intent = getattr(session, "payment_intent", None)
+    customer = getattr(session, "customer_details", None)
+    intent_status = getattr(intent, "status", "")
+    return PaymentSession(
+        id=session.id,
+        status=session.status or "",
+        payment_status=session.payment_status,
+        url=getattr(session, "url", None),
+        payment_intent=getattr(intent, "id", intent),
+        payment_failed=intent_status in ("requires_payment_method", "canceled"),
+        amount_cents=getattr(session, "amount_total", None) or 0,
+        currency=getattr(session, "currency", None) or "",
+        customer_name=getattr(customer, "name", None) or "",
+        customer_email=getattr(customer, "email", None) or "",
+        reference=getattr(session, "client_reference_id", None) or "",
+        checkout_key=_key_in(getattr(session, "metadata", None)),
+    )
+
+
+def _key_in(metadata: Any) -> str:
+    if isinstance(metadata, Mapping):
+        return str(metadata.get("checkout_key") or "")
+    return str(getattr(metadata, "checkout_key", None) or "")
+
+
+def _event(event: Any, *, is_live: bool) -> Event:
+    if event["object"] != "event" or event["livemode"] is not is_live:
+        raise WebhookSignatureError
+    what = event["data"]["object"]
+    is_session = what.get("object") == "checkout.session"
+    return Event(
+        id=_text(event["id"]),
+        type=_text(event["type"]),
+        session_id=_text(what["id"]) if is_session else "",
+        reference=str(what.get("client_reference_id") or "") if is_session else "",
+        checkout_key=_key_in(what.get("metadata")) if is_session else "",
+    )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value or len(value) > 255:
+        raise WebhookSignatureError
+    return value
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """
+    Turn the package's errors into the shop's.
+
+    Their own text holds the whole answer with its headers, so only the kind is kept.
+    """
+    try:
+        yield
+    except (
+        stripe.APIConnectionError,
+        stripe.RateLimitError,
+        stripe.APIError,  # 5xx, a conflict, or an answer that is no JSON
+        stripe.IdempotencyError,  # an earlier request may have made a session
+    ) as error:
+        raise PaymentUnavailableError(_summary(error)) from error
+    except stripe.StripeError as error:
+        raise PaymentError(_summary(error)) from error
+
+
+def _summary(error: stripe.StripeError) -> str:
+    parts = [type(error).__name__, error.http_status, error.code, error.request_id]
+    return " ".join(str(part) for part in parts if part)
+
+
+def _is_missing(error: BaseException | None) -> bool:
+    return isinstance(error, stripe.InvalidRequestError) and error.http_status == 404
+
+
+def epoch(moment: datetime) -> datetime:
+    """Cut *moment* to the whole seconds that Stripe counts in."""
+    return datetime.fromtimestamp(int(moment.timestamp()), tz=UTC)

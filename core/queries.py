@@ -1,0 +1,401 @@
+"""
+The read side for both front ends: small frozen dataclasses, no rules.
+
+Availability is the product row itself, never a sum. Money is cents, times are UTC.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Select, func, or_, select
+from sqlalchemy.orm import Session
+
+from core.models import (
+    PENDING,
+    Checkout,
+    Order,
+    OrderLine,
+    Product,
+    Refund,
+    StockReservation,
+)
+
+
+@dataclass(frozen=True)
+class ProductView:
+    """A product as a customer sees it; *free_at* is when a held unit may come back."""
+
+    id: int
+    slug: str
+    sku: str
+    name: str
+    price_cents: int
+    currency: str
+    vat_bp: int
+    stock: int
+    reserved: int
+    description: str
+    kind: str
+    vendor: str
+    image: str
+    image_alt: str
+    free_at: datetime | None = None
+
+    @property
+    def available(self) -> int:
+        """Units that can be reserved now."""
+        return self.stock - self.reserved
+
+
+@dataclass(frozen=True)
+class HoldView:
+    """A visitor's own open checkout."""
+
+    checkout_id: int
+    stripe_session_id: str | None
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class OrderLineView:
+    """A line of an order; *unit_price_cents* includes VAT."""
+
+    product_id: int
+    name: str
+    quantity: int
+    unit_price_cents: int
+    vat_bp: int
+
+    @property
+    def total_cents(self) -> int:
+        """What the line costs, VAT included."""
+        return self.quantity * self.unit_price_cents
+
+
+@dataclass(frozen=True)
+class OrderView:
+    """An order with its lines; *vat* has the VAT within the amount, by rate."""
+
+    number: int
+    token: str
+    status: str
+    note: str
+    created_at: datetime
+    amount_cents: int
+    currency: str
+    customer_name: str
+    customer_email: str
+    stripe_session_id: str
+    lines: tuple[OrderLineView, ...]
+
+    @property
+    def vat(self) -> list[tuple[int, int]]:
+        """(rate in basis points, VAT in cents) for each rate, highest first."""
+        return vat_within([(line.vat_bp, line.total_cents) for line in self.lines])
+
+
+@dataclass(frozen=True)
+class StockLevel:
+    """A product as the owner sees it: stock, reserved, and with them what is free."""
+
+    product_id: int
+    sku: str
+    name: str
+    stock: int
+    reserved: int
+
+    @property
+    def available(self) -> int:
+        """Units that can be reserved now."""
+        return self.stock - self.reserved
+
+
+@dataclass(frozen=True)
+class OpenReservation:
+    """A PENDING reservation; *awaits_payment* when a delayed payment is on its way."""
+
+    checkout_id: int
+    product_id: int
+    product_name: str
+    quantity: int
+    unit_price_cents: int
+    currency: str
+    created_at: datetime
+    expires_at: datetime
+    awaits_payment: bool
+    stripe_session_id: str | None
+
+
+@dataclass(frozen=True)
+class RefundView:
+    """Money that came although its units were gone."""
+
+    checkout_id: int
+    stripe_session_id: str
+    payment_intent: str
+    stripe_refund_id: str | None
+    amount_cents: int
+    currency: str
+    reason: str
+    status: str
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class Totals:
+    """The shop at a glance; *paid_cents* is what all orders together have brought."""
+
+    products: int
+    stock: int
+    reserved: int
+    open_checkouts: int
+    overdue_checkouts: int
+    orders: int
+    paid_cents: int
+
+
+def vat_within(lines: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """
+    Return the VAT inside amounts that include it, (rate, cents) for each rate.
+
+    *lines* are (rate in basis points, amount in cents). Rounded half up once for each
+    rate, not for each line.
+    """
+    gross: defaultdict[int, int] = defaultdict(int)
+    for rate, cents in lines:
+        gross[rate] += cents
+    return [
+        (rate, (cents * rate + (10_000 + rate) // 2) // (10_000 + rate))
+        for rate, cents in sorted(gross.items(), reverse=True)
+    ]
+
+
+def products(session: Session, *, text: str = "") -> list[ProductView]:
+    """List what is on sale by name, or only what has *text* in its name or kind."""
+    query = select(Product).where(Product.is_listed).order_by(Product.id)
+    if text:
+        query = query.where(
+            or_(
+                Product.name.icontains(text, autoescape=True),
+                Product.kind.icontains(text, autoescape=True),
+            )
+        )
+    return _product_views(session, query)
+
+
+def product(session: Session, slug: str) -> ProductView | None:
+    """Find a product on sale by the last part of its address."""
+    query = select(Product).where(Product.slug == slug, Product.is_listed)
+    return next(iter(_product_views(session, query)), None)
+
+
+def products_in(session: Session, ids: Collection[int]) -> dict[int, ProductView]:
+    """Return the products on sale of these *ids*, by id."""
+    if not ids:
+        return {}
+    query = select(Product).where(Product.id.in_(ids), Product.is_listed)
+    return {view.id: view for view in _product_views(session, query)}
+
+
+def _product_views(session: Session, query: Select[Product]) -> list[ProductView]:
+    rows = session.scalars(query).all()
+    held = [row.id for row in rows if row.available == 0 and row.reserved > 0]
+    free_at = _free_at(session, held)
+    return [
+        ProductView(
+            id=row.id,
+            slug=row.slug,
+            sku=row.sku,
+            name=row.name,
+            price_cents=row.price_cents,
+            currency=row.currency,
+            vat_bp=row.vat_bp,
+            stock=row.stock,
+            reserved=row.reserved,
+            description=row.description,
+            kind=row.kind,
+            vendor=row.vendor,
+            image=row.image,
+            image_alt=row.image_alt,
+            free_at=free_at.get(row.id),
+        )
+        for row in rows
+    ]
+
+
+def _free_at(session: Session, product_ids: list[int]) -> dict[int, datetime]:
+    if not product_ids:
+        return {}
+    return dict(
+        session.execute(
+            select(StockReservation.product_id, func.min(StockReservation.expires_at))
+            .where(
+                StockReservation.product_id.in_(product_ids),
+                StockReservation.status == PENDING,
+            )
+            .group_by(StockReservation.product_id)
+        )
+        .tuples()
+        .all()
+    )
+
+
+def open_hold(session: Session, visitor: str, now: datetime) -> HoldView | None:
+    """Return the visitor's own checkout that can still be paid."""
+    row = session.scalar(
+        select(Checkout).where(
+            Checkout.visitor == visitor,
+            Checkout.status == PENDING,
+            ~Checkout.awaits_payment,
+            Checkout.expires_at > now,
+        )
+    )
+    if row is None:
+        return None
+    return HoldView(row.id, row.stripe_session_id, row.expires_at)
+
+
+def checkout_status(session: Session, checkout_id: int) -> str | None:
+    """Return the status of a checkout."""
+    return session.scalar(select(Checkout.status).where(Checkout.id == checkout_id))
+
+
+def order_of_checkout(session: Session, checkout_id: int) -> OrderView | None:
+    """Find the order that a checkout became."""
+    return _order(session, select(Order).where(Order.checkout_id == checkout_id))
+
+
+def order_by_token(session: Session, token: str) -> OrderView | None:
+    """Find an order by the secret in its address."""
+    return _order(session, select(Order).where(Order.token == token))
+
+
+def _order(session: Session, query: Select[Order]) -> OrderView | None:
+    return next(iter(_orders(session, query)), None)
+
+
+def orders(session: Session, *, limit: int = 100) -> list[OrderView]:
+    """List the newest orders first."""
+    return _orders(session, select(Order).order_by(Order.id.desc()).limit(limit))
+
+
+def _orders(session: Session, query: Select[Order]) -> list[OrderView]:
+    rows = session.scalars(query).all()
+    lines: defaultdict[int, list[OrderLineView]] = defaultdict(list)
+    for line in session.scalars(
+        select(OrderLine)
+        .where(OrderLine.order_id.in_([row.id for row in rows]))
+        .order_by(OrderLine.id)
+    ):
+        lines[line.order_id].append(
+            OrderLineView(
+                line.product_id,
+                line.product_name,
+                line.quantity,
+                line.unit_price_cents,
+                line.vat_bp,
+            )
+        )
+    return [
+        OrderView(
+            number=row.id,
+            token=row.token,
+            status=row.status,
+            note=row.note,
+            created_at=row.created_at,
+            amount_cents=row.amount_cents,
+            currency=row.currency,
+            customer_name=row.customer_name,
+            customer_email=row.customer_email,
+            stripe_session_id=row.stripe_session_id,
+            lines=tuple(lines[row.id]),
+        )
+        for row in rows
+    ]
+
+
+def stock_levels(session: Session) -> list[StockLevel]:
+    """List stock and reserved of every product, those with units reserved first."""
+    return [
+        StockLevel(*row)
+        for row in session.execute(
+            select(
+                Product.id, Product.sku, Product.name, Product.stock, Product.reserved
+            ).order_by(Product.reserved.desc(), Product.name)
+        )
+    ]
+
+
+def open_reservations(session: Session, *, limit: int = 500) -> list[OpenReservation]:
+    """List the PENDING reservations, the first to end on top."""
+    return [
+        OpenReservation(
+            checkout_id=checkout.id,
+            product_id=line.product_id,
+            product_name=line.product_name,
+            quantity=line.quantity,
+            unit_price_cents=line.unit_price_cents,
+            currency=line.currency,
+            created_at=checkout.created_at,
+            expires_at=checkout.expires_at,
+            awaits_payment=checkout.awaits_payment,
+            stripe_session_id=checkout.stripe_session_id,
+        )
+        for checkout, line in session.execute(
+            select(Checkout, StockReservation)
+            .join(StockReservation, StockReservation.checkout_id == Checkout.id)
+            .where(Checkout.status == PENDING)
+            .order_by(Checkout.expires_at, Checkout.id, StockReservation.product_id)
+            .limit(limit)
+        ).tuples()
+    ]
+
+
+def refunds(session: Session, *, limit: int = 100) -> list[RefundView]:
+    """List the payments that came too late and went back, newest first."""
+    return [
+        RefundView(
+            row.checkout_id,
+            row.stripe_session_id,
+            row.payment_intent,
+            row.stripe_refund_id,
+            row.amount_cents,
+            row.currency,
+            row.reason,
+            row.status,
+            row.created_at,
+        )
+        for row in session.scalars(
+            select(Refund).order_by(Refund.id.desc()).limit(limit)
+        )
+    ]
+
+
+def totals(session: Session, now: datetime) -> Totals:
+    """Sum up the shop."""
+    pending = select(func.count()).where(Checkout.status == PENDING)
+    products_row = session.execute(
+        select(
+            func.count(),
+            func.coalesce(func.sum(Product.stock), 0),
+            func.coalesce(func.sum(Product.reserved), 0),
+        ).select_from(Product)
+    ).one()
+    orders_row = session.execute(
+        select(
+            func.count(), func.coalesce(func.sum(Order.amount_cents), 0)
+        ).select_from(Order)
+    ).one()
+    return Totals(
+        products=products_row[0],
+        stock=int(products_row[1]),
+        reserved=int(products_row[2]),
+        open_checkouts=session.scalars(pending).one(),
+        overdue_checkouts=session.scalars(
+            pending.where(Checkout.expires_at <= now)
+        ).one(),
+        orders=orders_row[0],
+        paid_cents=int(orders_row[1]),
+    )

@@ -1,0 +1,32 @@
+"""What a workflow works with, put together in one place."""
+
+from dataclasses import dataclass
+
+from core import database
+from core.clock import Clock, utcnow
+from core.config import Config
+from core.database import Database
+from core.payments import StripeGateway
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A database, Stripe, a clock and the settings; safe to share between threads."""
+
+    database: Database
+    gateway: StripeGateway
+    config: Config
+    clock: Clock = utcnow
+
+    @classmethod
+    def open(cls, config: Config, *, on: Database | None = None) -> "Shop":
+        """Put a shop together from its settings, *on* a database if one is open."""
+        return cls(
+            database=on or database.connect(config.database_url),
+            gateway=StripeGateway(
+                config.stripe_secret_key,
+                config.stripe_webhook_secret,
+                config.stripe_api_base,
+            ),
+            config=config,
+        )

@@ -1,0 +1,110 @@
+"""
+Stock and its ledger: receive, adjust and the movements behind them.
+
+Invariant: the stock of a product is the sum of its movements. Every change of stock
+writes its movement in the same transaction. All functions are rules: they work in the
+caller's transaction and never commit.
+"""
+
+from datetime import datetime
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from core.errors import (
+    InvalidQuantityError,
+    ProductNotFoundError,
+    StockAdjustmentError,
+)
+from core.models import ADJUSTED, RECEIVED, Product, StockMovement
+
+
+def receive(
+    session: Session,
+    product_id: int,
+    quantity: int,
+    *,
+    note: str = "",
+    who: str = "",
+    now: datetime,
+) -> int:
+    """
+    Book *quantity* units that came in; return the new stock. Not safe to repeat.
+
+    Refuses a quantity under 1 (InvalidQuantityError) and an unknown product.
+    """
+    if quantity < 1:
+        raise InvalidQuantityError(product_id, quantity)
+    return _book(
+        session,
+        StockMovement(
+            product_id=product_id,
+            quantity=quantity,
+            reason=RECEIVED,
+            note=note,
+            who=who,
+            created_at=now,
+        ),
+    )
+
+
+def adjust(
+    session: Session,
+    product_id: int,
+    difference: int,
+    *,
+    note: str,
+    who: str = "",
+    now: datetime,
+) -> int:
+    """
+    Correct a count by *difference* units, up or down; return the new stock.
+
+    A difference is safe against a sale in the meantime, a new total would undo it.
+    Refuses to leave less stock than is reserved (StockAdjustmentError), a difference
+    of 0 and an unknown product. Not safe to repeat.
+    """
+    if difference == 0:
+        raise InvalidQuantityError(product_id, difference)
+    return _book(
+        session,
+        StockMovement(
+            product_id=product_id,
+            quantity=difference,
+            reason=ADJUSTED,
+            note=note,
+            who=who,
+            created_at=now,
+        ),
+    )
+
+
+def _book(session: Session, movement: StockMovement) -> int:
+    stock = session.scalar(
+        update(Product)
+        .where(
+            Product.id == movement.product_id,
+            Product.stock + movement.quantity >= Product.reserved,
+        )
+        .values(stock=Product.stock + movement.quantity)
+        .returning(Product.stock)
+        .execution_options(synchronize_session=False)
+    )
+    if stock is None:
+        raise _refusal(session, movement.product_id, movement.quantity)
+    session.add(movement)
+    session.flush()
+    return stock
+
+
+def _refusal(
+    session: Session, product_id: int, difference: int
+) -> StockAdjustmentError | ProductNotFoundError:
+    row = session.execute(
+        select(Product.stock, Product.reserved).where(Product.id == product_id)
+    ).one_or_none()
+    if row is None:
+        return ProductNotFoundError([product_id])
+    return StockAdjustmentError(
+        stock=row.stock, reserved=row.reserved, difference=difference
+    )
