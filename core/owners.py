@@ -22,17 +22,25 @@ def has_owner(session: Session) -> bool:
     return session.scalar(select(Owner.id).limit(1)) is not None
 
 
-def set_owner(session: Session, email: str, password: str, *, now: datetime) -> bool:
+def set_owner(
+    session: Session,
+    email: str,
+    password: str,
+    *,
+    shortest: int = SHORTEST_PASSWORD,
+    now: datetime,
+) -> bool:
     """
     Create an owner, or give an existing one a new password; return whether it is new.
 
-    Raises OwnerError for an address that is none or a password that is too short.
+    Raises OwnerError for an address that is none or a password of fewer characters
+    than *shortest*.
     """
     email = email.strip().lower()
     if "@" not in email.strip("@"):
         raise OwnerError(f"{email!r} is not an e-mail address")
-    if len(password) < SHORTEST_PASSWORD:
-        raise OwnerError(f"the password needs {SHORTEST_PASSWORD} characters or more")
+    if len(password) < shortest:
+        raise OwnerError(f"the password needs {shortest} characters or more")
     owner = session.scalar(select(Owner).where(Owner.email == email))
     password_hash = _hasher.hash(password)
     if owner is not None:

@@ -9,11 +9,14 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import ColumnElement, Select, func, or_, select
 from sqlalchemy.orm import Session
 
 from core.models import (
+    FAILED,
     PENDING,
+    REQUESTED,
+    REVIEW,
     Checkout,
     Order,
     OrderLine,
@@ -228,18 +231,15 @@ def _product_views(session: Session, query: Select[Product]) -> list[ProductView
 def _free_at(session: Session, product_ids: list[int]) -> dict[int, datetime]:
     if not product_ids:
         return {}
-    return dict(
-        session.execute(
-            select(StockReservation.product_id, func.min(StockReservation.expires_at))
-            .where(
-                StockReservation.product_id.in_(product_ids),
-                StockReservation.status == PENDING,
-            )
-            .group_by(StockReservation.product_id)
+    rows = session.execute(
+        select(StockReservation.product_id, func.min(StockReservation.expires_at))
+        .where(
+            StockReservation.product_id.in_(product_ids),
+            StockReservation.status == PENDING,
         )
-        .tuples()
-        .all()
+        .group_by(StockReservation.product_id)
     )
+    return {row[0]: row[1] for row in rows}
 
 
 def open_hold(session: Session, visitor: str, now: datetime) -> HoldView | None:
@@ -349,7 +349,7 @@ def open_reservations(session: Session, *, limit: int = 500) -> list[OpenReserva
             .where(Checkout.status == PENDING)
             .order_by(Checkout.expires_at, Checkout.id, StockReservation.product_id)
             .limit(limit)
-        ).tuples()
+        )
     ]
 
 
@@ -399,3 +399,74 @@ def totals(session: Session, now: datetime) -> Totals:
         orders=orders_row[0],
         paid_cents=int(orders_row[1]),
     )
+
+
+@dataclass(frozen=True)
+class Attention:
+    """What a person has to look at: money that is not where it should be."""
+
+    orders_to_review: int
+    refunds_failed: int
+    refunds_open: int
+
+
+def attention(session: Session) -> Attention:
+    """Count what a person has to look at."""
+
+    def count(*conditions: ColumnElement[bool]) -> int:
+        return session.scalars(select(func.count()).where(*conditions)).one()
+
+    return Attention(
+        orders_to_review=count(Order.status == REVIEW),
+        refunds_failed=count(Refund.status == FAILED),
+        refunds_open=count(Refund.status == REQUESTED),
+    )
+
+
+def stock_found(
+    session: Session, *, text: str = "", limit: int = 500
+) -> list[StockLevel]:
+    """List products with *text* in name or SKU: most reserved, then least available."""
+    query = select(
+        Product.id, Product.sku, Product.name, Product.stock, Product.reserved
+    )
+    if text:
+        query = query.where(
+            or_(
+                Product.name.icontains(text, autoescape=True),
+                Product.sku.icontains(text, autoescape=True),
+            )
+        )
+    query = query.order_by(
+        Product.reserved.desc(),
+        Product.stock - Product.reserved,
+        Product.name,
+        Product.id,
+    )
+    return [StockLevel(*row) for row in session.execute(query.limit(limit))]
+
+
+def orders_found(
+    session: Session, *, text: str = "", limit: int = 100
+) -> list[OrderView]:
+    """
+    List the newest orders first, or only those with *text* in them.
+
+    That is their number, customer, Stripe session or the name of a product.
+    """
+    query = select(Order).order_by(Order.id.desc()).limit(limit)
+    if not text:
+        return _orders(session, query)
+    sold = select(OrderLine.order_id).where(
+        OrderLine.product_name.icontains(text, autoescape=True)
+    )
+    found = [
+        Order.customer_name.icontains(text, autoescape=True),
+        Order.customer_email.icontains(text, autoescape=True),
+        Order.stripe_session_id.icontains(text, autoescape=True),
+        Order.id.in_(sold),
+    ]
+    number = text.removeprefix("#")
+    if number.isdecimal() and len(number) < 18:
+        found.append(Order.id == int(number))
+    return _orders(session, query.where(or_(*found)))

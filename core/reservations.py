@@ -170,13 +170,12 @@ def _refusal(
     session: Session, short: Mapping[int, int]
 ) -> InsufficientStockError | ProductNotFoundError:
     """Say why the lines of *short* could not be claimed."""
-    available = dict(
-        session.execute(
-            select(Product.id, Product.stock - Product.reserved).where(
-                Product.id.in_(short), Product.is_listed
-            )
-        ).tuples()
+    rows = session.execute(
+        select(Product.id, Product.stock - Product.reserved).where(
+            Product.id.in_(short), Product.is_listed
+        )
     )
+    available = {row[0]: row[1] for row in rows}
     unknown = sorted(short.keys() - available.keys())
     if unknown:
         return ProductNotFoundError(unknown)

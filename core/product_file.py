@@ -1,0 +1,518 @@
+"""
+Product files in Shopify's product CSV format, from bytes to rows.
+
+What can be read in two ways is an error that names its place, never a guess: a number,
+an encoding and a separator are understood or refused.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import nh3
+
+from core.errors import CatalogueError
+
+LARGEST_FILE = 20 * 1024 * 1024
+LARGEST_NUMBER = 2**31 - 1  # what the database's integers hold
+LONGEST_TITLE = 255
+# PostgreSQL refuses an index entry of more than 2704 bytes.
+LONGEST_KEY_BYTES = 2000
+OPTIONS = (1, 2, 3)
+
+# The first name of each is the one of Shopify's classic format, the others are newer.
+COLUMN_NAMES = {
+    "handle": ("Handle", "URL handle"),
+    "title": ("Title",),
+    "description": ("Body (HTML)", "Description"),
+    "vendor": ("Vendor",),
+    "kind": ("Type",),
+    "tags": ("Tags",),
+    "published": ("Published", "Published on online store"),
+    "status": ("Status",),
+    "option1_name": ("Option1 Name",),
+    "option1_value": ("Option1 Value",),
+    "option2_name": ("Option2 Name",),
+    "option2_value": ("Option2 Value",),
+    "option3_name": ("Option3 Name",),
+    "option3_value": ("Option3 Value",),
+    "sku": ("Variant SKU", "SKU"),
+    "quantity": ("Variant Inventory Qty", "Inventory quantity"),
+    "price": ("Variant Price", "Price"),
+    "image": ("Image Src", "Product image URL"),
+    "image_alt": ("Image Alt Text",),
+    "variant_image": ("Variant Image", "Variant image URL"),
+    # Ours: an export says what its quantities are to be compared with.
+    "stock_at_export": ("Stock At Export",),
+    "imported_quantity": ("Imported Quantity",),
+}
+REQUIRED = ("handle", "title", "price")
+VARIANT_DATA = (
+    *(f"option{number}_value" for number in OPTIONS),
+    *("price", "quantity", "sku", "variant_image"),
+)
+YES_NO = {
+    **dict.fromkeys(("true", "yes", "1", "waar"), True),
+    **dict.fromkeys(("false", "no", "0", "onwaar"), False),
+}
+LISTED_STATUS = {"active": True, "draft": False, "archived": False, "unlisted": False}
+
+LINE_BREAK = re.compile(r"\r\n|\r|\n")
+LINE = re.compile(r"[^\r\n]*")
+QUOTED_CELL = re.compile(r'"([^"]*(?:""[^"]*)*)"')
+# NUL, and what "surrogateescape" makes of bytes that are not UTF-8.
+FORBIDDEN = re.compile("[\0\udc80-\udcff]")
+# 1234, 12.5, 12,50, 1.234,56 and 1,234.56; but 1.234 and 1,234 may mean two things.
+PRICE = re.compile(
+    r"([0-9]+|[1-9][0-9]{0,2}(?:\.[0-9]{3})+(?=,)|[1-9][0-9]{0,2}(?:,[0-9]{3})+(?=\.))"
+    r"(?:[.,]([0-9]{1,2}))?"
+)
+SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+
+HTML_TAGS = {
+    *("p", "br", "div", "ul", "ol", "li", "strong", "em", "b", "i", "h3", "h4", "a"),
+    *("table", "thead", "tbody", "tr", "th", "td"),
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """A physical line, the first is 1, and a column as the file spells it."""
+
+    line: int
+    column: str
+
+
+@dataclass(frozen=True)
+class ProductRow:
+    """
+    One thing that can be bought, as a product file describes it.
+
+    *option_names* and *option_values* hold one name or value a line. *quantity* is None
+    where the file has no such column. *told* is the quantity made comparable with the
+    files before: in an export what was sold before it is added again.
+    """
+
+    handle: str
+    title: str
+    name: str
+    option_names: str
+    option_values: str
+    sku: str
+    price_cents: int
+    quantity: int | None
+    told: int
+    stock_at_export: int | None
+    image: str
+    image_alt: str
+    kind: str
+    vendor: str
+    tags: str
+    description: str
+    is_listed: bool
+    line: int
+    quantity_place: Place | None
+
+
+@dataclass(frozen=True)
+class _Header:
+    cells: list[str]
+    positions: Mapping[str, int]
+
+    def spelling(self, name: str) -> str:
+        position = self.positions.get(name)
+        return COLUMN_NAMES[name][0] if position is None else self.cells[position]
+
+
+@dataclass(frozen=True)
+class _Record:
+    """One row of the file; its cells are asked for by the names in COLUMN_NAMES."""
+
+    line: int
+    cells: list[str]
+    header: _Header
+
+    def text(self, name: str) -> str:
+        position = self.header.positions.get(name)
+        return "" if position is None else self.cells[position].strip()
+
+    def place(self, name: str) -> Place:
+        before = self.cells[: self.header.positions.get(name, 0)]
+        return Place(self.line + _line_breaks(*before), self.header.spelling(name))
+
+    def refuse(self, name: str, problem: str) -> CatalogueError:
+        place = self.place(name)
+        if place.line != self.line:
+            problem += f" (in the row that begins on line {self.line})"
+        return CatalogueError(problem, line=place.line, column=place.column)
+
+
+@dataclass
+class _Handle:
+    """What the rows of one handle share."""
+
+    first: _Record | None = None
+    pictures: list[_Record] = field(default_factory=list)
+
+
+def parse(content: bytes) -> list[ProductRow]:
+    """
+    Return the products of a file in its order; rows with only a picture are none.
+
+    Refuses the whole file with a CatalogueError that names the line and the column.
+    """
+    handles: dict[str, _Handle] = {}
+    products = []
+    for record in _records(_decoded(content)):
+        shared = handles.setdefault(_handle(record), _Handle())
+        if record.text("image"):
+            shared.pictures.append(record)
+        if not _is_picture(record, shared):
+            shared.first = shared.first or record
+            products.append(record)
+    _check_handles(handles)
+    if not products:
+        raise CatalogueError("there are no products in the file", line=1)
+    seen: dict[tuple[str, str], int] = {}
+    return [
+        _product(record, handles[record.text("handle")], seen) for record in products
+    ]
+
+
+def clean_description(html: str) -> str:
+    """Return *html* with only harmless tags left; safe to repeat."""
+    return nh3.clean(
+        html,
+        tags=HTML_TAGS,
+        attributes={"a": {"href"}},
+        url_schemes={"http", "https"},
+        url_relative="deny",
+        link_rel="noopener noreferrer",
+    ).strip()
+
+
+def _line_breaks(*texts: str) -> int:
+    return sum(len(LINE_BREAK.findall(text)) for text in texts)
+
+
+def _decoded(content: bytes) -> str:
+    if len(content) > LARGEST_FILE:
+        raise CatalogueError(f"the file is larger than {LARGEST_FILE >> 20} MB")
+    if content.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
+        raise CatalogueError("the file is UTF-32; save it as UTF-8", line=1)
+    if not content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return content.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+    try:
+        return content.decode("utf-16")
+    except UnicodeDecodeError as error:
+        before = content[: error.start].decode("utf-16", "ignore")
+        raise CatalogueError(
+            "the file is damaged UTF-16; save it as UTF-8",
+            line=1 + _line_breaks(before),
+        ) from error
+
+
+def _records(text: str) -> Iterator[_Record]:
+    separator = max(",;\t", key=lambda candidate: _fit(text, candidate))
+    rows = _rows(text, separator)
+    line, names = next(rows, (1, []))
+    if not names:
+        raise CatalogueError("there are no products in the file", line=1)
+    header = _header(line, names)
+    for line, cells in rows:
+        record = _Record(line, cells, header)
+        _check_characters(record)
+        if len(cells) != len(names):
+            raise CatalogueError(
+                f"the row has {len(cells)} cells, the header has {len(names)}",
+                line=line,
+                column=_name_at(names, len(cells)),
+            )
+        yield record
+
+
+def _fit(text: str, separator: str) -> int:
+    """Count the columns known to us that the header has when split by *separator*."""
+    try:
+        _, names = next(_rows(text, separator), (1, []))
+    except CatalogueError:
+        return -1
+    return sum(_folded(name) in KNOWN_COLUMNS for name in names)
+
+
+def _rows(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield each row that is not blank with the line on which it begins."""
+    position, line = 0, 1
+    names: list[str] = []
+    while position < len(text):
+        end = _end_of_line(text, position)
+        if '"' in text[position:end]:
+            cells, end = _quoted_row(text, position, line, separator, names)
+        else:
+            cells = text[position:end].split(separator)
+        if any(map(str.strip, cells)):
+            yield line, cells
+            names = names or cells
+        line_break = LINE_BREAK.match(text, end)
+        end = line_break.end() if line_break else end
+        line += _line_breaks(text[position:end])
+        position = end
+
+
+def _end_of_line(text: str, position: int) -> int:
+    match = LINE.match(text, position)
+    return match.end() if match else position
+
+
+def _quoted_row(
+    text: str, position: int, line: int, separator: str, names: list[str]
+) -> tuple[list[str], int]:
+    """Return the cells of the row at *position* and where it ends."""
+    plain_cell = re.compile(f'[^"\r\n{separator}]*')
+    cells: list[str] = []
+    while True:
+        is_quoted = text.startswith('"', position)
+        match = (QUOTED_CELL if is_quoted else plain_cell).match(text, position)
+        following = text[match.end() : match.end() + 1] if match else None
+        if match is None or following not in ("", "\r", "\n", separator):
+            raise CatalogueError(
+                "there is text after a closing quote, or a quote in plain text"
+                if match
+                else "a quoted cell has no closing quote",
+                line=line + _line_breaks(*cells),
+                column=_name_at(names, len(cells)),
+            )
+        cells.append(match[1].replace('""', '"') if is_quoted else match[0])
+        if following != separator:
+            return cells, match.end()
+        position = match.end() + 1
+
+
+def _name_at(names: list[str], position: int) -> str | None:
+    return names[position].strip() if position < len(names) else None
+
+
+def _folded(name: str) -> str:
+    return " ".join(name.replace("\ufeff", "").split()).casefold()
+
+
+KNOWN_COLUMNS = {
+    _folded(spelling): name
+    for name, spellings in COLUMN_NAMES.items()
+    for spelling in spellings
+}
+
+
+def _header(line: int, names: list[str]) -> _Header:
+    header = _Header([name.strip(" \t\ufeff") for name in names], {})
+    _check_characters(_Record(line, names, header))
+    positions: dict[str, int] = {}
+    for position, spelling in enumerate(header.cells):
+        name = KNOWN_COLUMNS.get(_folded(spelling))
+        if name in positions:
+            raise CatalogueError(
+                f"says the same as column {header.cells[positions[name]]!r}",
+                line=line,
+                column=spelling,
+            )
+        if name is not None:
+            positions[name] = position
+    for name in REQUIRED:
+        if name not in positions:
+            raise CatalogueError(
+                "the column is missing", line=line, column=COLUMN_NAMES[name][0]
+            )
+    return _Header(header.cells, positions)
+
+
+def _check_characters(record: _Record) -> None:
+    if not FORBIDDEN.search("".join(record.cells)):
+        return
+    for position, cell in enumerate(record.cells):
+        found = FORBIDDEN.search(cell)
+        if found is None:
+            continue
+        before = [*record.cells[:position], cell[: found.start()]]
+        names = record.header.cells if record.header.positions else []
+        raise CatalogueError(
+            "a NUL character" if found[0] == "\0" else "not UTF-8; save it as UTF-8",
+            line=record.line + _line_breaks(*before),
+            column=_name_at(names, position),
+        )
+
+
+def _handle(record: _Record) -> str:
+    handle = record.text("handle")
+    if not handle:
+        raise record.refuse("handle", "is blank")
+    return handle
+
+
+def _is_picture(record: _Record, shared: _Handle) -> bool:
+    """A picture row says nothing of a variant, and its product stands elsewhere."""
+    return (
+        bool(record.text("image"))
+        and not any(map(record.text, VARIANT_DATA))
+        and (shared.first is not None or not record.text("title"))
+    )
+
+
+def _check_handles(handles: Mapping[str, _Handle]) -> None:
+    for shared in handles.values():
+        if shared.first is None:
+            raise shared.pictures[0].refuse("title", "the picture is of no product")
+
+
+def _product(
+    record: _Record, shared: _Handle, seen: dict[tuple[str, str], int]
+) -> ProductRow:
+    first = shared.first or record
+    title = _title(record, first)
+    names, values = _options(record, first)
+    handle = record.text("handle")
+    _check_key(record, (handle, "\n".join(values)), seen)
+    image, image_alt = _image(record, shared)
+    quantity = _quantity(record)
+    return ProductRow(
+        handle=handle,
+        title=title,
+        name=f"{title} \N{EN DASH} {' / '.join(values)}" if values else title,
+        option_names="\n".join(names),
+        option_values="\n".join(values),
+        sku=record.text("sku"),
+        price_cents=_price_cents(record),
+        quantity=quantity,
+        told=_told(record, quantity or 0),
+        stock_at_export=_number(record, "stock_at_export"),
+        image=image,
+        image_alt=image_alt,
+        kind=_inherited("kind", record, first),
+        vendor=_inherited("vendor", record, first),
+        tags=_inherited("tags", record, first),
+        description=clean_description(_inherited("description", record, first)),
+        is_listed=_is_listed(record, first),
+        line=record.line,
+        quantity_place=(
+            record.place("quantity") if "quantity" in record.header.positions else None
+        ),
+    )
+
+
+def _inherited(name: str, record: _Record, first: _Record) -> str:
+    return record.text(name) or first.text(name)
+
+
+def _title(record: _Record, first: _Record) -> str:
+    title = _inherited("title", record, first)
+    if not title:
+        raise first.refuse("title", "is blank")
+    if len(title) > LONGEST_TITLE:
+        raise record.refuse("title", f"is longer than {LONGEST_TITLE} characters")
+    return title
+
+
+def _options(record: _Record, first: _Record) -> tuple[list[str], list[str]]:
+    """Return the names and the values of the options, none for a plain product."""
+    named = record if record.text("option1_name") else first
+    names = [named.text(f"option{number}_name") for number in OPTIONS]
+    values = [record.text(f"option{number}_value") for number in OPTIONS]
+    is_default = values[0] in ("", "Default Title") and names[0] in ("", "Title")
+    if is_default and not any(names[1:] + values[1:]):
+        return [], []
+    for number, name, value in zip(OPTIONS, names, values, strict=True):
+        if value and not name:
+            raise record.refuse(f"option{number}_name", "is blank, but has a value")
+        if name and not value:
+            raise record.refuse(
+                f"option{number}_value", f"is blank, but {name!r} is not"
+            )
+        if _line_breaks(name + value):
+            raise record.refuse(f"option{number}_value", "has more than one line")
+    return list(filter(None, names)), list(filter(None, values))
+
+
+def _check_key(
+    record: _Record, key: tuple[str, str], seen: dict[tuple[str, str], int]
+) -> None:
+    column = "option1_value" if key[1] else "handle"
+    if key in seen:
+        raise record.refuse(column, f"is the same product as on line {seen[key]}")
+    if len("".join(key).encode()) > LONGEST_KEY_BYTES:
+        raise record.refuse(column, "is too long")
+    seen[key] = record.line
+
+
+def _image(record: _Record, shared: _Handle) -> tuple[str, str]:
+    """Return the variant's own picture, else the first of its handle, with its text."""
+    pictures = shared.pictures
+    own = record.text("image")
+    image = record.text("variant_image") or (
+        pictures[0].text("image") if pictures else ""
+    )
+    scheme = SCHEME.match(image)
+    if scheme and scheme[0].lower() not in ("http:", "https:"):
+        column = "variant_image" if record.text("variant_image") else "image"
+        raise record.refuse(column, f"{image!r} is not an http or https address")
+    if own == image or (not own and record.text("image_alt")):
+        return image, record.text("image_alt")
+    alts = [row.text("image_alt") for row in pictures if row.text("image") == image]
+    return image, alts[0] if alts else ""
+
+
+def _price_cents(record: _Record) -> int:
+    text = record.text("price")
+    if not text:
+        raise record.refuse("price", "is blank")
+    match = PRICE.fullmatch(text)
+    if match is None:
+        raise record.refuse("price", f"{text!r} is not a price like 12.50")
+    whole = re.sub("[.,]", "", match[1])
+    cents = Decimal(f"{whole}.{match[2] or '0'}") * 100
+    if cents > LARGEST_NUMBER:
+        raise record.refuse("price", f"{text!r} is too much")
+    return int(cents)
+
+
+def _quantity(record: _Record) -> int | None:
+    if "quantity" not in record.header.positions:
+        return None
+    return _number(record, "quantity") or 0
+
+
+def _told(record: _Record, quantity: int) -> int:
+    stock_at_export = _number(record, "stock_at_export")
+    imported = _number(record, "imported_quantity", can_be_negative=True)
+    if stock_at_export is None or imported is None:
+        return quantity
+    told = imported + quantity - stock_at_export
+    if abs(told) > LARGEST_NUMBER:
+        raise record.refuse("imported_quantity", f"'{imported}' is too much")
+    return told
+
+
+def _number(record: _Record, name: str, *, can_be_negative: bool = False) -> int | None:
+    text = record.text(name)
+    if not text:
+        return None
+    if text.startswith("-") and not can_be_negative:
+        raise record.refuse(name, f"{text!r} is less than nothing")
+    if not re.fullmatch("-?[0-9]+", text):
+        raise record.refuse(name, f"{text!r} is not a whole number")
+    if abs(Decimal(text)) > LARGEST_NUMBER:
+        raise record.refuse(name, f"{text!r} is too much")
+    return int(Decimal(text))
+
+
+def _is_listed(record: _Record, first: _Record) -> bool:
+    published = _inherited("published", record, first)
+    status = _inherited("status", record, first)
+    if published and published.casefold() not in YES_NO:
+        raise record.refuse("published", f"{published!r} is neither true nor false")
+    if status and status.casefold() not in LISTED_STATUS:
+        raise record.refuse(
+            "status", f"{status!r} is none of {', '.join(LISTED_STATUS)}"
+        )
+    return YES_NO.get(published.casefold(), True) and LISTED_STATUS.get(
+        status.casefold(), True
+    )

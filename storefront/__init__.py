@@ -1,0 +1,63 @@
+"""The shop's pages, its API and its command line."""
+
+import logging
+import os
+from datetime import timedelta
+
+from flask import Flask
+
+from core.config import Config
+from core.database import Database, engine_options
+from core.shop import Shop
+from storefront import (
+    api,
+    commands,
+    health,
+    language,
+    pages,
+    payment,  # noqa: F401 (adds its routes to the pages)
+    problems,
+    safety,
+)
+from storefront.extensions import babel, csrf, db, limiter
+
+# A signed event of Stripe's is some kilobytes, a cart far less.
+LARGEST_REQUEST_BYTES = 256 * 1024
+
+
+def create_app(config: Config | None = None) -> Flask:
+    """Build the application; opens nothing and starts nothing. Raises ConfigError."""
+    config = config or Config.from_env(os.environ)
+    logging.basicConfig(
+        level=logging.INFO, format="%(levelname)s %(name)s: %(message)s"
+    )
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    app = Flask("storefront")
+    is_https = config.shop_url.startswith("https://")
+    app.config.update(
+        SECRET_KEY=config.secret_key,
+        SQLALCHEMY_DATABASE_URI=config.database_url,
+        SQLALCHEMY_ENGINE_OPTIONS=engine_options(config.database_url),
+        MAX_CONTENT_LENGTH=LARGEST_REQUEST_BYTES,
+        MAX_FORM_MEMORY_SIZE=LARGEST_REQUEST_BYTES,
+        SESSION_COOKIE_NAME="voorraad",
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_SECURE=is_https,
+        PERMANENT_SESSION_LIFETIME=timedelta(days=31),
+        # A form stays good as long as the visit: shoppers leave tabs open for hours.
+        WTF_CSRF_TIME_LIMIT=None,
+        BABEL_DEFAULT_LOCALE="nl",
+        BABEL_DEFAULT_TIMEZONE=config.timezone.key,
+    )
+    db.init_app(app)
+    csrf.init_app(app)
+    limiter.init_app(app)
+    babel.init_app(app, locale_selector=language.choose)
+    with app.app_context():
+        database = Database(db.engine)
+    app.extensions["shop"] = Shop.open(config, on=database)
+    for part in (language, safety, problems, health, api, pages, commands):
+        part.init_app(app)
+    csrf.exempt(api.blueprint)
+    return app

@@ -1,0 +1,110 @@
+"""The JSON API, Stripe's webhook and the route for a cron job."""
+
+import hmac
+import json
+from typing import Any
+
+from flask import Blueprint, Flask, Response, jsonify, request
+from werkzeug.datastructures import WWWAuthenticate
+from werkzeug.exceptions import BadRequest, Unauthorized, UnsupportedMediaType
+
+from core import checkout, queries, settlement
+from core.errors import CartError, EmptyCartError, ProductNotFoundError
+from core.reservations import sum_cart
+from storefront import visit
+from storefront.extensions import current_shop, db, limit_checkouts
+from storefront.language import iso
+
+# What fits into the database's own column; a larger number is nobody's id.
+LARGEST_ID = 2**63 - 1
+
+blueprint = Blueprint("api", __name__, url_prefix="/api")
+
+
+def init_app(app: Flask) -> None:
+    app.register_blueprint(blueprint)
+
+
+@blueprint.get("/products")
+def products() -> Response:
+    return jsonify(
+        products=[
+            {
+                "id": product.id,
+                "sku": product.sku,
+                "name": product.name,
+                "price_cents": product.price_cents,
+                "currency": product.currency,
+                "available": product.available,
+            }
+            for product in queries.products(db.session())
+        ]
+    )
+
+
+@blueprint.post("/checkout")
+@limit_checkouts
+def start_checkout() -> tuple[Response, int]:
+    page = checkout.begin(
+        current_shop(),
+        _cart_in(_json_body()),
+        visitor=visit.visitor(),
+        notice=visit.payment_notice,
+    )
+    answer = jsonify(
+        checkout_id=page.checkout_id,
+        stripe_session_id=page.stripe_session_id,
+        url=page.url,
+        expires_at=iso(page.expires_at),
+    )
+    return answer, 201
+
+
+def _json_body() -> Any:
+    if not request.is_json:
+        raise UnsupportedMediaType("the content type must be application/json")
+    try:
+        return json.loads(request.get_data().decode())
+    except (ValueError, RecursionError) as error:
+        raise BadRequest("the body is not JSON") from error
+
+
+def _cart_in(body: Any) -> dict[int, int]:
+    items = body.get("items") if isinstance(body, dict) else None
+    if not isinstance(items, list):
+        raise CartError('the body must be an object with a list "items"')
+    if not items:
+        raise EmptyCartError
+    return sum_cart([_line_in(item) for item in items])
+
+
+def _line_in(item: Any) -> tuple[int, Any]:
+    if not isinstance(item, dict):
+        raise CartError("an item must be an object")
+    product_id = item.get("product_id")
+    if type(product_id) is not int or not 0 < product_id <= LARGEST_ID:
+        raise ProductNotFoundError([product_id])  # type: ignore[list-item]  # as sent
+    return product_id, item.get("quantity")
+
+
+@blueprint.post("/stripe/webhook")
+def webhook() -> Response:
+    shop = current_shop()
+    event = shop.gateway.read_event(
+        request.get_data(), request.headers.get("Stripe-Signature"), shop.clock()
+    )
+    settlement.record_event(shop, event)
+    return jsonify(received=True)
+
+
+@blueprint.route("/cron/cleanup-stock-reservations", methods=["GET", "POST"])
+def clean_up() -> Response:
+    shop = current_shop()
+    given = request.headers.get("Authorization", "").encode()
+    if not hmac.compare_digest(given, f"Bearer {shop.config.cron_secret}".encode()):
+        raise Unauthorized(
+            "Authorization: Bearer with the cron secret",
+            www_authenticate=WWWAuthenticate("bearer"),
+        )
+    sweep = settlement.expire_due(shop, everything=True)
+    return jsonify(expired=sweep.expired, confirmed=sweep.confirmed, kept=sweep.kept)

@@ -1,0 +1,232 @@
+"""The shop's command line: `./run.sh flask COMMAND`."""
+
+import json
+import secrets
+import shutil
+import sqlite3
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import click
+from flask import Flask
+from flask.cli import with_appcontext
+from sqlalchemy import select
+
+from core import catalogue, doctor, owners, settlement
+from core.errors import OwnerError, ShopError
+from core.models import Product
+from core.shop import Shop
+from storefront.extensions import current_shop
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+DEMO_PRODUCTS = Path(__file__).parent / "demo" / "products.csv"
+
+
+def init_app(app: Flask) -> None:
+    for command in (
+        migrate,
+        seed,
+        import_products,
+        export_products,
+        clean_up,
+        examine,
+        create_owner,
+        backup,
+    ):
+        app.cli.add_command(command)
+
+
+def told_plainly(command: Callable[P, T]) -> Callable[P, T]:
+    """End a refused command with its reason on one line, without a traceback."""
+
+    @wraps(command)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return command(*args, **kwargs)
+        except ShopError as error:
+            raise click.ClickException(str(error)) from error
+
+    return wrapper
+
+
+@click.command("migrate")
+@with_appcontext
+@told_plainly
+def migrate() -> None:
+    """Bring the database's schema up to date; safe to repeat."""
+    shop = current_shop()
+    if shop.database.is_sqlite:
+        Path(str(shop.database.engine.url.database)).parent.mkdir(
+            parents=True, exist_ok=True
+        )
+    shop.database.migrate()
+
+
+@click.command("seed")
+@with_appcontext
+@told_plainly
+def seed() -> None:
+    """Give a new shop its first owner and, without a live key, a demo catalogue."""
+    shop = current_shop()
+    if not shop.config.is_live and not _has_products(shop):
+        report = shop.database.write(
+            lambda session: catalogue.import_products(
+                session, DEMO_PRODUCTS.read_bytes(), now=shop.clock()
+            )
+        )
+        click.echo(f"demo catalogue: {report.created} products")
+    _seed_owner(shop)
+
+
+def _has_products(shop: Shop) -> bool:
+    with shop.database.read() as session:
+        return session.scalar(select(Product.id).limit(1)) is not None
+
+
+def _seed_owner(shop: Shop) -> None:
+    config = shop.config
+    kept = config.data_dir / "owner-password"
+    with shop.database.read() as session:
+        if owners.has_owner(session):
+            _tell_kept_login(kept)
+            return
+    if config.is_live and not config.owner_password:
+        raise OwnerError("OWNER_PASSWORD: must be set for the first owner")
+    password = config.owner_password or secrets.token_urlsafe(9)
+    shop.database.write(
+        lambda session: owners.set_owner(
+            session,
+            config.owner_email,
+            password,
+            shortest=owners.SHORTEST_PASSWORD if config.is_live else 1,
+            now=shop.clock(),
+        )
+    )
+    if not config.owner_password:
+        kept.touch(mode=0o600)
+        kept.write_text(f"{config.owner_email} {password}\n")
+    _tell_kept_login(kept)
+
+
+def _tell_kept_login(kept: Path) -> None:
+    if kept.exists():
+        click.echo(f"owner-login: {kept.read_text().strip()}")
+
+
+@click.command("import-products")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@with_appcontext
+@told_plainly
+def import_products(file: Path) -> None:
+    """
+    Import a product FILE in Shopify's CSV format: all of it or nothing.
+
+    The same file again changes nothing.
+    """
+    shop = current_shop()
+    content = file.read_bytes()
+    try:
+        report = shop.database.write(
+            lambda session: catalogue.import_products(
+                session, content, now=shop.clock()
+            )
+        )
+    except ShopError as error:
+        raise click.ClickException(f"{file}: {error}") from error
+    click.echo(
+        f"{report.created} products created, {report.updated} updated,"
+        f" {report.unchanged} unchanged"
+    )
+
+
+@click.command("export-products")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@with_appcontext
+@told_plainly
+def export_products(file: Path) -> None:
+    """Export all products to FILE ('-' for the screen) in Shopify's CSV format."""
+    with current_shop().database.read() as session:
+        content = catalogue.export_products(session)
+    if str(file) == "-":
+        sys.stdout.buffer.write(content)
+        return
+    file.write_bytes(content)
+    click.echo(f"written to {file}", err=True)
+
+
+@click.command("cleanup-reservations")
+@with_appcontext
+@told_plainly
+def clean_up() -> None:
+    """End every checkout whose hold is over, once Stripe has closed its session."""
+    sweep = settlement.expire_due(current_shop(), everything=True)
+    click.echo(
+        f"{sweep.expired} expired, {sweep.confirmed} confirmed, {sweep.kept} kept"
+    )
+
+
+@click.command("doctor")
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+@with_appcontext
+@told_plainly
+def examine(as_json: bool) -> None:
+    """Compare counters, reservations and the ledger; exit with 1 if they differ."""
+    with current_shop().database.read() as session:
+        findings = doctor.examine(session)
+    if as_json:
+        click.echo(json.dumps({"findings": [vars(finding) for finding in findings]}))
+    else:
+        for finding in findings:
+            click.echo(f"{finding.subject}: {finding.explanation}")
+        click.echo(f"{len(findings)} findings")
+    if findings:
+        sys.exit(1)
+
+
+@click.command("create-owner")
+@click.argument("email")
+@click.option(
+    "--password",
+    envvar="OWNER_PASSWORD",
+    prompt=True,
+    hide_input=True,
+    confirmation_prompt=True,
+    help="Asked for when neither this nor OWNER_PASSWORD is given.",
+)
+@with_appcontext
+@told_plainly
+def create_owner(email: str, password: str) -> None:
+    """Let EMAIL into the dashboard, or give that owner a new password."""
+    shop = current_shop()
+    is_new = shop.database.write(
+        lambda session: owners.set_owner(session, email, password, now=shop.clock())
+    )
+    click.echo(f"{email}: {'may log in' if is_new else 'has a new password'}")
+
+
+@click.command("backup")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@with_appcontext
+@told_plainly
+def backup(file: Path) -> None:
+    """Copy a SQLite shop, running or not, to FILE as it is at this moment."""
+    database = current_shop().database
+    if not database.is_sqlite:
+        raise click.ClickException("on PostgreSQL use pg_dump")
+    if file.exists():
+        raise click.ClickException(f"{file} is there already")
+    draft = file.with_name(f".{file.name}.part")
+    with (
+        sqlite3.connect(str(database.engine.url.database)) as source,
+        sqlite3.connect(draft) as copy,
+    ):
+        source.backup(copy)
+    copy.close()
+    source.close()
+    shutil.move(draft, file)
+    click.echo(f"written to {file}")

@@ -1,0 +1,166 @@
+"""The pages of the shop up to the cart."""
+
+from collections.abc import Sequence
+
+from flask import (
+    Blueprint,
+    Flask,
+    abort,
+    flash,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
+from flask import session as cookie
+from flask_babel import gettext
+from werkzeug.wrappers import Response
+
+from core import queries
+from core.errors import Shortage
+from core.models import Product
+from storefront import language, visit
+from storefront.extensions import current_shop, db
+
+blueprint = Blueprint("pages", __name__)
+
+
+def init_app(app: Flask) -> None:
+    app.register_blueprint(blueprint)
+    app.add_template_filter(image_url)
+
+    @app.context_processor
+    def cart_count() -> dict[str, int]:
+        return {"cart_count": sum(visit.cart().values())}
+
+
+def image_url(image: str) -> str | None:
+    """
+    Return the address of a product's own picture, if the shop has it.
+
+    A picture elsewhere is not fetched: that would tell others who looks at what.
+    """
+    if not image or "://" in image or image.startswith("//"):
+        return None
+    return url_for("static", filename=image)
+
+
+@blueprint.get("/")
+def products() -> str:
+    query = request.args.get("q", "").strip()[:100]
+    found = queries.products(db.session(), text=query)
+    return render_template("products.html", products=found, query=query)
+
+
+@blueprint.get("/products/<slug>")
+def product(slug: str) -> str:
+    found = queries.product(db.session(), slug)
+    if found is None:
+        abort(404)
+    limit = current_shop().config.limits.quantity_per_product
+    most = min(found.available, limit) if limit else found.available
+    return render_template("product.html", product=found, max_quantity=most)
+
+
+@blueprint.get("/cart")
+def cart() -> str:
+    return show_cart()
+
+
+def show_cart(shortages: Sequence[Shortage] = ()) -> str:
+    """Show the cart, and what was refused of it."""
+    shop = current_shop()
+    session = db.session()
+    wanted = visit.cart()
+    known = queries.products_in(session, wanted.keys())
+    lines = [
+        visit.CartLine(known[product_id], quantity)
+        for product_id, quantity in wanted.items()
+        if product_id in known
+    ]
+    return render_template(
+        "cart.html",
+        lines=lines,
+        total_cents=sum(line.total_cents for line in lines),
+        vat=queries.vat_within(
+            [(line.product.vat_bp, line.total_cents) for line in lines]
+        ),
+        currency=lines[0].product.currency if lines else "eur",
+        hold=queries.open_hold(session, visit.visitor_id(), shop.clock()),
+        hold_minutes=round(shop.config.hold_for.total_seconds() / 60, 2),
+        shortages=[
+            {
+                "product": known[shortage.product_id],
+                "requested": shortage.requested,
+                "available": shortage.available,
+            }
+            for shortage in shortages
+            if shortage.product_id in known
+        ],
+    )
+
+
+def _quantity(least: int) -> int | None:
+    text = request.form.get("quantity", "").strip()
+    if not text.isascii() or not text.isdigit() or len(text) > 6:
+        return None
+    return int(text) if int(text) >= least else None
+
+
+def _product_id() -> int:
+    product_id = request.form.get("product_id", type=int)
+    if product_id is None or db.session.get(Product, product_id) is None:
+        abort(404)
+    return product_id
+
+
+@blueprint.post("/cart/add")
+def add_to_cart() -> Response:
+    product_id = _product_id()
+    quantity = _quantity(1)
+    if quantity is None:
+        flash(gettext("A quantity must be a whole number of 1 or more."), "error")
+        return redirect(request.referrer or url_for("pages.products"), 303)
+    visit.put(product_id, visit.cart().get(product_id, 0) + quantity)
+    return redirect(url_for("pages.cart"), 303)
+
+
+@blueprint.post("/cart/change")
+def change_cart() -> Response:
+    product_id = _product_id()
+    quantity = _quantity(0)
+    if quantity is None:
+        flash(gettext("A quantity must be a whole number."), "error")
+    else:
+        visit.put(product_id, quantity)
+    return redirect(url_for("pages.cart"), 303)
+
+
+@blueprint.post("/cart/take-available")
+def take_available() -> Response:
+    wanted = visit.cart()
+    known = queries.products_in(db.session(), wanted.keys())
+    for product_id, quantity in wanted.items():
+        available = known[product_id].available if product_id in known else 0
+        visit.put(product_id, min(quantity, available))
+    return redirect(url_for("pages.cart"), 303)
+
+
+@blueprint.post("/language")
+def choose_language() -> Response:
+    chosen = request.form.get("locale")
+    if chosen in language.LOCALES:
+        cookie.permanent = True
+        cookie["locale"] = chosen
+    target = request.form.get("next", "/")
+    # Only a path of our own: anything else would send visitors to strangers.
+    is_ours = target.startswith("/") and not target.startswith(("//", "/\\"))
+    return redirect(target if is_ours else "/", 303)
+
+
+@blueprint.get("/orders/<token>")
+def order(token: str) -> str:
+    found = queries.order_by_token(db.session(), token)
+    if found is None:
+        abort(404)
+    return render_template("order.html", order=found)

