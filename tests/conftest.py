@@ -3,15 +3,20 @@
 import os
 import uuid
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from core import database as databases
+from core.clock import utcnow
+from core.config import Config
 from core.database import Database
+from core.shop import Shop
 from tests import postgres
+from tests.emulator import EmulatorServer
 from tests.factories import FakeClock
 
 # What the machine is set up for must not reach a test: a real shop's database, say.
@@ -30,7 +35,8 @@ for name in list(os.environ):
 
 @pytest.fixture
 def now() -> datetime:
-    return datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+    """Give the present moment: the emulator counts by the machine's clock."""
+    return utcnow().replace(microsecond=0)
 
 
 @pytest.fixture
@@ -93,3 +99,36 @@ def database(database_url: str) -> Iterator[Database]:
     opened = databases.connect(database_url)
     yield opened
     opened.engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def stripe_process() -> Iterator[EmulatorServer]:
+    with EmulatorServer() as server:
+        yield server
+
+
+@pytest.fixture
+def stripe(stripe_process: EmulatorServer) -> EmulatorServer:
+    """Give Stripe's stand-in as new: no sessions, no faults."""
+    stripe_process.reset()
+    return stripe_process
+
+
+@pytest.fixture
+def config(database_url: str, stripe: EmulatorServer, tmp_path: Path) -> Config:
+    return Config.from_env(
+        {
+            "DATABASE_URL": database_url,
+            "DATA_DIR": str(tmp_path / "data"),
+            "SECRET_KEY": "for tests",
+            "CRON_SECRET": "for tests",
+            "STRIPE_SECRET_KEY": "sk_test_shop",
+            "STRIPE_WEBHOOK_SECRET": stripe.webhook_secret,
+            "STRIPE_API_BASE": stripe.url,
+        }
+    )
+
+
+@pytest.fixture
+def shop(config: Config, database: Database, clock: FakeClock) -> Shop:
+    return replace(Shop.open(config, on=database), clock=clock)

@@ -2,16 +2,27 @@
 
 import itertools
 import secrets
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl
 
+import stripe
 from sqlalchemy.orm import Session
 
-from core import doctor, reservations, stock
+from core import checkout, doctor, queries, reservations, stock
+from core.checkout import PaymentPage, Visitor
 from core.database import Database
 from core.models import Checkout, Product
+from core.queries import OrderView
 from core.reservations import Terms
+from core.shop import Shop
+from tests.emulator import EmulatorServer
+
+T = TypeVar("T")
 
 _numbers = itertools.count(1)
 
@@ -83,6 +94,14 @@ def reserved(
     )
 
 
+def begin(
+    shop: Shop, cart: dict[int, int], visitor: Visitor | None = None
+) -> PaymentPage:
+    """Check out *cart* as *visitor*, or as somebody new."""
+    somebody = visitor or Visitor(secrets.token_hex(8), "127.0.0.1", "nl")
+    return checkout.begin(shop, cart, visitor=somebody)
+
+
 def levels(database: Database, product_id: int) -> tuple[int, int]:
     """Return (stock, reserved) of a product."""
     with database.read() as session:
@@ -109,3 +128,39 @@ def eventually(condition: Callable[[], object], *, seconds: float = 20) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.02)
+
+
+def orders_of(database: Database) -> list[OrderView]:
+    with database.read() as session:
+        return queries.orders(session)
+
+
+def sessions_at(server: EmulatorServer) -> dict[str, str]:
+    """Return the status of every session at Stripe, by id."""
+    client = stripe.StripeClient("sk_test_shop", base_addresses={"api": server.url})
+    listed = client.v1.checkout.sessions.list({"limit": 100})
+    return {each.id: each.status or "" for each in listed.auto_paging_iter()}
+
+
+def open_sessions(server: EmulatorServer) -> list[str]:
+    return [key for key, status in sessions_at(server).items() if status == "open"]
+
+
+def form_of(request: dict[str, Any]) -> dict[str, str]:
+    """Return the form of a recorded request, by its field names."""
+    return dict(parse_qsl(request["body"], keep_blank_values=True))
+
+
+def at_once(calls: Sequence[Callable[[], T]]) -> list[T | Exception]:
+    """Make all *calls* in threads let go together; return answers and errors."""
+    gate = threading.Barrier(len(calls))
+
+    def call(one: Callable[[], T]) -> T | Exception:
+        gate.wait()
+        try:
+            return one()
+        except Exception as error:
+            return error
+
+    with ThreadPoolExecutor(len(calls)) as callers:
+        return list(callers.map(call, calls))
