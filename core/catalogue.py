@@ -13,14 +13,15 @@ import io
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import zip_longest
 from typing import Any
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import Row, bindparam, func, insert, select, update
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from core.errors import CatalogueError
 from core.models import ADJUSTED, RECEIVED, Product, StockMovement
@@ -60,12 +61,22 @@ class ImportReport:
 
 @dataclass(frozen=True)
 class _Change:
-    """What a row changes of the product *id*: columns, and units in or out."""
+    """What *row* makes of the product *id*; *difference* is units in or out."""
 
     id: int
     row: ProductRow
-    columns: Mapping[str, Any]
     difference: int
+    told: int | None
+
+    def parameters(self) -> dict[str, Any]:
+        return {
+            "which": self.id,
+            "difference": self.difference,
+            "least": -self.difference,
+            "most": LARGEST_NUMBER - max(self.difference, 0),
+            "told": self.told,
+            **{f"new_{column}": getattr(self.row, column) for column in DESCRIBED},
+        }
 
 
 def import_products(
@@ -138,16 +149,15 @@ def _difference(row: ProductRow, product: Row[Any]) -> int:
 
 def _change(row: ProductRow, product: Row[Any]) -> _Change | None:
     present = product._mapping
-    columns = {
-        column: getattr(row, column)
-        for column in DESCRIBED
-        if getattr(row, column) != present[column]
-    }
+    told = present["imported_quantity"]
     difference = _difference(row, product)
-    is_first = row.quantity is not None and present["imported_quantity"] is None
+    is_first = row.quantity is not None and told is None
     if difference or (is_first and row.stock_at_export is None):
-        columns["imported_quantity"] = row.told
-    return _Change(product.id, row, columns, difference) if columns else None
+        told = row.told
+    is_same = told == present["imported_quantity"] and all(
+        getattr(row, column) == present[column] for column in DESCRIBED
+    )
+    return None if is_same else _Change(product.id, row, difference, told)
 
 
 def _change_products(
@@ -155,19 +165,10 @@ def _change_products(
 ) -> list[dict[str, Any]]:
     """Change the products in ascending id, as everywhere; return the movements."""
     booked = []
+    statement = _change_statement()
+    connection = session.connection()
     for change in sorted(changes, key=lambda change: change.id):
-        changed = session.scalar(
-            update(Product)
-            .where(
-                Product.id == change.id,
-                Product.stock - Product.reserved >= -change.difference,
-                Product.stock <= LARGEST_NUMBER - max(change.difference, 0),
-            )
-            .values(stock=Product.stock + change.difference, **change.columns)
-            .returning(Product.id)
-            .execution_options(synchronize_session=False)
-        )
-        if changed is None:
+        if connection.scalar(statement, change.parameters()) is None:
             raise _refused(session, change)
         if change.difference:
             booked.append(
@@ -175,6 +176,24 @@ def _change_products(
             )
     session.expire_all()
     return booked
+
+
+def _change_statement() -> ReturningUpdate[int]:
+    """Return the rule, built once: stock never falls below what is reserved."""
+    return (
+        update(Product)
+        .where(
+            Product.id == bindparam("which"),
+            Product.stock - Product.reserved >= bindparam("least"),
+            Product.stock <= bindparam("most"),
+        )
+        .values(
+            stock=Product.stock + bindparam("difference"),
+            imported_quantity=bindparam("told"),
+            **{column: bindparam(f"new_{column}") for column in DESCRIBED},
+        )
+        .returning(Product.id)
+    )
 
 
 def _refused(session: Session, change: _Change) -> CatalogueError:

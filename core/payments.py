@@ -32,8 +32,8 @@ CREATE_RETRIES = 2
 SIGNATURE_TOLERANCE_SECONDS = 300
 MOST_NAME_CHARACTERS = 250
 
-# They pay days later, while the units stay held. The list may miss one: a delayed
-# payment is therefore still understood.
+# They pay days later, while the units stay held. A list of what is allowed would hide
+# what Stripe adds; this one may miss a method: a delayed payment is still understood.
 DELAYED_METHODS = (
     "acss_debit",
     "au_becs_debit",
@@ -123,9 +123,15 @@ class StripeGateway:
     """Safe to share between threads; one client, as a new one for each call is slow."""
 
     def __init__(
-        self, secret_key: str, webhook_secret: str, api_base: str | None = None
+        self,
+        secret_key: str,
+        webhook_secret: str,
+        api_base: str | None = None,
+        *,
+        excluded_methods: tuple[str, ...] = DELAYED_METHODS,
     ) -> None:
         self._webhook_secret = webhook_secret
+        self._excluded_methods = excluded_methods
         self._is_live = "_live_" in secret_key
         self._client = stripe.StripeClient(
             secret_key,
@@ -143,7 +149,7 @@ class StripeGateway:
         with _translated():
             return _payment_session(
                 self._client.v1.checkout.sessions.create(
-                    _create_params(request),
+                    _create_params(request, self._excluded_methods),
                     {
                         "idempotency_key": request.idempotency_key,
                         "max_network_retries": CREATE_RETRIES,
@@ -235,7 +241,9 @@ class StripeGateway:
             raise WebhookSignatureError from error
 
 
-def _create_params(request: SessionRequest) -> "SessionCreateParams":
+def _create_params(
+    request: SessionRequest, excluded_methods: tuple[str, ...]
+) -> "SessionCreateParams":
     # Of the session's metadata nothing is copied to the payment, which refunds and
     # disputes name, so it is given twice.
     metadata = {
@@ -263,9 +271,10 @@ def _create_params(request: SessionRequest) -> "SessionCreateParams":
         "success_url": f"{request.shop_url}/checkout/success"
         "?session_id={CHECKOUT_SESSION_ID}",
         "cancel_url": f"{request.shop_url}/checkout/cancel/{request.checkout_id}",
-        "excluded_payment_method_types": list(DELAYED_METHODS),
         "adaptive_pricing": {"enabled": False},
     }
+    if excluded_methods:
+        params["excluded_payment_method_types"] = list(excluded_methods)
     if request.notice:
         params["custom_text"] = {"submit": {"message": request.notice}}
     return params

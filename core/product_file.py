@@ -182,6 +182,16 @@ def parse(content: bytes) -> list[ProductRow]:
 
 def clean_description(html: str) -> str:
     """Return *html* with only harmless tags left; safe to repeat."""
+    # Badly nested tags are put right in several steps; a second import must find
+    # nothing more to do.
+    for _ in range(5):
+        dirty, html = html, _cleaned(html)
+        if html == dirty:
+            break
+    return html
+
+
+def _cleaned(html: str) -> str:
     return nh3.clean(
         html,
         tags=HTML_TAGS,

@@ -5,7 +5,7 @@ Availability is the product row itself, never a sum. Money is cents, times are U
 """
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -28,7 +28,7 @@ from core.models import (
 
 @dataclass(frozen=True)
 class ProductView:
-    """A product as a customer sees it; *free_at* is when a held unit may come back."""
+    """A product as a customer sees it; *free_at* says when held units may come back."""
 
     id: int
     slug: str
@@ -54,11 +54,12 @@ class ProductView:
 
 @dataclass(frozen=True)
 class HoldView:
-    """A visitor's own open checkout."""
+    """A visitor's own open checkout; *units* by product id are his already."""
 
     checkout_id: int
     stripe_session_id: str | None
     expires_at: datetime
+    units: Mapping[int, int]
 
 
 @dataclass(frozen=True)
@@ -203,9 +204,6 @@ def products_in(session: Session, ids: Collection[int]) -> dict[int, ProductView
 
 
 def _product_views(session: Session, query: Select[Product]) -> list[ProductView]:
-    rows = session.scalars(query).all()
-    held = [row.id for row in rows if row.available == 0 and row.reserved > 0]
-    free_at = _free_at(session, held)
     return [
         ProductView(
             id=row.id,
@@ -222,22 +220,33 @@ def _product_views(session: Session, query: Select[Product]) -> list[ProductView
             vendor=row.vendor,
             image=row.image,
             image_alt=row.image_alt,
-            free_at=free_at.get(row.id),
         )
-        for row in rows
+        for row in session.scalars(query)
     ]
 
 
-def _free_at(session: Session, product_ids: list[int]) -> dict[int, datetime]:
+def free_at(
+    session: Session, product_ids: Collection[int], *, until: datetime
+) -> dict[int, datetime]:
+    """
+    Tell when the first held units of these products may come back, *until* then.
+
+    Holds that end later wait for a delayed payment: their end promises nothing.
+    """
     if not product_ids:
         return {}
-    rows = session.execute(
-        select(StockReservation.product_id, func.min(StockReservation.expires_at))
+    first_end = (
+        select(func.min(StockReservation.expires_at))
         .where(
-            StockReservation.product_id.in_(product_ids),
+            StockReservation.product_id == Product.id,
             StockReservation.status == PENDING,
         )
-        .group_by(StockReservation.product_id)
+        .scalar_subquery()
+    )
+    rows = session.execute(
+        select(Product.id, first_end).where(
+            Product.id.in_(product_ids), first_end <= until
+        )
     )
     return {row[0]: row[1] for row in rows}
 
@@ -254,7 +263,13 @@ def open_hold(session: Session, visitor: str, now: datetime) -> HoldView | None:
     )
     if row is None:
         return None
-    return HoldView(row.id, row.stripe_session_id, row.expires_at)
+    lines = session.execute(
+        select(StockReservation.product_id, StockReservation.quantity).where(
+            StockReservation.checkout_id == row.id
+        )
+    )
+    units = {line[0]: line[1] for line in lines}
+    return HoldView(row.id, row.stripe_session_id, row.expires_at, units)
 
 
 def checkout_status(session: Session, checkout_id: int) -> str | None:

@@ -1,6 +1,7 @@
 """The pages of the shop up to the cart."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from flask import (
     Blueprint,
@@ -19,6 +20,7 @@ from werkzeug.wrappers import Response
 from core import queries
 from core.errors import Shortage
 from core.models import Product
+from core.queries import ProductView
 from storefront import language, visit
 from storefront.extensions import current_shop, db
 
@@ -45,10 +47,26 @@ def image_url(image: str) -> str | None:
     return url_for("static", filename=image)
 
 
+def with_free_at(
+    products: list[ProductView], is_asked: Callable[[ProductView], bool]
+) -> list[ProductView]:
+    """Add when held units may come back, where *is_asked* for a product."""
+    shop = current_shop()
+    ids = [product.id for product in products if product.reserved and is_asked(product)]
+    times = queries.free_at(
+        db.session(), ids, until=shop.clock() + shop.config.hold_for
+    )
+    return [replace(product, free_at=times.get(product.id)) for product in products]
+
+
+def is_all_held(product: ProductView) -> bool:
+    return product.available == 0
+
+
 @blueprint.get("/")
 def products() -> str:
     query = request.args.get("q", "").strip()[:100]
-    found = queries.products(db.session(), text=query)
+    found = with_free_at(queries.products(db.session(), text=query), is_all_held)
     return render_template("products.html", products=found, query=query)
 
 
@@ -59,7 +77,11 @@ def product(slug: str) -> str:
         abort(404)
     limit = current_shop().config.limits.quantity_per_product
     most = min(found.available, limit) if limit else found.available
-    return render_template("product.html", product=found, max_quantity=most)
+    return render_template(
+        "product.html",
+        product=with_free_at([found], is_all_held)[0],
+        max_quantity=most - visit.cart().get(found.id, 0),
+    )
 
 
 @blueprint.get("/cart")
@@ -70,14 +92,8 @@ def cart() -> str:
 def show_cart(shortages: Sequence[Shortage] = ()) -> str:
     """Show the cart, and what was refused of it."""
     shop = current_shop()
-    session = db.session()
-    wanted = visit.cart()
-    known = queries.products_in(session, wanted.keys())
-    lines = [
-        visit.CartLine(known[product_id], quantity)
-        for product_id, quantity in wanted.items()
-        if product_id in known
-    ]
+    lines = cart_lines()
+    products = {line.product.id: line.product for line in lines}
     return render_template(
         "cart.html",
         lines=lines,
@@ -86,18 +102,32 @@ def show_cart(shortages: Sequence[Shortage] = ()) -> str:
             [(line.product.vat_bp, line.total_cents) for line in lines]
         ),
         currency=lines[0].product.currency if lines else "eur",
-        hold=queries.open_hold(session, visit.visitor_id(), shop.clock()),
+        hold=queries.open_hold(db.session(), visit.visitor_id(), shop.clock()),
         hold_minutes=round(shop.config.hold_for.total_seconds() / 60, 2),
         shortages=[
             {
-                "product": known[shortage.product_id],
+                "product": products[shortage.product_id],
                 "requested": shortage.requested,
                 "available": shortage.available,
             }
             for shortage in shortages
-            if shortage.product_id in known
+            if shortage.product_id in products
         ],
     )
+
+
+def cart_lines() -> list[visit.CartLine]:
+    """Return the lines of the cart whose products are still sold."""
+    session = db.session()
+    wanted = visit.cart()
+    known = queries.products_in(session, wanted.keys())
+    hold = queries.open_hold(session, visit.visitor_id(), current_shop().clock())
+    own = hold.units if hold else {}
+    sold = [known[product_id] for product_id in wanted if product_id in known]
+    return [
+        visit.CartLine(product, wanted[product.id], own.get(product.id, 0))
+        for product in with_free_at(sold, lambda _product: True)
+    ]
 
 
 def _quantity(least: int) -> int | None:
@@ -138,11 +168,8 @@ def change_cart() -> Response:
 
 @blueprint.post("/cart/take-available")
 def take_available() -> Response:
-    wanted = visit.cart()
-    known = queries.products_in(db.session(), wanted.keys())
-    for product_id, quantity in wanted.items():
-        available = known[product_id].available if product_id in known else 0
-        visit.put(product_id, min(quantity, available))
+    for line in cart_lines():
+        visit.put(line.product.id, min(line.quantity, line.obtainable))
     return redirect(url_for("pages.cart"), 303)
 
 

@@ -63,7 +63,11 @@ def continue_checkout() -> Response:
         hold = queries.open_hold(session, visit.visitor_id(), shop.clock())
     if hold is None or hold.stripe_session_id is None:
         return redirect(url_for("pages.cart"), 303)
-    page = shop.gateway.retrieve(hold.stripe_session_id)
+    try:
+        page = shop.gateway.retrieve(hold.stripe_session_id)
+    except PaymentError as error:
+        flash(message_of(error), "error")
+        return redirect(url_for("pages.cart"), 303)
     if page is None or not page.url:
         return redirect(
             url_for("pages.returned", session_id=hold.stripe_session_id), 303
@@ -90,21 +94,21 @@ def _what_became_of(session_id: str) -> tuple[str, OrderView | None]:
         checkout_id = settlement.settle_returned(current_shop(), session_id)
     except PaymentError as error:
         logger.warning("session %s: %s", session_id, error)
-        return "processing", None
+        return "unreachable", None
     if checkout_id is None:
         return "unknown", None
     session = db.session()
-    status = queries.checkout_status(session, checkout_id)
-    if status == CONFIRMED:
+    ended = session.get_one(Checkout, checkout_id)
+    if ended.status == CONFIRMED:
         return "paid", queries.order_of_checkout(session, checkout_id)
-    if status == PENDING:
-        return "processing", None
+    if ended.status == PENDING:
+        return "processing" if ended.awaits_payment else "open", None
     if orders.refund_of(session, session_id) is not None:
         return "refunded", None
     return "closed", None
 
 
-@blueprint.get("/checkout/cancel", defaults={"checkout_id": ""})
+@blueprint.get("/checkout/cancel/", defaults={"checkout_id": ""}, strict_slashes=False)
 @blueprint.get("/checkout/cancel/<checkout_id>")
 def cancelled(checkout_id: str) -> str:
     """Free the units of the visitor who came back from the payment page."""

@@ -20,18 +20,27 @@ LARGEST_QUANTITY = 9999
 
 @dataclass(frozen=True)
 class CartLine:
-    """A line of the cart as it is shown; prices and stock are those of this moment."""
+    """
+    A line of the cart as it is shown; prices and stock are those of this moment.
+
+    *held* are units of it that the visitor's own open payment page holds for him.
+    """
 
     product: ProductView
     quantity: int
+    held: int
 
     @property
     def total_cents(self) -> int:
         return self.quantity * self.product.price_cents
 
     @property
+    def obtainable(self) -> int:
+        return self.product.available + self.held
+
+    @property
     def shortage(self) -> bool:
-        return self.quantity > self.product.available
+        return self.quantity > self.obtainable
 
 
 def visitor() -> Visitor:

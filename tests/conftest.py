@@ -14,6 +14,7 @@ from core import database as databases
 from core.clock import utcnow
 from core.config import Config
 from core.database import Database
+from core.payments import StripeGateway
 from core.shop import Shop
 from tests import postgres
 from tests.emulator import EmulatorServer
@@ -132,3 +133,15 @@ def config(database_url: str, stripe: EmulatorServer, tmp_path: Path) -> Config:
 @pytest.fixture
 def shop(config: Config, database: Database, clock: FakeClock) -> Shop:
     return replace(Shop.open(config, on=database), clock=clock)
+
+
+@pytest.fixture
+def delayed_shop(shop: Shop, config: Config, stripe: EmulatorServer) -> Shop:
+    """Give a shop whose payment page offers a delayed method."""
+    gateway = StripeGateway(
+        config.stripe_secret_key,
+        config.stripe_webhook_secret,
+        stripe.url,
+        excluded_methods=(),
+    )
+    return replace(shop, gateway=gateway)

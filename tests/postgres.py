@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -67,7 +68,7 @@ def server(data: Path) -> Iterator[str]:
         _wait_for(process, port, data)
         yield f"postgresql+psycopg://postgres@127.0.0.1:{port}"
     finally:
-        process.terminate()
+        process.send_signal(signal.SIGINT)  # without waiting for open connections
         process.wait(timeout=20)
         shutil.rmtree(data, ignore_errors=True)
 

@@ -1,0 +1,691 @@
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, select, update
+
+from core import queries, reservations, settlement, stock
+from core.checkout import PaymentPage
+from core.errors import CheckoutNotFoundError, PaymentUnavailableError
+from core.models import CANCELLED, CONFIRMED, EXPIRED, PENDING, Checkout, StripeEvent
+from core.payments import Event
+from core.queries import RefundView
+from core.settlement import Sweep
+from core.shop import Shop
+from tests.emulator import EmulatorServer
+from tests.factories import (
+    FakeClock,
+    add_product,
+    assert_invariants,
+    at_once,
+    begin,
+    levels,
+    open_sessions,
+    orders_of,
+    sessions_at,
+    status_of,
+)
+
+COMPLETED = "checkout.session.completed"
+
+
+def event_about(page: PaymentPage, kind: str = COMPLETED, number: int = 1) -> Event:
+    return Event(
+        id=f"evt_{number}",
+        type=kind,
+        session_id=page.stripe_session_id,
+        reference=str(page.checkout_id),
+        checkout_key="",
+    )
+
+
+def refunds_of(shop: Shop) -> list[RefundView]:
+    with shop.database.read() as session:
+        return queries.refunds(session)
+
+
+def test_a_paid_checkout_becomes_one_order_and_stock_falls(
+    shop: Shop, stripe: EmulatorServer
+) -> None:
+    mug = add_product(shop.database, stock_units=5, price_cents=1250, name="Mug")
+    page = begin(shop, {mug: 2})
+    stripe.pay(page.stripe_session_id)
+
+    settlement.record_event(shop, event_about(page))
+
+    (order,) = orders_of(shop.database)
+    assert order.stripe_session_id == page.stripe_session_id
+    assert order.amount_cents == 2500
+    assert [(line.name, line.quantity) for line in order.lines] == [("Mug", 2)]
+    assert order.status == "PAID"
+    assert levels(shop.database, mug) == (3, 0)
+    assert status_of(shop.database, page.checkout_id) == CONFIRMED
+    assert_invariants(shop.database)
+
+
+def test_the_same_event_again_changes_nothing(
+    shop: Shop, stripe: EmulatorServer
+) -> None:
+    mug = add_product(shop.database)
+    page = begin(shop, {mug: 2})
+    stripe.pay(page.stripe_session_id)
+
+    for _ in range(3):
+        settlement.record_event(shop, event_about(page))
+
+    assert len(orders_of(shop.database)) == 1
+    assert levels(shop.database, mug) == (3, 0)
+
+
+def test_two_events_about_one_payment_make_one_order(
+    shop: Shop, stripe: EmulatorServer
+) -> None:
+    mug = add_product(shop.database)
+    page = begin(shop, {mug: 2})
+    stripe.pay(page.stripe_session_id)
+
+    for number in (1, 2):
+        settlement.record_event(shop, event_about(page, number=number))
+
+    assert len(orders_of(shop.database)) == 1
+    assert levels(shop.database, mug) == (3, 0)
+
+
+def test_many_events_and_the_return_page_at_once_make_one_order(
+    shop: Shop, stripe: EmulatorServer
+) -> None:
+    mug = add_product(shop.database)
+    page = begin(shop, {mug: 2})
+    stripe.pay(page.stripe_session_id)
+
+    outcomes = at_once(
+        [lambda: settlement.record_event(shop, event_about(page))] * 6
+        + [lambda: settlement.settle_returned(shop, page.stripe_session_id)] * 6
+    )
+
+    assert [each for each in outcomes if isinstance(each, Exception)] == []
+    assert len(orders_of(shop.database)) == 1
+    assert levels(shop.database, mug) == (3, 0)
+    assert_invariants(shop.database)
+
+
+def test_the_return_page_makes_the_order_when_the_webhook_never_came(
+    shop: Shop, stripe: EmulatorServer
+) -> None:
+    mug = add_product(shop.database)
+    page = begin(shop, {mug: 1})
+    stripe.pay(page.stripe_session_id)
+
+    found = settlement.settle_returned(shop, page.stripe_session_id)
+
+    assert found == page.checkout_id
+    assert len(orders_of(shop.database)) == 1
+
+
+def test_an_open_session_changes_nothing(shop: Shop, stripe: EmulatorServer) -> None:
+    mug = add_product(shop.database)
+    page = begin(shop, {mug: 1})
+
+    settlement.record_event(shop, event_about(page))
+
+    assert status_of(shop.database, page.checkout_id) == PENDING
+    assert levels(shop.database, mug) == (5, 1)
+
+
+def test_an_event_finds_its_checkout_before_the_session_was_noted_here(
+    shop: Shop, stripe: EmulatorServer
+) -> None:
+    mug = add_product(shop.database)
+    page = begin(shop, {mug: 1})
+    stripe.pay(page.stripe_session_id)
+    forget_session(shop, page)
+    with shop.database.read() as session:
+        key = session.get_one(Checkout, page.checkout_id).idempotency_key
+
+    settlement.record_event(shop, replace(event_about(page), checkout_key=key))
+
+    (order,) = orders_of(shop.database)
+    assert order.stripe_session_id == page.stripe_session_id
+
+
+def test_an_event_without_metadata_is_matched_by_its_reference(
+    shop: Shop, stripe: EmulatorServer
+) -> None:
+    mug = add_product(shop.database)
+    page = begin(shop, {mug: 1})
+    stripe.pay(page.stripe_session_id)
+    forget_session(shop, page)
+
+    settlement.record_event(shop, event_about(page))
+
+    assert len(orders_of(shop.database)) == 1
+
+
+def forget_session(shop: Shop, page: PaymentPage) -> None:
+    """Leave the checkout as a crash between Stripe's answer and our commit does."""
+    shop.database.write(
+        lambda session: session.execute(
+            update(Checkout)
+            .where(Checkout.id == page.checkout_id)
+            .values(stripe_session_id=None)
+        )
+    )
+
+
+def test_our_payment_without_a_checkout_here_must_be_sent_again(shop: Shop) -> None:
+    lost = Event("evt_1", COMPLETED, "cs_test_lost", "7", "checkout-lost")
+
+    with pytest.raises(CheckoutNotFoundError):
+        settlement.record_event(shop, lost)
+
+
+def test_a_session_that_is_not_ours_is_passed_over(shop: Shop) -> None:
+    foreign = Event("evt_1", COMPLETED, "cs_test_foreign", "order-12", "")
+
+    settlement.record_event(shop, foreign)
+
+    with shop.database.read() as session:
+        assert session.scalars(select(func.count(StripeEvent.id))).one() == 0
+
+
+def test_an_event_is_not_noted_while_stripe_cannot_tell(
+    shop: Shop, stripe: EmulatorServer
+) -> None:
+    mug = add_product(shop.database)
+    page = begin(shop, {mug: 1})
+    stripe.pay(page.stripe_session_id)
+    stripe.fault("retrieve", "error_before", times=0)
+
+    with pytest.raises(PaymentUnavailableError):
+        settlement.record_event(shop, event_about(page))
+    stripe.control("faults/clear")
+    settlement.record_event(shop, event_about(page))
+
+    assert len(orders_of(shop.database)) == 1
+
+
+def test_a_hold_that_is_over_is_closed_at_stripe_and_its_units_come_back(
+    shop: Shop, stripe: EmulatorServer, clock: FakeClock
+) -> None:
+    mug = add_product(shop.database)
+    page = begin(shop, {mug: 2})
+    clock.advance(minutes=15)
+
+    sweep = settlement.expire_due(shop)
+
+    assert sweep == Sweep(expired=1, confirmed=0, kept=0)
+    assert sessions_at(stripe)[page.stripe_session_id] == "expired"
+    assert status_of(shop.database, page.checkout_id) == EXPIRED
+    assert levels(shop.database, mug) == (5, 0)
+    assert_invariants(shop.database)
+
+
+def test_a_hold_that_is_not_over_is_left_alone(
+    shop: Shop, stripe: EmulatorServer, clock: FakeClock
+) -> None:
+    mug = add_product(shop.database)
+    page = begin(shop, {mug: 2})
+    clock.advance(minutes=14, seconds=59)
+
+    sweep = settlement.expire_due(shop, everything=True)
+
+    assert sweep == Sweep(0, 0, 0)
+    assert status_of(shop.database, page.checkout_id) == PENDING
+
+
+def test_the_sweep_confirms_what_was_paid_and_never_reported(
+    shop: Shop, stripe: EmulatorServer, clock: FakeClock
+) -> None:
+    mug = add_product(shop.database)
+    page = begin(shop, {mug: 2})
+    stripe.pay(page.stripe_session_id)
+    clock.advance(minutes=15)
+
+    sweep = settlement.expire_due(shop)
+
+    assert sweep == Sweep(expired=0, confirmed=1, kept=0)
+    assert len(orders_of(shop.database)) == 1
+    assert levels(shop.database, mug) == (3, 0)
+
+
+@pytest.mark.parametrize("kind", ["error_before", "drop_after", "status"])
+def test_nothing_is_given_back_while_stripe_cannot_tell(
+    shop: Shop, stripe: EmulatorServer, clock: FakeClock, kind: str
+) -> None:
+    mug = add_product(shop.database)
+    page = begin(shop, {mug: 2})
+    clock.advance(minutes=15)
+    stripe.fault("*", kind, times=0)
+
+    kept = settlement.expire_due(shop)
+    stripe.control("faults/clear")
+    after = settlement.expire_due(shop, everything=True)
+
+    assert kept == Sweep(expired=0, confirmed=0, kept=1)
+    assert after == Sweep(expired=1, confirmed=0, kept=0)
+    assert status_of(shop.database, page.checkout_id) == EXPIRED
+    assert levels(shop.database, mug) == (5, 0)
+
+
+def test_a_failing_checkout_is_paused_but_the_cron_route_tries_it_at_once(
+    shop: Shop, stripe: EmulatorServer, clock: FakeClock
+) -> None:
+    mug = add_product(shop.database)
+    begin(shop, {mug: 2})
+    clock.advance(minutes=15)
+    stripe.fault("expire", "error_before", times=1)
+
+    first = settlement.expire_due(shop)
+    paused = settlement.expire_due(shop)
+    at_cron = settlement.expire_due(shop, everything=True)
+
+    assert first == Sweep(expired=0, confirmed=0, kept=1)
+    assert paused == Sweep(0, 0, 0)
+    assert at_cron == Sweep(expired=1, confirmed=0, kept=0)
+
+
+def test_one_failing_session_does_not_hold_up_the_others(
+    shop: Shop, stripe: EmulatorServer, clock: FakeClock
+) -> None:
+    mug = add_product(shop.database)
+    pages = [begin(shop, {mug: 1}) for _ in range(3)]
+    clock.advance(minutes=15)
+    stripe.fault("expire", "error_before", times=0, id=pages[0].stripe_session_id)
+
+    sweep = settlement.expire_due(shop)
+
+    assert sweep == Sweep(expired=2, confirmed=0, kept=1)
+    assert status_of(shop.database, pages[0].checkout_id) == PENDING
+    assert levels(shop.database, mug) == (5, 1)
+
+
+def test_several_sweeps_at_once_give_every_unit_back_once(
+    shop: Shop, stripe: EmulatorServer, clock: FakeClock
+) -> None:
+    mug = add_product(shop.database, stock_units=12)
+    for _ in range(12):
+        begin(shop, {mug: 1})
+    clock.advance(minutes=15)
+
+    sweeps = at_once([lambda: settlement.expire_due(shop)] * 4)
+
+    assert sum(sweep.expired for sweep in sweeps if isinstance(sweep, Sweep)) == 12
+    assert levels(shop.database, mug) == (12, 0)
+    assert_invariants(shop.database)
+
+
+def test_expired_at_stripe_by_somebody_else_gives_the_units_back(
+    shop: Shop, stripe: EmulatorServer
+) -> None:
+    mug = add_product(shop.database)
+    page = begin(shop, {mug: 2})
+    shop.gateway.expire(page.stripe_session_id)
+
+    settlement.record_event(shop, event_about(page, "checkout.session.expired"))
+
+    assert status_of(shop.database, page.checkout_id) == EXPIRED
+    assert levels(shop.database, mug) == (5, 0)
+
+
+def test_a_stale_expired_event_leaves_the_visitors_newer_checkout_alone(
+    shop: Shop, stripe: EmulatorServer, clock: FakeClock
+) -> None:
+    mug = add_product(shop.database)
+    old = begin(shop, {mug: 1})
+    clock.advance(minutes=15)
+    settlement.expire_due(shop)
+    newer = begin(shop, {mug: 1})
+
+    settlement.record_event(shop, event_about(old, "checkout.session.expired"))
+
+    assert status_of(shop.database, newer.checkout_id) == PENDING
+    assert levels(shop.database, mug) == (5, 1)
+
+
+def test_paying_first_makes_the_expiry_that_comes_second_confirm(
+    shop: Shop, stripe: EmulatorServer, clock: FakeClock
+) -> None:
+    mug = add_product(shop.database, stock_units=1)
+    page = begin(shop, {mug: 1})
+    clock.advance(minutes=15)
+    stripe.barrier("expire")
+
+    with ThreadPoolExecutor(1) as background:
+        sweep = background.submit(settlement.expire_due, shop)
+        stripe.wait_for_waiter("expire")
+        stripe.pay(page.stripe_session_id)
+        stripe.release("expire")
+
+        assert sweep.result(20) == Sweep(expired=0, confirmed=1, kept=0)
+
+    settlement.record_event(shop, event_about(page))
+    assert len(orders_of(shop.database)) == 1
+    assert levels(shop.database, mug) == (0, 0)
+    assert_invariants(shop.database)
+
+
+def test_expiring_first_makes_the_payment_that_comes_second_impossible(
+    shop: Shop, stripe: EmulatorServer, clock: FakeClock
+) -> None:
+    mug = add_product(shop.database, stock_units=1)
+    page = begin(shop, {mug: 1})
+    clock.advance(minutes=15)
+    stripe.barrier("pay")
+
+    with ThreadPoolExecutor(1) as background:
+        payment = background.submit(stripe.pay, page.stripe_session_id)
+        stripe.wait_for_waiter("pay")
+        sweep = settlement.expire_due(shop)
+        stripe.release("pay")
+        payment.exception(20)
+
+    assert sweep == Sweep(expired=1, confirmed=0, kept=0)
+    assert sessions_at(stripe)[page.stripe_session_id] == "expired"
+    assert orders_of(shop.database) == []
+    assert levels(shop.database, mug) == (1, 0)
+
+
+def test_the_webhook_wins_while_the_sweep_waits_for_stripes_answer(
+    shop: Shop, stripe: EmulatorServer, clock: FakeClock
+) -> None:
+    mug = add_product(shop.database, stock_units=1)
+    page = begin(shop, {mug: 1})
+    stripe.pay(page.stripe_session_id)
+    clock.advance(minutes=15)
+    stripe.barrier("expire")
+
+    with ThreadPoolExecutor(1) as background:
+        sweep = background.submit(settlement.expire_due, shop)
+        stripe.wait_for_waiter("expire")
+        settlement.record_event(shop, event_about(page))
+        stripe.release("expire")
+        sweep.result(20)
+
+    assert len(orders_of(shop.database)) == 1
+    assert levels(shop.database, mug) == (0, 0)
+    assert_invariants(shop.database)
+
+
+def test_a_crash_between_reserve_and_session_is_healed_by_the_sweep(
+    shop: Shop, stripe: EmulatorServer, clock: FakeClock
+) -> None:
+    mug = add_product(shop.database)
+    page = begin(shop, {mug: 2})
+    forget_session(shop, page)
+    clock.advance(minutes=15)
+
+    sweep = settlement.expire_due(shop)
+
+    assert sweep == Sweep(expired=1, confirmed=0, kept=0)
+    assert open_sessions(stripe) == []
+    assert levels(shop.database, mug) == (5, 0)
+
+
+def test_a_lost_session_that_was_paid_becomes_an_order_in_the_sweep(
+    shop: Shop, stripe: EmulatorServer, clock: FakeClock
+) -> None:
+    mug = add_product(shop.database)
+    page = begin(shop, {mug: 2})
+    stripe.pay(page.stripe_session_id)
+    forget_session(shop, page)
+    clock.advance(minutes=15)
+
+    sweep = settlement.expire_due(shop)
+
+    assert sweep == Sweep(expired=0, confirmed=1, kept=0)
+    assert len(orders_of(shop.database)) == 1
+
+
+def test_a_checkout_that_never_reached_stripe_is_ended(
+    shop: Shop, stripe: EmulatorServer, clock: FakeClock
+) -> None:
+    mug = add_product(shop.database)
+    stripe.fault("create", "hang", seconds=60, times=0)
+    with ThreadPoolExecutor(1) as background:
+        lost = background.submit(begin, shop, {mug: 2})
+        while not stripe.requests("/v1/checkout/sessions"):
+            assert not lost.done()
+        clock.advance(minutes=15)
+        stripe.control("faults/clear")
+        lost.exception(60)
+        stripe.advance(15 * 60)
+        settlement.expire_due(shop, everything=True)
+
+    assert open_sessions(stripe) == []
+    assert levels(shop.database, mug) == (5, 0)
+
+
+def test_a_delayed_payment_keeps_its_units_until_the_money_comes(
+    delayed_shop: Shop, stripe: EmulatorServer, clock: FakeClock
+) -> None:
+    shop = delayed_shop
+    mug = add_product(shop.database)
+    page = begin(shop, {mug: 2})
+    stripe.pay(page.stripe_session_id, "sepa_debit")
+    settlement.record_event(shop, event_about(page))
+    clock.advance(hours=20)
+
+    settlement.expire_due(shop)
+
+    assert status_of(shop.database, page.checkout_id) == PENDING
+    assert levels(shop.database, mug) == (5, 2)
+    assert orders_of(shop.database) == []
+    stripe.settle(page.stripe_session_id, "succeed")
+    kind = "checkout.session.async_payment_succeeded"
+    settlement.record_event(shop, event_about(page, kind, number=2))
+    assert status_of(shop.database, page.checkout_id) == CONFIRMED
+    assert levels(shop.database, mug) == (3, 0)
+
+
+def test_a_delayed_payment_that_fails_gives_its_units_back_once(
+    delayed_shop: Shop, stripe: EmulatorServer
+) -> None:
+    shop = delayed_shop
+    mug = add_product(shop.database)
+    page = begin(shop, {mug: 2})
+    stripe.pay(page.stripe_session_id, "sepa_debit")
+    settlement.record_event(shop, event_about(page))
+    stripe.settle(page.stripe_session_id, "fail")
+    kind = "checkout.session.async_payment_failed"
+
+    for number in (2, 3):
+        settlement.record_event(shop, event_about(page, kind, number))
+
+    assert status_of(shop.database, page.checkout_id) == EXPIRED
+    assert levels(shop.database, mug) == (5, 0)
+    assert orders_of(shop.database) == []
+
+
+def test_a_failed_delayed_payment_that_nobody_reported_is_found_by_the_sweep(
+    delayed_shop: Shop, stripe: EmulatorServer, clock: FakeClock
+) -> None:
+    shop = delayed_shop
+    mug = add_product(shop.database)
+    page = begin(shop, {mug: 2})
+    stripe.pay(page.stripe_session_id, "sepa_debit")
+    settlement.record_event(shop, event_about(page))
+    stripe.settle(page.stripe_session_id, "fail")
+    clock.advance(days=1, seconds=1)
+
+    settlement.expire_due(shop)
+
+    assert status_of(shop.database, page.checkout_id) == EXPIRED
+    assert levels(shop.database, mug) == (5, 0)
+
+
+def end_here_only(shop: Shop, page: PaymentPage) -> None:
+    """End a hold without Stripe, as a bug or an owner's edit might."""
+    shop.database.write(
+        lambda session: reservations.cancel(
+            session, page.checkout_id, cause="test", now=shop.clock()
+        )
+    )
+
+
+def test_late_money_takes_free_units_again(shop: Shop, stripe: EmulatorServer) -> None:
+    mug = add_product(shop.database)
+    page = begin(shop, {mug: 2})
+    end_here_only(shop, page)
+    stripe.pay(page.stripe_session_id)
+
+    for number in (1, 2):
+        settlement.record_event(shop, event_about(page, number=number))
+
+    (order,) = orders_of(shop.database)
+    assert "after the hold was over" in order.note
+    assert status_of(shop.database, page.checkout_id) == CONFIRMED
+    assert levels(shop.database, mug) == (3, 0)
+    assert refunds_of(shop) == []
+    assert_invariants(shop.database)
+
+
+def test_late_money_whose_units_are_gone_goes_back_once(
+    shop: Shop, stripe: EmulatorServer
+) -> None:
+    mug = add_product(shop.database, stock_units=2)
+    bowl = add_product(shop.database, stock_units=5)
+    page = begin(shop, {mug: 1, bowl: 1})
+    end_here_only(shop, page)
+    begin(shop, {mug: 2})
+    stripe.pay(page.stripe_session_id)
+
+    for number in (1, 2):
+        settlement.record_event(shop, event_about(page, number=number))
+
+    assert orders_of(shop.database) == []
+    assert status_of(shop.database, page.checkout_id) == CANCELLED
+    (refund,) = refunds_of(shop)
+    assert refund.status == "DONE"
+    assert refund.amount_cents == 2500
+    assert refund.stripe_session_id == page.stripe_session_id
+    assert len(stripe.requests("/v1/refunds")) == 1
+    assert levels(shop.database, mug) == (2, 2)
+    assert levels(shop.database, bowl) == (5, 0)
+    assert_invariants(shop.database)
+
+
+def test_a_refund_that_stripe_did_not_answer_is_sent_again_under_its_key(
+    shop: Shop, stripe: EmulatorServer
+) -> None:
+    mug = add_product(shop.database, stock_units=1)
+    page = begin(shop, {mug: 1})
+    end_here_only(shop, page)
+    begin(shop, {mug: 1})
+    stripe.pay(page.stripe_session_id)
+    stripe.fault("refund", "drop_after", times=3)
+    settlement.record_event(shop, event_about(page))
+
+    before = refunds_of(shop)
+    settlement.send_refunds(shop)
+
+    assert [refund.status for refund in before] == ["REQUESTED"]
+    assert [refund.status for refund in refunds_of(shop)] == ["DONE"]
+    keys = {
+        call["headers"]["Idempotency-Key"] for call in stripe.requests("/v1/refunds")
+    }
+    assert keys == {f"refund-{page.stripe_session_id}"}
+
+
+def test_money_that_is_going_back_does_not_become_an_order_when_units_return(
+    shop: Shop, stripe: EmulatorServer
+) -> None:
+    mug = add_product(shop.database, stock_units=1)
+    page = begin(shop, {mug: 1})
+    end_here_only(shop, page)
+    begin(shop, {mug: 1})
+    stripe.pay(page.stripe_session_id)
+    settlement.record_event(shop, event_about(page))
+    shop.database.write(
+        lambda session: stock.receive(session, mug, 5, now=shop.clock())
+    )
+
+    settlement.record_event(shop, event_about(page, number=2))
+
+    assert orders_of(shop.database) == []
+    assert len(refunds_of(shop)) == 1
+
+
+def test_late_money_takes_the_units_of_an_overdue_hold_rather_than_go_back(
+    shop: Shop, stripe: EmulatorServer, clock: FakeClock
+) -> None:
+    mug = add_product(shop.database, stock_units=1)
+    page = begin(shop, {mug: 1})
+    end_here_only(shop, page)
+    begin(shop, {mug: 1})
+    clock.advance(minutes=16)
+    stripe.pay(page.stripe_session_id)
+
+    settlement.record_event(shop, event_about(page))
+
+    assert len(orders_of(shop.database)) == 1
+    assert refunds_of(shop) == []
+    assert_invariants(shop.database)
+
+
+def test_another_amount_than_promised_is_an_order_for_the_owner_to_look_at(
+    shop: Shop, stripe: EmulatorServer
+) -> None:
+    mug = add_product(shop.database)
+    page = begin(shop, {mug: 2})
+    stripe.pay(page.stripe_session_id)
+    paid = shop.gateway.retrieve(page.stripe_session_id)
+    assert paid is not None
+
+    settlement.settle(shop, page.checkout_id, replace(paid, amount_cents=1))
+
+    (order,) = orders_of(shop.database)
+    assert order.status == "REVIEW"
+    assert order.amount_cents == 1
+    assert "asked for 2500" in order.note
+
+
+def test_a_session_that_stripe_does_not_know_is_ended_after_its_own_end(
+    shop: Shop, stripe: EmulatorServer, clock: FakeClock
+) -> None:
+    mug = add_product(shop.database)
+    page = begin(shop, {mug: 2})
+    stripe.reset()
+    clock.advance(minutes=15)
+
+    early = settlement.expire_due(shop, everything=True)
+    clock.advance(minutes=30)
+    late = settlement.expire_due(shop, everything=True)
+
+    assert early == Sweep(expired=0, confirmed=0, kept=1)
+    assert late == Sweep(expired=1, confirmed=0, kept=0)
+    assert status_of(shop.database, page.checkout_id) == EXPIRED
+
+
+def test_a_free_order_is_confirmed_without_money(
+    shop: Shop, stripe: EmulatorServer
+) -> None:
+    sample = add_product(shop.database, price_cents=0)
+    page = begin(shop, {sample: 1})
+    stripe.pay(page.stripe_session_id)
+
+    settlement.record_event(shop, event_about(page))
+
+    (order,) = orders_of(shop.database)
+    assert order.amount_cents == 0
+    assert levels(shop.database, sample) == (4, 0)
+
+
+def test_a_sweeper_that_died_does_not_keep_its_checkouts(
+    shop: Shop, stripe: EmulatorServer, clock: FakeClock
+) -> None:
+    mug = add_product(shop.database)
+    begin(shop, {mug: 2})
+    clock.advance(minutes=15)
+    shop.database.write(
+        lambda session: session.execute(
+            update(Checkout).values(retry_at=clock() + timedelta(seconds=30))
+        )
+    )
+
+    during = settlement.expire_due(shop)
+    clock.advance(seconds=31)
+    after = settlement.expire_due(shop)
+
+    assert during == Sweep(0, 0, 0)
+    assert after == Sweep(expired=1, confirmed=0, kept=0)
