@@ -25,7 +25,8 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from core.errors import CatalogueError
 from core.models import ADJUSTED, RECEIVED, Product, StockMovement
-from core.product_file import COLUMN_NAMES, LARGEST_NUMBER, OPTIONS, ProductRow, parse
+from core.product_file import LARGEST_NUMBER, OPTIONS, ProductRow, parse
+from core.product_table import COLUMN_NAMES
 
 NOTE = "product file"
 LONGEST_SLUG = 200

@@ -1,53 +1,24 @@
 """
-Product files in Shopify's product CSV format, from bytes to rows.
+Product files in Shopify's product CSV format: from records to products.
 
-What can be read in two ways is an error that names its place, never a guess: a number,
-an encoding and a separator are understood or refused.
+What can be read in two ways is an error that names its place, never a guess.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 import nh3
 
 from core.errors import CatalogueError
+from core.product_table import Place, Record, line_breaks, records
 
-LARGEST_FILE = 20 * 1024 * 1024
 LARGEST_NUMBER = 2**31 - 1  # what the database's integers hold
 LONGEST_TITLE = 255
 # PostgreSQL refuses an index entry of more than 2704 bytes.
 LONGEST_KEY_BYTES = 2000
 OPTIONS = (1, 2, 3)
-
-# The first name of each is the one of Shopify's classic format, the others are newer.
-COLUMN_NAMES = {
-    "handle": ("Handle", "URL handle"),
-    "title": ("Title",),
-    "description": ("Body (HTML)", "Description"),
-    "vendor": ("Vendor",),
-    "kind": ("Type",),
-    "tags": ("Tags",),
-    "published": ("Published", "Published on online store"),
-    "status": ("Status",),
-    "option1_name": ("Option1 Name",),
-    "option1_value": ("Option1 Value",),
-    "option2_name": ("Option2 Name",),
-    "option2_value": ("Option2 Value",),
-    "option3_name": ("Option3 Name",),
-    "option3_value": ("Option3 Value",),
-    "sku": ("Variant SKU", "SKU"),
-    "quantity": ("Variant Inventory Qty", "Inventory quantity"),
-    "price": ("Variant Price", "Price"),
-    "image": ("Image Src", "Product image URL"),
-    "image_alt": ("Image Alt Text",),
-    "variant_image": ("Variant Image", "Variant image URL"),
-    # Ours: an export says what its quantities are to be compared with.
-    "stock_at_export": ("Stock At Export",),
-    "imported_quantity": ("Imported Quantity",),
-}
-REQUIRED = ("handle", "title", "price")
 VARIANT_DATA = (
     *(f"option{number}_value" for number in OPTIONS),
     *("price", "quantity", "sku", "variant_image"),
@@ -57,31 +28,16 @@ YES_NO = {
     **dict.fromkeys(("false", "no", "0", "onwaar"), False),
 }
 LISTED_STATUS = {"active": True, "draft": False, "archived": False, "unlisted": False}
-
-LINE_BREAK = re.compile(r"\r\n|\r|\n")
-LINE = re.compile(r"[^\r\n]*")
-QUOTED_CELL = re.compile(r'"([^"]*(?:""[^"]*)*)"')
-# NUL, and what "surrogateescape" makes of bytes that are not UTF-8.
-FORBIDDEN = re.compile("[\0\udc80-\udcff]")
 # 1234, 12.5, 12,50, 1.234,56 and 1,234.56; but 1.234 and 1,234 may mean two things.
 PRICE = re.compile(
     r"([0-9]+|[1-9][0-9]{0,2}(?:\.[0-9]{3})+(?=,)|[1-9][0-9]{0,2}(?:,[0-9]{3})+(?=\.))"
     r"(?:[.,]([0-9]{1,2}))?"
 )
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
-
 HTML_TAGS = {
     *("p", "br", "div", "ul", "ol", "li", "strong", "em", "b", "i", "h3", "h4", "a"),
     *("table", "thead", "tbody", "tr", "th", "td"),
 }
-
-
-@dataclass(frozen=True)
-class Place:
-    """A physical line, the first is 1, and a column as the file spells it."""
-
-    line: int
-    column: str
 
 
 @dataclass(frozen=True)
@@ -115,45 +71,12 @@ class ProductRow:
     quantity_place: Place | None
 
 
-@dataclass(frozen=True)
-class _Header:
-    cells: list[str]
-    positions: Mapping[str, int]
-
-    def spelling(self, name: str) -> str:
-        position = self.positions.get(name)
-        return COLUMN_NAMES[name][0] if position is None else self.cells[position]
-
-
-@dataclass(frozen=True)
-class _Record:
-    """One row of the file; its cells are asked for by the names in COLUMN_NAMES."""
-
-    line: int
-    cells: list[str]
-    header: _Header
-
-    def text(self, name: str) -> str:
-        position = self.header.positions.get(name)
-        return "" if position is None else self.cells[position].strip()
-
-    def place(self, name: str) -> Place:
-        before = self.cells[: self.header.positions.get(name, 0)]
-        return Place(self.line + _line_breaks(*before), self.header.spelling(name))
-
-    def refuse(self, name: str, problem: str) -> CatalogueError:
-        place = self.place(name)
-        if place.line != self.line:
-            problem += f" (in the row that begins on line {self.line})"
-        return CatalogueError(problem, line=place.line, column=place.column)
-
-
 @dataclass
 class _Handle:
     """What the rows of one handle share."""
 
-    first: _Record | None = None
-    pictures: list[_Record] = field(default_factory=list)
+    first: Record | None = None
+    pictures: list[Record] = field(default_factory=list)
 
 
 def parse(content: bytes) -> list[ProductRow]:
@@ -164,7 +87,7 @@ def parse(content: bytes) -> list[ProductRow]:
     """
     handles: dict[str, _Handle] = {}
     products = []
-    for record in _records(_decoded(content)):
+    for record in records(content):
         shared = handles.setdefault(_handle(record), _Handle())
         if record.text("image"):
             shared.pictures.append(record)
@@ -202,164 +125,14 @@ def _cleaned(html: str) -> str:
     ).strip()
 
 
-def _line_breaks(*texts: str) -> int:
-    return sum(len(LINE_BREAK.findall(text)) for text in texts)
-
-
-def _decoded(content: bytes) -> str:
-    if len(content) > LARGEST_FILE:
-        raise CatalogueError(f"the file is larger than {LARGEST_FILE >> 20} MB")
-    if content.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
-        raise CatalogueError("the file is UTF-32; save it as UTF-8", line=1)
-    if not content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return content.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
-    try:
-        return content.decode("utf-16")
-    except UnicodeDecodeError as error:
-        before = content[: error.start].decode("utf-16", "ignore")
-        raise CatalogueError(
-            "the file is damaged UTF-16; save it as UTF-8",
-            line=1 + _line_breaks(before),
-        ) from error
-
-
-def _records(text: str) -> Iterator[_Record]:
-    separator = max(",;\t", key=lambda candidate: _fit(text, candidate))
-    rows = _rows(text, separator)
-    line, names = next(rows, (1, []))
-    if not names:
-        raise CatalogueError("there are no products in the file", line=1)
-    header = _header(line, names)
-    for line, cells in rows:
-        record = _Record(line, cells, header)
-        _check_characters(record)
-        if len(cells) != len(names):
-            raise CatalogueError(
-                f"the row has {len(cells)} cells, the header has {len(names)}",
-                line=line,
-                column=_name_at(names, len(cells)),
-            )
-        yield record
-
-
-def _fit(text: str, separator: str) -> int:
-    """Count the columns known to us that the header has when split by *separator*."""
-    try:
-        _, names = next(_rows(text, separator), (1, []))
-    except CatalogueError:
-        return -1
-    return sum(_folded(name) in KNOWN_COLUMNS for name in names)
-
-
-def _rows(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield each row that is not blank with the line on which it begins."""
-    position, line = 0, 1
-    names: list[str] = []
-    while position < len(text):
-        end = _end_of_line(text, position)
-        if '"' in text[position:end]:
-            cells, end = _quoted_row(text, position, line, separator, names)
-        else:
-            cells = text[position:end].split(separator)
-        if any(map(str.strip, cells)):
-            yield line, cells
-            names = names or cells
-        line_break = LINE_BREAK.match(text, end)
-        end = line_break.end() if line_break else end
-        line += _line_breaks(text[position:end])
-        position = end
-
-
-def _end_of_line(text: str, position: int) -> int:
-    match = LINE.match(text, position)
-    return match.end() if match else position
-
-
-def _quoted_row(
-    text: str, position: int, line: int, separator: str, names: list[str]
-) -> tuple[list[str], int]:
-    """Return the cells of the row at *position* and where it ends."""
-    plain_cell = re.compile(f'[^"\r\n{separator}]*')
-    cells: list[str] = []
-    while True:
-        is_quoted = text.startswith('"', position)
-        match = (QUOTED_CELL if is_quoted else plain_cell).match(text, position)
-        following = text[match.end() : match.end() + 1] if match else None
-        if match is None or following not in ("", "\r", "\n", separator):
-            raise CatalogueError(
-                "there is text after a closing quote, or a quote in plain text"
-                if match
-                else "a quoted cell has no closing quote",
-                line=line + _line_breaks(*cells),
-                column=_name_at(names, len(cells)),
-            )
-        cells.append(match[1].replace('""', '"') if is_quoted else match[0])
-        if following != separator:
-            return cells, match.end()
-        position = match.end() + 1
-
-
-def _name_at(names: list[str], position: int) -> str | None:
-    return names[position].strip() if position < len(names) else None
-
-
-def _folded(name: str) -> str:
-    return " ".join(name.replace("\ufeff", "").split()).casefold()
-
-
-KNOWN_COLUMNS = {
-    _folded(spelling): name
-    for name, spellings in COLUMN_NAMES.items()
-    for spelling in spellings
-}
-
-
-def _header(line: int, names: list[str]) -> _Header:
-    header = _Header([name.strip(" \t\ufeff") for name in names], {})
-    _check_characters(_Record(line, names, header))
-    positions: dict[str, int] = {}
-    for position, spelling in enumerate(header.cells):
-        name = KNOWN_COLUMNS.get(_folded(spelling))
-        if name in positions:
-            raise CatalogueError(
-                f"says the same as column {header.cells[positions[name]]!r}",
-                line=line,
-                column=spelling,
-            )
-        if name is not None:
-            positions[name] = position
-    for name in REQUIRED:
-        if name not in positions:
-            raise CatalogueError(
-                "the column is missing", line=line, column=COLUMN_NAMES[name][0]
-            )
-    return _Header(header.cells, positions)
-
-
-def _check_characters(record: _Record) -> None:
-    if not FORBIDDEN.search("".join(record.cells)):
-        return
-    for position, cell in enumerate(record.cells):
-        found = FORBIDDEN.search(cell)
-        if found is None:
-            continue
-        before = [*record.cells[:position], cell[: found.start()]]
-        names = record.header.cells if record.header.positions else []
-        raise CatalogueError(
-            "a NUL character" if found[0] == "\0" else "not UTF-8; save it as UTF-8",
-            line=record.line + _line_breaks(*before),
-            column=_name_at(names, position),
-        )
-
-
-def _handle(record: _Record) -> str:
+def _handle(record: Record) -> str:
     handle = record.text("handle")
     if not handle:
         raise record.refuse("handle", "is blank")
     return handle
 
 
-def _is_picture(record: _Record, shared: _Handle) -> bool:
+def _is_picture(record: Record, shared: _Handle) -> bool:
     """A picture row says nothing of a variant, and its product stands elsewhere."""
     return (
         bool(record.text("image"))
@@ -375,7 +148,7 @@ def _check_handles(handles: Mapping[str, _Handle]) -> None:
 
 
 def _product(
-    record: _Record, shared: _Handle, seen: dict[tuple[str, str], int]
+    record: Record, shared: _Handle, seen: dict[tuple[str, str], int]
 ) -> ProductRow:
     first = shared.first or record
     title = _title(record, first)
@@ -409,11 +182,11 @@ def _product(
     )
 
 
-def _inherited(name: str, record: _Record, first: _Record) -> str:
+def _inherited(name: str, record: Record, first: Record) -> str:
     return record.text(name) or first.text(name)
 
 
-def _title(record: _Record, first: _Record) -> str:
+def _title(record: Record, first: Record) -> str:
     title = _inherited("title", record, first)
     if not title:
         raise first.refuse("title", "is blank")
@@ -422,7 +195,7 @@ def _title(record: _Record, first: _Record) -> str:
     return title
 
 
-def _options(record: _Record, first: _Record) -> tuple[list[str], list[str]]:
+def _options(record: Record, first: Record) -> tuple[list[str], list[str]]:
     """Return the names and the values of the options, none for a plain product."""
     named = record if record.text("option1_name") else first
     names = [named.text(f"option{number}_name") for number in OPTIONS]
@@ -437,13 +210,13 @@ def _options(record: _Record, first: _Record) -> tuple[list[str], list[str]]:
             raise record.refuse(
                 f"option{number}_value", f"is blank, but {name!r} is not"
             )
-        if _line_breaks(name + value):
+        if line_breaks(name + value):
             raise record.refuse(f"option{number}_value", "has more than one line")
     return list(filter(None, names)), list(filter(None, values))
 
 
 def _check_key(
-    record: _Record, key: tuple[str, str], seen: dict[tuple[str, str], int]
+    record: Record, key: tuple[str, str], seen: dict[tuple[str, str], int]
 ) -> None:
     column = "option1_value" if key[1] else "handle"
     if key in seen:
@@ -453,7 +226,7 @@ def _check_key(
     seen[key] = record.line
 
 
-def _image(record: _Record, shared: _Handle) -> tuple[str, str]:
+def _image(record: Record, shared: _Handle) -> tuple[str, str]:
     """Return the variant's own picture, else the first of its handle, with its text."""
     pictures = shared.pictures
     own = record.text("image")
@@ -470,7 +243,7 @@ def _image(record: _Record, shared: _Handle) -> tuple[str, str]:
     return image, alts[0] if alts else ""
 
 
-def _price_cents(record: _Record) -> int:
+def _price_cents(record: Record) -> int:
     text = record.text("price")
     if not text:
         raise record.refuse("price", "is blank")
@@ -484,13 +257,13 @@ def _price_cents(record: _Record) -> int:
     return int(cents)
 
 
-def _quantity(record: _Record) -> int | None:
+def _quantity(record: Record) -> int | None:
     if "quantity" not in record.header.positions:
         return None
     return _number(record, "quantity") or 0
 
 
-def _told(record: _Record, quantity: int) -> int:
+def _told(record: Record, quantity: int) -> int:
     stock_at_export = _number(record, "stock_at_export")
     imported = _number(record, "imported_quantity", can_be_negative=True)
     if stock_at_export is None or imported is None:
@@ -501,7 +274,7 @@ def _told(record: _Record, quantity: int) -> int:
     return told
 
 
-def _number(record: _Record, name: str, *, can_be_negative: bool = False) -> int | None:
+def _number(record: Record, name: str, *, can_be_negative: bool = False) -> int | None:
     text = record.text(name)
     if not text:
         return None
@@ -514,7 +287,7 @@ def _number(record: _Record, name: str, *, can_be_negative: bool = False) -> int
     return int(Decimal(text))
 
 
-def _is_listed(record: _Record, first: _Record) -> bool:
+def _is_listed(record: Record, first: Record) -> bool:
     published = _inherited("published", record, first)
     status = _inherited("status", record, first)
     if published and published.casefold() not in YES_NO:

@@ -1,0 +1,198 @@
+"""The emulator's own routes under `/_emulator/`, for tests: see the package's text."""
+
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from flask import Blueprint, Response, jsonify, request
+
+from stripe_emulator import payments, refunds
+from stripe_emulator.account import Json
+from stripe_emulator.checkout_page import DEMO_PAYER, complete
+from stripe_emulator.errors import ApiError
+from stripe_emulator.faults import KINDS, Barrier, Fault
+from stripe_emulator.objects import METHODS
+from stripe_emulator.routes import ROUTE_NAMES
+from stripe_emulator.webhooks import MODES, SIGNATURES, is_local
+
+if TYPE_CHECKING:
+    from stripe_emulator.emulator import Emulator
+
+
+def blueprint(emulator: "Emulator") -> Blueprint:
+    pages = Blueprint("control", __name__, url_prefix="/_emulator")
+    _add_state(pages, emulator)
+    _add_faults(pages, emulator)
+    _add_money(pages, emulator)
+    _add_webhooks(pages, emulator)
+
+    @pages.errorhandler(ApiError)
+    def refused(error: ApiError) -> tuple[Response, int]:
+        return jsonify(error.body()), error.status
+
+    @pages.errorhandler(payments.SessionClosedError)
+    def closed(error: payments.SessionClosedError) -> tuple[Response, int]:
+        return jsonify({"error": {"message": f"the session is {error}"}}), 409
+
+    return pages
+
+
+def _given() -> Json:
+    given = request.get_json(silent=True) if request.data else {}
+    if not isinstance(given, dict):
+        raise ApiError("A JSON object is wanted.")
+    return given
+
+
+def _add_state(pages: Blueprint, emulator: "Emulator") -> None:
+    @pages.post("/reset")
+    def reset() -> Json:
+        emulator.reset()
+        return {}
+
+    @pages.get("/requests")
+    def requests() -> Json:
+        with emulator.account.mutex:
+            return {"requests": list(emulator.requests)}
+
+    @pages.route("/clock", methods=["GET", "POST"])
+    def clock() -> Json:
+        if request.method == "POST":
+            emulator.advance(float(_given().get("advance", 0)))
+        return {"now": emulator.clock.now()}
+
+
+def _add_faults(pages: Blueprint, emulator: "Emulator") -> None:
+    @pages.get("/faults")
+    def faults() -> Json:
+        return {"faults": emulator.faults.listed()}
+
+    @pages.post("/faults")
+    def add_fault() -> Json:
+        given = _given()
+        if given.get("kind") == "webhooks":
+            return _set_webhooks(emulator, given)
+        emulator.faults.add(_fault(given))
+        return {"faults": emulator.faults.listed()}
+
+    @pages.post("/faults/clear")
+    def clear_faults() -> Json:
+        emulator.faults.clear()
+        return {}
+
+    @pages.get("/barriers")
+    def barriers() -> Json:
+        return emulator.barriers.listed()
+
+    @pages.post("/barriers")
+    def add_barrier() -> Json:
+        given = _given()
+        route = _route(given)
+        is_after = bool(given.get("after", False))
+        emulator.barriers.add(Barrier(route, is_after, given.get("id")))
+        return emulator.barriers.listed()
+
+    @pages.post("/barriers/release")
+    def release_barrier() -> Json:
+        emulator.barriers.release(_given().get("route"))
+        return emulator.barriers.listed()
+
+
+def _add_money(pages: Blueprint, emulator: "Emulator") -> None:
+    @pages.post("/sessions/<session_id>/pay")
+    def pay(session_id: str) -> Json:
+        given = _given()
+        payer = DEMO_PAYER | given.get("payer", {})
+        method = _one_of({"method": "card", **given}, "method", (*METHODS, "decline"))
+        if method == "decline":
+            with emulator.account.mutex:
+                return payments.decline(emulator.account, session_id, "card", payer)
+        event = complete(
+            emulator, session_id, method, payer, waits=given.get("wait", True)
+        )
+        return _with_event(emulator, event)
+
+    @pages.post("/sessions/<session_id>/settle")
+    def settle(session_id: str) -> Json:
+        outcome = _one_of(_given(), "outcome", ("succeed", "fail"))
+        emulator.barriers.wait("settle", session_id, after=False)
+        with emulator.account.mutex:
+            event = payments.settle(emulator.account, session_id, outcome)
+        emulator.webhooks.wait_for(event["id"], 10)
+        return _with_event(emulator, event)
+
+    @pages.post("/refunds/<refund_id>/fail")
+    def fail_refund(refund_id: str) -> Json:
+        with emulator.account.mutex:
+            return refunds.fail(emulator.account, refund_id)
+
+    @pages.post("/charges/<charge_id>/dispute")
+    def dispute(charge_id: str) -> Json:
+        with emulator.account.mutex:
+            return refunds.dispute(emulator.account, charge_id)
+
+
+def _add_webhooks(pages: Blueprint, emulator: "Emulator") -> None:
+    @pages.post("/events/<event_id>/deliver")
+    def deliver(event_id: str) -> Json:
+        with emulator.account.mutex:
+            emulator.webhooks.send_again(emulator.account.get("events", event_id))
+        return {}
+
+    @pages.get("/webhooks")
+    def webhooks() -> Json:
+        with emulator.account.mutex:
+            rows = list(emulator.account.tables["deliveries"].values())
+            return {"attempts": list(emulator.webhooks.attempts), "waiting": rows}
+
+    @pages.post("/webhooks/endpoint")
+    def endpoint() -> Json:
+        given = _given()
+        url = given.get("url")
+        if url is not None and not is_local(url):
+            raise ApiError("A webhook goes to this machine only.", param="url")
+        emulator.send_webhooks(url, given.get("secret", ""))
+        return {}
+
+    @pages.post("/webhooks/release")
+    def release() -> Json:
+        given = _given()
+        count = emulator.webhooks.release(order=given.get("order", "normal"))
+        if given.get("mode", "normal") == "normal":
+            emulator.webhooks.mode = "normal"
+        return {"released": count}
+
+
+def _with_event(emulator: "Emulator", event: Json) -> Json:
+    with emulator.account.mutex:
+        session_id = event["data"]["object"]["id"]
+        session = dict(emulator.account.get("sessions", session_id))
+        return {"session": session, "event": dict(event)}
+
+
+def _set_webhooks(emulator: "Emulator", given: Json) -> Json:
+    if "mode" in given:
+        emulator.webhooks.mode = _one_of(given, "mode", MODES)
+    if "signature" in given:
+        emulator.webhooks.signature = _one_of(given, "signature", SIGNATURES)
+    return {"mode": emulator.webhooks.mode, "signature": emulator.webhooks.signature}
+
+
+def _fault(given: Json) -> Fault:
+    _one_of(given, "kind", KINDS)
+    _route(given)
+    unknown = given.keys() - {field.name for field in fields(Fault)}
+    if unknown:
+        raise ApiError(f"A fault has no {', '.join(sorted(unknown))}.")
+    return Fault(**given)
+
+
+def _route(given: Json) -> str:
+    route: str = _one_of(given, "route", (*ROUTE_NAMES, "*"))
+    return route
+
+
+def _one_of(given: Json, name: str, allowed: tuple[str, ...]) -> Any:
+    value = given.get(name)
+    if value not in allowed:
+        raise ApiError(f"{name} must be one of {', '.join(allowed)}", param=name)
+    return value

@@ -1,0 +1,64 @@
+"""Refusals in Stripe's shape, with Stripe's texts."""
+
+from typing import Any
+
+
+class ApiError(Exception):
+    """
+    A refusal as the API answers it.
+
+    *executed* says that the call had begun to act: such an answer is kept under the
+    idempotency key, while a failed validation is not.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 400,
+        kind: str = "invalid_request_error",
+        code: str | None = None,
+        param: str | None = None,
+        executed: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+        self.kind = kind
+        self.code = code
+        self.param = param
+        self.executed = executed
+        self.headers: dict[str, str] = {}
+
+    def body(self) -> dict[str, Any]:
+        fields = {"code": self.code, "message": self.message, "param": self.param}
+        known = {name: value for name, value in fields.items() if value is not None}
+        return {"error": {**known, "type": self.kind}}
+
+
+def missing(noun: str, object_id: str, *, param: str = "id") -> ApiError:
+    return ApiError(
+        f"No such {noun}: '{object_id}'",
+        status=404 if param == "id" else 400,
+        code="resource_missing",
+        param=param,
+    )
+
+
+def unknown_route(method: str, path: str) -> ApiError:
+    return ApiError(
+        f"Unrecognized request URL ({method}: {path}). Please see "
+        "https://stripe.com/docs or we can help at https://support.stripe.com/.",
+        status=404,
+    )
+
+
+def not_emulated(param: str) -> ApiError:
+    """Stripe would take this parameter; passing it over in silence would hide that."""
+    return ApiError(f"The emulator does not know what to do with {param}.", param=param)
+
+
+def server_error() -> ApiError:
+    return ApiError(
+        "An unknown error occurred.", status=500, kind="api_error", executed=True
+    )
