@@ -1,0 +1,232 @@
+"""The whole shop as `./run.sh` starts it, and that nothing of it stays behind."""
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PORT_VARIABLES = ("STOREFRONT_PORT", "DASHBOARD_PORT", "STRIPE_EMULATOR_PORT")
+START_SECONDS = 60
+STOP_SECONDS = 15
+PARTS = {
+    "storefront": "gunicorn",
+    "dashboard": "streamlit",
+    "emulator": "stripe_emulator",
+}
+
+pytestmark = pytest.mark.slow
+
+
+def until(condition: Callable[[], object], *, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def free_ports(count: int) -> list[int]:
+    listeners = [socket.socket() for _ in range(count)]
+    try:
+        for listener in listeners:
+            listener.bind(("127.0.0.1", 0))
+        return [listener.getsockname()[1] for listener in listeners]
+    finally:
+        for listener in listeners:
+            listener.close()
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def status(port: int, path: str) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+class RunningShop:
+    """A demo shop of its own; a mark in their environment tells its processes."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self.run_id = uuid.uuid4().hex
+        self.ports = dict(zip(PORT_VARIABLES, free_ports(3), strict=True))
+        self.output = folder / "output"
+        foreign = ("STRIPE_", "DATABASE_URL", "OWNER_", "SHOP_URL", "DATA_DIR")
+        environ = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
+        environ |= {name: str(port) for name, port in self.ports.items()}
+        environ |= {"DATA_DIR": str(folder / "data"), "PYTHONPATH": str(ROOT)}
+        environ |= {"VOORRAAD_RUN_ID": self.run_id} | settings
+        with self.output.open("wb") as output:
+            self.supervisor = subprocess.Popen(  # noqa: S603 - our own program
+                [sys.executable, str(ROOT / "scripts" / "serve.py")],
+                cwd=folder,
+                env=environ,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    def text(self) -> str:
+        return self.output.read_text()
+
+    def is_open(self) -> bool:
+        return "The shop is open" in self.text() and "Stripe (test)" in self.text()
+
+    def wait_until_open(self) -> "RunningShop":
+        ended = self.supervisor.poll
+        until(lambda: self.is_open() or ended() is not None, seconds=START_SECONDS)
+        assert self.is_open(), self.text()
+        return self
+
+    def processes(self) -> dict[int, str]:
+        """Return the command line of every living process of this shop by its pid."""
+        found = {}
+        mark = f"VOORRAAD_RUN_ID={self.run_id}".encode()
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                if mark in (folder / "environ").read_bytes().split(b"\0"):
+                    line = (folder / "cmdline").read_bytes().replace(b"\0", b" ")
+                    found[int(folder.name)] = line.decode()
+            except OSError:
+                continue  # It ended while we looked.
+        return found
+
+    def leader(self, word: str) -> int:
+        """Return the first process of a part, which the supervisor itself started."""
+        children = {
+            pid: line
+            for pid, line in self.processes().items()
+            if f"\nPPid:\t{self.supervisor.pid}\n"
+            in Path(f"/proc/{pid}/status").read_text()
+        }
+        (pid,) = [pid for pid, line in children.items() if f" -m {word}" in line]
+        return pid
+
+    def is_gone(self) -> bool:
+        ended = self.supervisor.poll() is not None and not self.processes()
+        return ended and all(map(is_free, self.ports.values()))
+
+    def end(self) -> None:
+        for pid in self.processes():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        self.supervisor.wait()
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[RunningShop]:
+    running = RunningShop(tmp_path)
+    try:
+        yield running.wait_until_open()
+    finally:
+        running.end()
+
+
+def refused(folder: Path, **settings: str) -> tuple[int, str]:
+    running = RunningShop(folder, **settings)
+    try:
+        until(lambda: running.supervisor.poll() is not None, seconds=START_SECONDS)
+        return running.supervisor.returncode, running.text()
+    finally:
+        running.end()
+
+
+def test_the_printed_addresses_answer(shop: RunningShop):
+    text = shop.text()
+
+    for port in shop.ports.values():
+        assert f"http://127.0.0.1:{port}" in text
+        assert status(port, "/healthz") == 200
+    assert status(shop.ports["STOREFRONT_PORT"], "/readyz") == 200
+
+
+def test_the_login_of_the_dashboard_is_printed_with_its_password(shop: RunningShop):
+    (line,) = [line for line in shop.text().splitlines() if "login: " in line]
+    email, password = line.split("login: ")[1].split()
+
+    assert "@" in email
+    assert len(password) >= 8
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_stop_leaves_no_process(shop: RunningShop, number: signal.Signals):
+    shop.supervisor.send_signal(number)
+
+    assert until(shop.is_gone, seconds=STOP_SECONDS), shop.processes()
+    assert shop.supervisor.returncode == 0, shop.text()
+
+
+def test_an_impatient_second_ctrl_c_leaves_no_process(shop: RunningShop):
+    shop.supervisor.send_signal(signal.SIGINT)
+    assert until(lambda: "Stopping." in shop.text(), seconds=STOP_SECONDS)
+    shop.supervisor.send_signal(signal.SIGINT)
+
+    assert until(shop.is_gone, seconds=STOP_SECONDS), shop.processes()
+    assert shop.supervisor.returncode == 0, shop.text()
+
+
+def test_a_killed_supervisor_leaves_no_process(shop: RunningShop):
+    shop.supervisor.kill()
+
+    assert until(shop.is_gone, seconds=STOP_SECONDS), shop.processes()
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_the_end_of_one_part_ends_all_and_names_it(shop: RunningShop, part: str):
+    os.kill(shop.leader(PARTS[part]), signal.SIGKILL)
+
+    assert until(shop.is_gone, seconds=STOP_SECONDS), shop.processes()
+    assert shop.supervisor.returncode == 1
+    assert f"The {part} ended by signal 9." in shop.text()
+
+
+def test_a_taken_port_is_named_before_anything_starts(tmp_path: Path):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        code, text = refused(tmp_path, STOREFRONT_PORT=port)
+
+    assert code == 2
+    assert "STOREFRONT_PORT" in text
+    assert port in text
+    assert not (tmp_path / "data" / "voorraad.db").exists()
+
+
+def test_a_setting_that_makes_no_sense_is_told_in_one_line(tmp_path: Path):
+    code, text = refused(tmp_path, RESERVATION_MINUTES="soon")
+
+    assert code == 2
+    assert text.startswith("run.sh: RESERVATION_MINUTES")
+    assert len(text.splitlines()) == 1
+
+
+def test_an_unknown_command_is_answered_with_the_usage():
+    result = subprocess.run(  # noqa: S603 - our own program
+        [str(ROOT / "run.sh"), "rm"], capture_output=True, text=True, check=False
+    )
+
+    assert result.returncode == 2
+    assert "Usage: ./run.sh" in result.stderr
+    assert result.stdout == ""
