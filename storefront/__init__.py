@@ -4,10 +4,12 @@ import logging
 import os
 from datetime import timedelta
 
+import click
 from flask import Flask
 
 from core.config import Config
 from core.database import Database, engine_options
+from core.errors import ConfigError
 from core.shop import Shop
 from storefront import (
     api,
@@ -27,7 +29,7 @@ LARGEST_REQUEST_BYTES = 256 * 1024
 
 def create_app(config: Config | None = None) -> Flask:
     """Build the application; opens nothing and starts nothing. Raises ConfigError."""
-    config = config or Config.from_env(os.environ)
+    config = config or _config()
     logging.basicConfig(
         level=logging.INFO, format="%(levelname)s %(name)s: %(message)s"
     )
@@ -61,3 +63,13 @@ def create_app(config: Config | None = None) -> Flask:
         part.init_app(app)
     csrf.exempt(api.blueprint)
     return app
+
+
+def _config() -> Config:
+    try:
+        return Config.from_env(os.environ)
+    except ConfigError as error:
+        if click.get_current_context(silent=True) is None:
+            raise
+        # On the command line one sentence says it all.
+        raise click.ClickException(str(error)) from error
