@@ -7,6 +7,7 @@ committed reservations, and no transaction is held across the call.
 
 import logging
 import secrets
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -39,6 +40,8 @@ logger = logging.getLogger(__name__)
 STRIPE_LEAST = timedelta(minutes=34)
 STRIPE_AFTER_HOLD = timedelta(minutes=4)
 TRIES = 3
+# A shopper waits no longer than about this for overdue holds to be ended.
+RECLAIM_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -114,13 +117,14 @@ def _reserve(
     visitor: Visitor,
     notice: Callable[[datetime], str],
 ) -> tuple[int, datetime]:
-    try:
-        return _try_reserve(shop, cart, visitor, notice)
-    except InsufficientStockError as error:
-        short = [shortage.product_id for shortage in error.shortages]
-        if not settlement.reclaim(shop, short):
-            raise
-    return _try_reserve(shop, cart, visitor, notice)
+    give_up = time.monotonic() + RECLAIM_SECONDS
+    while True:
+        try:
+            return _try_reserve(shop, cart, visitor, notice)
+        except InsufficientStockError as error:
+            short = [shortage.product_id for shortage in error.shortages]
+            if time.monotonic() > give_up or not settlement.reclaim(shop, short):
+                raise
 
 
 def _try_reserve(

@@ -1,5 +1,5 @@
 """
-Find and explain drift between counters, rows and the ledger.
+Find and explain drift between counters, rows and the ledger; repair it when told to.
 
 Everything is compared by grouped SQL, in bounded memory. Rules: they work in the
 caller's transaction and never commit.
@@ -7,11 +7,13 @@ caller's transaction and never commit.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
-from sqlalchemy import Select, case, func, or_, select
+from sqlalchemy import Select, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from core.models import (
+    ADJUSTED,
     CONFIRMED,
     PENDING,
     Checkout,
@@ -31,17 +33,76 @@ class Finding:
     explanation: str
 
 
+@dataclass(frozen=True)
+class _Drift:
+    """A product's counter beside the sum of the rows that it stands for."""
+
+    product_id: int
+    name: str
+    counter: int
+    rows: int
+
+
 def examine(session: Session) -> list[Finding]:
     """Check every invariant that the database alone can tell; changes nothing."""
     return [
-        *_reserved_against_reservations(session),
-        *_stock_against_movements(session),
+        *(
+            _finding("reserved", drift, "its PENDING reservations")
+            for drift in _reserved_drift(session)
+        ),
+        *(_finding("stock", drift, "its movements") for drift in _stock_drift(session)),
         *_reservations_against_checkouts(session),
         *_confirmed_without_order(session),
     ]
 
 
-def _reserved_against_reservations(session: Session) -> Iterator[Finding]:
+def repair(session: Session, *, now: datetime) -> list[Finding]:
+    """
+    Mend what can be mended without a person, and return what that was.
+
+    Rows are the truth for *reserved*: the counter is set to their sum, unless there is
+    not so much stock. The shelf is the truth for *stock*: a movement is appended that
+    makes the ledger agree. What was sold wrongly only a person can tell. Safe to
+    repeat.
+    """
+    repaired = []
+    for drift in _reserved_drift(session):
+        mended = session.scalar(
+            update(Product)
+            .where(
+                Product.id == drift.product_id,
+                Product.reserved == drift.counter,
+                Product.stock >= drift.rows,
+            )
+            .values(reserved=drift.rows)
+            .returning(Product.id)
+        )
+        if mended is not None:
+            repaired.append(_finding("reserved", drift, "its PENDING reservations"))
+    for drift in _stock_drift(session):
+        session.add(
+            StockMovement(
+                product_id=drift.product_id,
+                quantity=drift.counter - drift.rows,
+                reason=ADJUSTED,
+                note="doctor: the ledger did not add up to the stock",
+                created_at=now,
+            )
+        )
+        repaired.append(_finding("stock", drift, "its movements"))
+    session.flush()
+    return repaired
+
+
+def _finding(kind: str, drift: _Drift, rows: str) -> Finding:
+    return Finding(
+        kind,
+        f"product {drift.product_id} ({drift.name})",
+        f"{kind} is {drift.counter}, {rows} add up to {drift.rows}",
+    )
+
+
+def _reserved_drift(session: Session) -> list[_Drift]:
     held = (
         select(
             StockReservation.product_id,
@@ -52,20 +113,16 @@ def _reserved_against_reservations(session: Session) -> Iterator[Finding]:
         .subquery()
     )
     units = func.coalesce(held.c.units, 0)
-    for row in session.execute(
+    rows = session.execute(
         select(Product.id, Product.name, Product.reserved, units)
         .outerjoin(held, held.c.product_id == Product.id)
         .where(Product.reserved != units)
         .order_by(Product.id)
-    ):
-        yield Finding(
-            "reserved",
-            f"product {row[0]} ({row[1]})",
-            f"reserved is {row[2]}, its PENDING reservations add up to {row[3]}",
-        )
+    )
+    return [_Drift(*row) for row in rows]
 
 
-def _stock_against_movements(session: Session) -> Iterator[Finding]:
+def _stock_drift(session: Session) -> list[_Drift]:
     moved = (
         select(
             StockMovement.product_id, func.sum(StockMovement.quantity).label("units")
@@ -74,17 +131,13 @@ def _stock_against_movements(session: Session) -> Iterator[Finding]:
         .subquery()
     )
     units = func.coalesce(moved.c.units, 0)
-    for row in session.execute(
+    rows = session.execute(
         select(Product.id, Product.name, Product.stock, units)
         .outerjoin(moved, moved.c.product_id == Product.id)
         .where(Product.stock != units)
         .order_by(Product.id)
-    ):
-        yield Finding(
-            "stock",
-            f"product {row[0]} ({row[1]})",
-            f"stock is {row[2]}, its movements add up to {row[3]}",
-        )
+    )
+    return [_Drift(*row) for row in rows]
 
 
 def _reservations_against_checkouts(session: Session) -> Iterator[Finding]:

@@ -185,7 +185,9 @@ class StripeGateway:
                 # Without a key of our own: under one fixed key Stripe would play a
                 # stored 500 again for a day.
                 return _payment_session(
-                    self._client.v1.checkout.sessions.expire(session_id)
+                    self._client.v1.checkout.sessions.expire(
+                        session_id, options={"max_network_retries": 1}
+                    )
                 )
         except PaymentUnavailableError:
             raise

@@ -54,8 +54,8 @@ EVENTS_OF_INTEREST = (
 # Stripe takes 25 requests a second at one endpoint.
 CALLS_AT_ONCE = 8
 SWEEP_BATCH = 200
-# A shopper who meets a shortage waits for no more overdue checkouts than these.
-RECLAIM_BATCH = 16
+# A shopper who meets a shortage waits for no more overdue checkouts at a time.
+RECLAIM_BATCH = 8
 # A checkout that could not be ended, or whose sweeper was killed, is tried again then.
 RETRY_PAUSE = timedelta(seconds=30)
 # A delayed payment takes days; its session is looked at again every so often.
@@ -77,6 +77,9 @@ class Ending(Enum):
     """Stripe did not say that the session is closed; the hold stays."""
     ENDED_BEFORE = auto()
     """It was not PENDING any more; nothing was changed."""
+
+
+STILL_HELD = (Ending.KEPT, Ending.AWAITS_PAYMENT)
 
 
 @dataclass(frozen=True)
@@ -356,9 +359,11 @@ def expire_due(shop: Shop, *, everything: bool = False) -> Sweep:
     while batch := set(_take_due(shop, everything, shop.clock())) - seen:
         seen |= batch
         endings += _end_all(shop, sorted(batch))
-    paid = endings.count(Ending.PAID)
-    kept = endings.count(Ending.KEPT) + endings.count(Ending.AWAITS_PAYMENT)
-    return Sweep(expired=endings.count(Ending.CLOSED), confirmed=paid, kept=kept)
+    return Sweep(
+        expired=endings.count(Ending.CLOSED),
+        confirmed=endings.count(Ending.PAID),
+        kept=sum(endings.count(ending) for ending in STILL_HELD),
+    )
 
 
 def _take_due(shop: Shop, everything: bool, now: datetime) -> list[int]:
@@ -391,8 +396,8 @@ def reclaim(shop: Shop, product_ids: Iterable[int]) -> bool:
     """
     End the overdue checkouts that hold units of these products.
 
-    Correctness thus never depends on the sweep. Returns whether there were any, as
-    another sweeper may have ended them at the same time.
+    Correctness thus never depends on the sweep. Ends a few at a time, the oldest first;
+    returns whether any of them has ended, here or by another sweeper meanwhile.
     """
     with shop.database.read() as session:
         overdue = session.scalars(
@@ -405,8 +410,8 @@ def reclaim(shop: Shop, product_ids: Iterable[int]) -> bool:
             .order_by(StockReservation.expires_at)
             .limit(RECLAIM_BATCH)
         ).all()
-    _end_all(shop, sorted(set(overdue)))
-    return bool(overdue)
+    endings = _end_all(shop, sorted(set(overdue)))
+    return any(ending not in STILL_HELD for ending in endings)
 
 
 def _end_all(shop: Shop, checkout_ids: list[int]) -> list[Ending]:

@@ -16,6 +16,7 @@ from flask.cli import with_appcontext
 from sqlalchemy import select
 
 from core import catalogue, doctor, owners, settlement
+from core.doctor import Finding
 from core.errors import OwnerError, ShopError
 from core.models import Product
 from core.shop import Shop
@@ -171,19 +172,30 @@ def clean_up() -> None:
 
 
 @click.command("doctor")
+@click.option(
+    "--repair", "do_repair", is_flag=True, help="Mend what needs no person to decide."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @with_appcontext
 @told_plainly
-def examine(as_json: bool) -> None:
+def examine(do_repair: bool, as_json: bool) -> None:
     """Compare counters, reservations and the ledger; exit with 1 if they differ."""
-    with current_shop().database.read() as session:
+    shop = current_shop()
+    repaired: list[Finding] = []
+    if do_repair:
+        repaired = shop.database.write(
+            lambda session: doctor.repair(session, now=shop.clock())
+        )
+    with shop.database.read() as session:
         findings = doctor.examine(session)
     if as_json:
-        click.echo(json.dumps({"findings": [vars(finding) for finding in findings]}))
+        told = {"repaired": repaired, "findings": findings}
+        click.echo(json.dumps(told, default=vars))
     else:
-        for finding in findings:
-            click.echo(f"{finding.subject}: {finding.explanation}")
-        click.echo(f"{len(findings)} findings")
+        for found, word in ((repaired, "repaired"), (findings, "found")):
+            for finding in found:
+                click.echo(f"{word}: {finding.subject}: {finding.explanation}")
+        click.echo(f"{len(findings)} findings" if findings else "all is well")
     if findings:
         sys.exit(1)
 

@@ -159,6 +159,33 @@ def test_without_the_sweep_a_shopper_gets_what_is_overdue(
     assert_invariants(shop.database)
 
 
+def test_a_shopper_gets_the_units_of_many_overdue_holds(
+    shop: Shop, clock: FakeClock
+) -> None:
+    mug = add_product(shop.database, stock_units=12)
+    for _ in range(12):
+        begin(shop, {mug: 1})
+    clock.advance(minutes=15, seconds=1)
+
+    begin(shop, {mug: 12}, BEN)
+
+    assert levels(shop.database, mug) == (12, 12)
+
+
+def test_a_shopper_is_refused_while_stripe_keeps_what_is_overdue(
+    shop: Shop, stripe: EmulatorServer, clock: FakeClock
+) -> None:
+    mug = add_product(shop.database, stock_units=1)
+    begin(shop, {mug: 1}, ANNA)
+    clock.advance(minutes=15, seconds=1)
+    stripe.fault("expire", "error_before", times=0)
+
+    with pytest.raises(InsufficientStockError):
+        begin(shop, {mug: 1}, BEN)
+
+    assert levels(shop.database, mug) == (1, 1)
+
+
 def test_what_is_overdue_but_paid_is_not_taken_from_its_payer(
     shop: Shop, stripe: EmulatorServer, clock: FakeClock
 ) -> None:
