@@ -1,0 +1,121 @@
+"""What there is, what of it is reserved, and what needs a look."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+
+from admin_dashboard import shop_data, words
+from admin_dashboard.export import csv_of
+from admin_dashboard.stock_chart import chart_height, stock_chart
+from core.queries import Attention, StockLevel, Totals
+
+BARS = 30
+ROWS = 500
+EXPORT_ROWS = 50_000
+
+
+@st.fragment(run_every="5s")
+def glance() -> None:
+    with shop_data.told_plainly():
+        totals = shop_data.totals()
+        show_warnings(totals, shop_data.attention())
+        show_totals(totals)
+        st.subheader("Voorraad en reserveringen")
+        show_chart(shop_data.stock_found("", BARS), totals.products)
+
+
+@st.fragment(run_every="5s")
+def figures() -> None:
+    st.subheader("De cijfers")
+    text = st.text_input(
+        "Zoek een product", key="product", placeholder="naam of SKU"
+    ).strip()
+    with shop_data.told_plainly():
+        levels = shop_data.stock_found(text, ROWS)
+        if not levels:
+            st.info("Geen product gevonden." if text else "Er zijn nog geen producten.")
+            return
+        st.dataframe(table_of(levels), hide_index=True, alt="Voorraad per product")
+        if len(levels) == ROWS:
+            st.caption(f"De eerste {ROWS}; zoek om de andere te zien.")
+        st.download_button(
+            "Exporteer als CSV",
+            lambda: csv_of(table_of(shop_data.stock_found(text, EXPORT_ROWS))),
+            file_name="voorraad.csv",
+            mime="text/csv",
+            on_click="ignore",
+        )
+
+
+def show_warnings(totals: Totals, attention: Attention) -> None:
+    if totals.overdue_checkouts:
+        st.warning(
+            f"Verlopen en nog niet afgesloten: {totals.overdue_checkouts}. Hun goederen"
+            " blijven gereserveerd tot Stripe zegt dat er niet meer betaald kan worden."
+        )
+    if attention.refunds_failed:
+        st.error(
+            f"Terugbetalingen die Stripe weigerde: {attention.refunds_failed}."
+            " Deze klanten hebben nog geld tegoed; zie Bestellingen."
+        )
+    if attention.refunds_open:
+        st.warning(
+            f"Terugbetalingen onderweg: {attention.refunds_open}; zie Bestellingen."
+        )
+    if attention.orders_to_review:
+        st.warning(
+            f"Bestellingen om na te kijken: {attention.orders_to_review}; er is een"
+            " ander bedrag betaald dan gevraagd."
+        )
+
+
+def show_totals(totals: Totals) -> None:
+    figures = {
+        "Beschikbaar": words.number(totals.stock - totals.reserved),
+        "Gereserveerd": words.number(totals.reserved),
+        "Voorraad": words.number(totals.stock),
+        "Producten": words.number(totals.products),
+        "Lopende afrekeningen": words.number(totals.open_checkouts),
+        "Bestellingen": words.number(totals.orders),
+        "Ontvangen": words.money(totals.paid_cents),
+    }
+    with st.container(horizontal=True):
+        for label, figure in figures.items():
+            st.metric(label, figure, border=True, width="content")
+
+
+def show_chart(levels: Sequence[StockLevel], products: int) -> None:
+    if not levels:
+        st.info("Er zijn nog geen producten.")
+        return
+    st.altair_chart(
+        stock_chart(levels),
+        height=chart_height(levels),
+        alt="Per product: gereserveerd en beschikbaar, samen de voorraad",
+    )
+    if products > len(levels):
+        st.caption(
+            f"De {len(levels)} van {words.number(products)} producten met de meeste"
+            " reserveringen, daarna die met de minste beschikbaar."
+        )
+
+
+def table_of(levels: Sequence[StockLevel]) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {
+                "Product": level.name,
+                "SKU": level.sku,
+                "Voorraad": level.stock,
+                "Gereserveerd": level.reserved,
+                "Beschikbaar": level.available,
+            }
+            for level in levels
+        ]
+    )
+
+
+st.title("Overzicht")
+glance()
+figures()

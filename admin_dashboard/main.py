@@ -1,0 +1,26 @@
+"""The frame around the pages: navigation and the way out."""
+
+from pathlib import Path
+
+import streamlit as st
+
+HERE = Path(__file__).parent
+
+st.set_page_config(
+    page_title="Voorraad",
+    page_icon=str(HERE / "static" / "favicon.png"),
+    layout="wide",
+)
+page = st.navigation(
+    [
+        st.Page("app_pages/overview.py", title="Overzicht", default=True),
+        st.Page("app_pages/reservations.py", title="Reserveringen"),
+        st.Page("app_pages/orders.py", title="Bestellingen"),
+    ]
+)
+st.logo(str(HERE / "static" / "wordmark.svg"), size="large")
+# A link of Markdown alone would open another tab.
+st.sidebar.markdown(
+    '<a href="/logout" target="_self">Uitloggen</a>', unsafe_allow_html=True
+)
+page.run()

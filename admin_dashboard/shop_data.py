@@ -1,0 +1,89 @@
+"""
+What the pages show, read from the shop's database.
+
+Open tabs refresh by themselves, so an answer serves all of them for two seconds.
+"""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import streamlit as st
+from sqlalchemy.exc import SQLAlchemyError
+
+from core import database, queries
+from core.clock import utcnow
+from core.config import Config
+from core.database import Database
+from core.queries import (
+    Attention,
+    OpenReservation,
+    OrderView,
+    RefundView,
+    StockLevel,
+    Totals,
+)
+
+FRESH_SECONDS = 2
+MOST_ANSWERS = 100
+# Asking Stripe takes the sweep some seconds; a hold is overdue for a person after this.
+SWEEP_TAKES = timedelta(minutes=1)
+
+logger = logging.getLogger(__name__)
+fresh = st.cache_data(ttl=FRESH_SECONDS, max_entries=MOST_ANSWERS, show_spinner=False)
+
+
+@st.cache_resource(show_spinner=False)
+def shop_database() -> Database:
+    return database.connect(Config.from_env(os.environ).database_url)
+
+
+@contextmanager
+def told_plainly() -> Iterator[None]:
+    """Show one sentence instead of a part of the page that could not be read."""
+    try:
+        yield
+    except SQLAlchemyError:
+        logger.exception("the database could not be read")
+        st.error(
+            "De database van de winkel is nu niet bereikbaar. Zodra dat weer kan,"
+            " staan hier de gegevens."
+        )
+
+
+@fresh
+def totals() -> Totals:
+    with shop_database().read() as session:
+        return queries.totals(session, utcnow() - SWEEP_TAKES)
+
+
+@fresh
+def attention() -> Attention:
+    with shop_database().read() as session:
+        return queries.attention(session)
+
+
+@fresh
+def stock_found(text: str, limit: int) -> list[StockLevel]:
+    with shop_database().read() as session:
+        return queries.stock_found(session, text=text, limit=limit)
+
+
+@fresh
+def open_reservations(limit: int) -> list[OpenReservation]:
+    with shop_database().read() as session:
+        return queries.open_reservations(session, limit=limit)
+
+
+@fresh
+def orders_found(text: str, limit: int) -> list[OrderView]:
+    with shop_database().read() as session:
+        return queries.orders_found(session, text=text, limit=limit)
+
+
+@fresh
+def refunds(limit: int) -> list[RefundView]:
+    with shop_database().read() as session:
+        return queries.refunds(session, limit=limit)

@@ -1,0 +1,273 @@
+"""Each page by itself: with nothing to show, with something, and searched."""
+
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from core.clock import utcnow
+from core.database import Database
+from tests.admin_dashboard import situations
+from tests.factories import add_product, reserved
+
+PAGES = Path(__file__).resolve().parents[2] / "admin_dashboard" / "app_pages"
+
+pytestmark = pytest.mark.usefixtures("pages")
+
+
+def opened(name: str) -> AppTest:
+    page = AppTest.from_file(str(PAGES / f"{name}.py"), default_timeout=30).run()
+    assert not page.exception
+    return page
+
+
+def metrics(page: AppTest) -> dict[str, str]:
+    return {metric.label: metric.value for metric in page.metric}
+
+
+def infos(page: AppTest) -> list[str]:
+    return [info.value for info in page.info]
+
+
+def rows(page: AppTest, table: int = 0) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = page.dataframe[table].value.to_dict("records")
+    return found
+
+
+def holds(page: AppTest) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = page.table[0].value.to_dict("records")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "sentences"),
+    [
+        ("overview", ["Er zijn nog geen producten.", "Er zijn nog geen producten."]),
+        (
+            "reservations",
+            ["Er is nu niets gereserveerd: alle voorraad is beschikbaar."],
+        ),
+        (
+            "orders",
+            ["Er is nog niets verkocht.", "Er hoefde niets terugbetaald te worden."],
+        ),
+    ],
+)
+@pytest.mark.usefixtures("database")
+def test_an_empty_shop_is_told_in_a_sentence(name: str, sentences: list[str]):
+    page = opened(name)
+
+    assert infos(page) == sentences
+
+
+@pytest.mark.parametrize("name", ["overview", "reservations", "orders"])
+def test_a_database_without_tables_is_told_in_a_sentence(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path / 'other.db'}")
+    st.cache_resource.clear()
+
+    page = opened(name)
+
+    assert "niet bereikbaar" in page.error[0].value
+
+
+def test_the_overview_counts_units_checkouts_and_money(database: Database):
+    mug = add_product(database, stock_units=5, price_cents=1295, name="Kop")
+    situations.sold(database, {mug: 1}, amount_cents=1295)
+    reserved(database, {mug: 3}, utcnow())
+
+    page = opened("overview")
+
+    assert metrics(page) == {
+        "Beschikbaar": "1",
+        "Gereserveerd": "3",
+        "Voorraad": "4",
+        "Producten": "1",
+        "Lopende afrekeningen": "1",
+        "Bestellingen": "1",
+        "Ontvangen": "€\N{NO-BREAK SPACE}12,95",
+    }
+
+
+def test_the_figures_name_the_most_reserved_product_first(database: Database):
+    add_product(database, stock_units=9, name="Vaas")
+    mug = add_product(database, stock_units=5, name="Kop")
+    reserved(database, {mug: 2}, utcnow())
+
+    page = opened("overview")
+
+    figures = [tuple(row.values()) for row in rows(page)]
+    assert [figure[0] for figure in figures] == ["Kop", "Vaas"]
+    assert [figure[2:] for figure in figures] == [(5, 2, 3), (9, 0, 9)]
+
+
+def test_the_overview_shows_the_chart_once_there_are_products(database: Database):
+    before = opened("overview").get("vega_lite_chart")
+    add_product(database)
+    st.cache_data.clear()
+
+    after = opened("overview").get("vega_lite_chart")
+
+    assert (len(before), len(after)) == (0, 1)
+
+
+def test_the_figures_are_searched_by_name_and_sku(database: Database):
+    add_product(database, name="Vaas")
+    add_product(database, name="Kop")
+    page = opened("overview")
+
+    page.text_input(key="product").set_value("vAa").run()
+
+    assert [row["Product"] for row in rows(page)] == ["Vaas"]
+
+
+def test_a_search_that_finds_no_product_says_so(database: Database):
+    add_product(database, name="Vaas")
+    page = opened("overview")
+
+    page.text_input(key="product").set_value("100%").run()
+
+    assert infos(page) == ["Geen product gevonden."]
+
+
+def test_the_overview_warns_of_a_hold_that_nobody_closed(database: Database):
+    mug = add_product(database)
+    reserved(database, {mug: 1}, utcnow() - timedelta(minutes=30))
+
+    page = opened("overview")
+
+    assert "Verlopen en nog niet afgesloten: 1." in page.warning[0].value
+
+
+def test_the_overview_warns_of_a_refund_on_its_way(database: Database):
+    mug = add_product(database)
+    situations.refund_requested(database, {mug: 1})
+
+    page = opened("overview")
+
+    assert "Terugbetalingen onderweg: 1" in page.warning[0].value
+
+
+def test_the_overview_warns_of_an_order_with_another_amount(database: Database):
+    mug = add_product(database, price_cents=1295)
+    situations.sold(database, {mug: 1}, amount_cents=1200)
+
+    page = opened("overview")
+
+    assert "om na te kijken: 1" in page.warning[0].value
+
+
+def test_nothing_is_warned_of_in_a_shop_in_order(database: Database):
+    mug = add_product(database, price_cents=1295)
+    situations.sold(database, {mug: 1}, amount_cents=1295)
+    reserved(database, {mug: 1}, utcnow())
+
+    page = opened("overview")
+
+    assert not page.warning
+    assert not page.error
+
+
+def test_a_reservation_is_shown_with_its_time_left(database: Database):
+    mug = add_product(database, price_cents=1295, name="Kop")
+    checkout_id = reserved(database, {mug: 2}, utcnow(), minutes=10)
+
+    [row] = holds(opened("reservations"))
+
+    assert re.fullmatch(r"09:\d\d|10:00", str(row["Nog"]))
+    assert (row["Product"], row["Aantal"]) == ("Kop", 2)
+    assert row["Bedrag"] == "€\N{NO-BREAK SPACE}25,90"
+    assert row["Afrekening"] == checkout_id
+
+
+def test_an_ended_hold_is_said_to_be_closing(database: Database):
+    mug = add_product(database)
+    reserved(database, {mug: 1}, utcnow() - timedelta(minutes=20))
+
+    [row] = holds(opened("reservations"))
+
+    assert row["Nog"] == "verlopen, wordt afgesloten"
+
+
+def test_a_delayed_payment_is_said_to_be_awaited(database: Database):
+    mug = add_product(database)
+    situations.awaiting_payment(database, {mug: 1})
+
+    [row] = holds(opened("reservations"))
+
+    assert row["Nog"] == "wacht op betaling"
+
+
+def test_an_order_is_shown_with_what_was_bought(database: Database):
+    mug = add_product(database, price_cents=1295, name="Kop")
+    situations.sold(database, {mug: 2}, amount_cents=2590, name="Een klant")
+
+    [row] = rows(opened("orders"))
+
+    assert (row["Klant"], row["Status"]) == ("Een klant", "Betaald")
+    assert row["Wat"] == "2 \N{MULTIPLICATION SIGN} Kop"
+    assert row["Bedrag"] == "€\N{NO-BREAK SPACE}25,90"
+    assert row["Btw"] == "€\N{NO-BREAK SPACE}4,50 (21%)"
+
+
+def test_an_order_with_another_amount_explains_itself_in_dutch(database: Database):
+    mug = add_product(database, price_cents=1295)
+    situations.sold(database, {mug: 1}, amount_cents=1200)
+
+    [row] = rows(opened("orders"))
+
+    assert row["Status"] == "Nakijken"
+    assert row["Opmerking"] == (
+        "betaald €\N{NO-BREAK SPACE}12,00, gevraagd €\N{NO-BREAK SPACE}12,95"
+    )
+
+
+def test_the_newest_order_comes_first(database: Database):
+    mug = add_product(database, price_cents=100)
+    for name in ("Eerste", "Tweede"):
+        situations.sold(database, {mug: 1}, amount_cents=100, name=name)
+
+    found = rows(opened("orders"))
+
+    assert [row["Klant"] for row in found] == ["Tweede", "Eerste"]
+
+
+@pytest.mark.parametrize("text", ["tweede", "vaas", "#2", "2", "CS_TEST_2"])
+def test_an_order_is_found_by_number_customer_product_and_session(
+    database: Database, text: str
+):
+    mug = add_product(database, price_cents=100, name="Kop")
+    vase = add_product(database, price_cents=100, name="Vaas")
+    situations.sold(database, {mug: 1}, amount_cents=100, name="Eerste")
+    situations.sold(database, {vase: 1}, amount_cents=100, name="Tweede")
+    page = opened("orders")
+
+    page.text_input(key="order").set_value(text).run()
+
+    assert [row["Klant"] for row in rows(page)] == ["Tweede"]
+
+
+def test_a_search_that_finds_no_order_says_so(database: Database):
+    mug = add_product(database, price_cents=100)
+    situations.sold(database, {mug: 1}, amount_cents=100)
+    page = opened("orders")
+
+    page.text_input(key="order").set_value("9" * 30).run()
+
+    assert "Geen bestelling gevonden." in infos(page)
+
+
+def test_money_without_goods_has_a_list_of_its_own(database: Database):
+    mug = add_product(database)
+    situations.refund_requested(database, {mug: 1})
+
+    [row] = rows(opened("orders"))
+
+    assert (row["Status"], row["Terugbetaling"]) == ("Aangevraagd", "nog geen")
+    assert row["Waarom"] == (
+        "betaald na afloop van de reservering; de goederen waren al weg"
+    )
