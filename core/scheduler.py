@@ -10,7 +10,7 @@ import threading
 
 import schedule
 
-from core import settlement
+from core import expiry, refunds
 from core.shop import Shop
 
 logger = logging.getLogger(__name__)
@@ -50,10 +50,10 @@ class Scheduler:
     def run_once(self) -> None:
         """Make one pass: end what is due, send what is owed. An error is logged."""
         try:
-            sweep = settlement.expire_due(self._shop)
-            if sweep != settlement.Sweep(0, 0, 0):
+            sweep = expiry.expire_due(self._shop)
+            if sweep != expiry.Sweep(0, 0, 0):
                 logger.info("swept: %s", sweep)
-            settlement.send_refunds(self._shop)
+            refunds.send_refunds(self._shop)
         except Exception:
             # Else one failing pass would end the thread, and with it every later one.
             logger.exception("the sweep failed")

@@ -13,17 +13,14 @@ across a call to Stripe.
 import logging
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import Enum, auto
 
-from sqlalchemy import or_, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core import orders, reservations
+from core import orders, refunds, reservations
 from core.errors import (
-    CheckoutNotFoundError,
     PaymentError,
     PaymentUnavailableError,
     ShopError,
@@ -32,32 +29,19 @@ from core.models import (
     CANCELLED,
     EXPIRED,
     PENDING,
-    REQUESTED,
     Checkout,
-    Order,
-    Refund,
     StockReservation,
-    StripeEvent,
 )
 from core.orders import Confirmation, Payment
-from core.payments import Event, PaymentSession, SessionLine, SessionRequest
+from core.payments import PaymentSession, SessionLine, SessionRequest
 from core.shop import Shop
 
 logger = logging.getLogger(__name__)
 
-EVENTS_OF_INTEREST = (
-    "checkout.session.completed",
-    "checkout.session.async_payment_succeeded",
-    "checkout.session.async_payment_failed",
-    "checkout.session.expired",
-)
 # Stripe takes 25 requests a second at one endpoint.
 CALLS_AT_ONCE = 8
-SWEEP_BATCH = 200
 # A shopper who meets a shortage waits for no more overdue checkouts at a time.
 RECLAIM_BATCH = 8
-# A checkout that could not be ended, or whose sweeper was killed, is tried again then.
-RETRY_PAUSE = timedelta(seconds=30)
 # A delayed payment takes days; its session is looked at again every so often.
 PROLONG_BY = timedelta(days=1)
 # After Stripe's own expires_at and this much for its clock nothing can be paid.
@@ -80,15 +64,6 @@ class Ending(Enum):
 
 
 STILL_HELD = (Ending.KEPT, Ending.AWAITS_PAYMENT)
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """What a pass over the due checkouts did; counts of checkouts."""
-
-    expired: int
-    confirmed: int
-    kept: int
 
 
 def settle(
@@ -234,7 +209,7 @@ def _sell(shop: Shop, checkout_id: int, paid: PaymentSession) -> Ending:
         confirmation = shop.database.write(sell_or_refund)
     if confirmation is Confirmation.TOO_LATE:
         logger.error("checkout %s: paid too late, units gone, refunded", checkout_id)
-        send_refunds(shop)
+        refunds.send_refunds(shop)
     return Ending.PAID
 
 
@@ -247,149 +222,6 @@ def _products_of(shop: Shop, checkout_id: int) -> list[int]:
                 )
             )
         )
-
-
-def record_event(shop: Shop, event: Event) -> None:
-    """
-    Act on a verified event, once; safe to repeat.
-
-    Raises CheckoutNotFoundError for a session that we made but do not know, and
-    PaymentUnavailableError when Stripe cannot tell: both must be sent again. An event
-    of no interest, or about a session that is not ours, is passed over.
-    """
-    if event.type not in EVENTS_OF_INTEREST or not event.session_id:
-        return
-    with shop.database.read() as session:
-        if session.get(StripeEvent, event.id) is not None:
-            return
-    checkout_id = _checkout_of(
-        shop, event.session_id, event.checkout_key, event.reference
-    )
-    if checkout_id is None:
-        if event.checkout_key:
-            raise CheckoutNotFoundError
-        logger.info("event %s is about a session that is not ours", event.id)
-        return
-    # The event tells that something happened; what is true now, Stripe tells.
-    found = shop.gateway.retrieve(event.session_id)
-    if found is None:
-        raise PaymentUnavailableError("an event about a session unknown to Stripe")
-    if event.type == "checkout.session.async_payment_failed":
-        found = replace(found, payment_failed=True)
-    ending = settle(shop, checkout_id, found, cause="closed at Stripe")
-    _note_event(shop, event, outcome=ending.name)
-
-
-def _note_event(shop: Shop, event: Event, *, outcome: str) -> None:
-    noted = StripeEvent(
-        id=event.id,
-        type=event.type,
-        stripe_session_id=event.session_id,
-        outcome=outcome,
-        received_at=shop.clock(),
-    )
-    try:
-        shop.database.write(lambda session: session.add(noted))
-    except IntegrityError:
-        logger.info("event %s was delivered twice at once", event.id)
-
-
-def settle_returned(shop: Shop, stripe_session_id: str) -> int | None:
-    """
-    Settle the session of a customer who came back; return its checkout's id.
-
-    None if it is not ours. Raises PaymentUnavailableError when Stripe cannot tell and
-    we do not know yet. The webhook may do the same at this very moment.
-    """
-    with shop.database.read() as session:
-        known = session.scalar(
-            select(Order.checkout_id).where(
-                Order.stripe_session_id == stripe_session_id
-            )
-        )
-    if known is not None:
-        return known
-    found = shop.gateway.retrieve(stripe_session_id)
-    if found is None:
-        return None
-    checkout_id = _checkout_of(shop, found.id, found.checkout_key, found.reference)
-    if checkout_id is not None:
-        settle(shop, checkout_id, found, cause="closed at Stripe")
-    return checkout_id
-
-
-def _checkout_of(
-    shop: Shop, stripe_session_id: str, checkout_key: str, reference: str
-) -> int | None:
-    """
-    Find the checkout of a session: by its id, or by what we gave it when it was made.
-
-    The number in *reference* alone could be somebody else's, so it counts only for a
-    checkout that has no session yet.
-    """
-    with shop.database.read() as session:
-        found = session.scalar(
-            select(Checkout.id).where(
-                or_(
-                    Checkout.stripe_session_id == stripe_session_id,
-                    Checkout.idempotency_key == checkout_key,
-                )
-            )
-        )
-        if found is None and not checkout_key and reference.isdecimal():
-            found = session.scalar(
-                select(Checkout.id).where(
-                    Checkout.id == int(reference[:18]),
-                    Checkout.stripe_session_id.is_(None),
-                )
-            )
-        return found
-
-
-def expire_due(shop: Shop, *, everything: bool = False) -> Sweep:
-    """
-    End every checkout whose hold is over; safe to run anywhere at once.
-
-    Each is taken for half a minute, so that several sweepers share the work and a
-    failing one is not asked after all the time; with *everything* that pause is
-    ignored. One that fails does not hold up the others.
-    """
-    endings: list[Ending] = []
-    seen: set[int] = set()
-    while batch := set(_take_due(shop, everything, shop.clock())) - seen:
-        seen |= batch
-        endings += _end_all(shop, sorted(batch))
-    return Sweep(
-        expired=endings.count(Ending.CLOSED),
-        confirmed=endings.count(Ending.PAID),
-        kept=sum(endings.count(ending) for ending in STILL_HELD),
-    )
-
-
-def _take_due(shop: Shop, everything: bool, now: datetime) -> list[int]:
-    conditions = [Checkout.status == PENDING, Checkout.expires_at <= now]
-    if not everything:
-        conditions.append(or_(Checkout.retry_at.is_(None), Checkout.retry_at <= now))
-    due = (
-        select(Checkout.id)
-        .where(*conditions)
-        .order_by(Checkout.expires_at)
-        .limit(None if everything else SWEEP_BATCH)
-    )
-    with shop.database.read() as session:
-        ids = session.scalars(due).all()
-    if not ids:
-        return []
-    # The conditions stand again in the UPDATE itself: of two sweepers that found the
-    # same checkout only one takes it.
-    take = (
-        update(Checkout)
-        .where(Checkout.id.in_(ids), *conditions)
-        .values(retry_at=now + RETRY_PAUSE)
-        .returning(Checkout.id)
-        .execution_options(synchronize_session=False)
-    )
-    return list(shop.database.write(lambda session: session.scalars(take).all()))
 
 
 def reclaim(shop: Shop, product_ids: Iterable[int]) -> bool:
@@ -410,11 +242,12 @@ def reclaim(shop: Shop, product_ids: Iterable[int]) -> bool:
             .order_by(StockReservation.expires_at)
             .limit(RECLAIM_BATCH)
         ).all()
-    endings = _end_all(shop, sorted(set(overdue)))
+    endings = end_all(shop, sorted(set(overdue)))
     return any(ending not in STILL_HELD for ending in endings)
 
 
-def _end_all(shop: Shop, checkout_ids: list[int]) -> list[Ending]:
+def end_all(shop: Shop, checkout_ids: list[int]) -> list[Ending]:
+    """End these overdue checkouts; one that fails is KEPT and holds up no other."""
     if not checkout_ids:
         return []
 
@@ -429,37 +262,3 @@ def _end_all(shop: Shop, checkout_ids: list[int]) -> list[Ending]:
 
     with ThreadPoolExecutor(min(CALLS_AT_ONCE, len(checkout_ids))) as callers:
         return list(callers.map(end_one, checkout_ids))
-
-
-def send_refunds(shop: Shop) -> int:
-    """
-    Send every requested refund to Stripe; return how many it took. Safe to repeat.
-
-    The key is the session's, so a payment goes back once however often it is tried.
-    """
-    with shop.database.read() as session:
-        requested = session.scalars(
-            select(Refund).where(Refund.status == REQUESTED).order_by(Refund.created_at)
-        ).all()
-    return sum(_send_refund(shop, refund) for refund in requested)
-
-
-def _send_refund(shop: Shop, refund: Refund) -> bool:
-    try:
-        stripe_refund_id: str | None = shop.gateway.refund(
-            refund.payment_intent,
-            refund.amount_cents,
-            key=f"refund-{refund.stripe_session_id}",
-        )
-    except PaymentUnavailableError as error:
-        logger.warning("refund %s is tried again: %s", refund.id, error)
-        return False
-    except PaymentError as error:
-        logger.error("Stripe refused refund %s: %s", refund.id, error)
-        stripe_refund_id = None
-    shop.database.write(
-        lambda session: orders.close_refund(
-            session, refund.id, stripe_refund_id=stripe_refund_id, now=shop.clock()
-        )
-    )
-    return stripe_refund_id is not None

@@ -33,7 +33,8 @@ def create_app(config: Config | None = None) -> Flask:
     logging.basicConfig(
         level=logging.INFO, format="%(levelname)s %(name)s: %(message)s"
     )
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    for talkative in ("alembic", "stripe"):
+        logging.getLogger(talkative).setLevel(logging.WARNING)
     app = Flask("storefront")
     is_https = config.shop_url.startswith("https://")
     app.config.update(

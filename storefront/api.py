@@ -8,7 +8,7 @@ from flask import Blueprint, Flask, Response, jsonify, request
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import BadRequest, Unauthorized, UnsupportedMediaType
 
-from core import checkout, queries, settlement
+from core import checkout, events, expiry, queries
 from core.errors import CartError, EmptyCartError, ProductNotFoundError
 from core.reservations import sum_cart
 from storefront import visit
@@ -93,7 +93,7 @@ def webhook() -> Response:
     event = shop.gateway.read_event(
         request.get_data(), request.headers.get("Stripe-Signature"), shop.clock()
     )
-    settlement.record_event(shop, event)
+    events.record_event(shop, event)
     return jsonify(received=True)
 
 
@@ -106,5 +106,5 @@ def clean_up() -> Response:
             "Authorization: Bearer with the cron secret",
             www_authenticate=WWWAuthenticate("bearer"),
         )
-    sweep = settlement.expire_due(shop, everything=True)
+    sweep = expiry.expire_due(shop, everything=True)
     return jsonify(expired=sweep.expired, confirmed=sweep.confirmed, kept=sweep.kept)

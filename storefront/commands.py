@@ -15,7 +15,7 @@ from flask import Flask
 from flask.cli import with_appcontext
 from sqlalchemy import select
 
-from core import catalogue, doctor, owners, settlement
+from core import catalogue, doctor, expiry, owners
 from core.doctor import Finding
 from core.errors import OwnerError, ShopError
 from core.models import Product
@@ -165,7 +165,7 @@ def export_products(file: Path) -> None:
 @told_plainly
 def clean_up() -> None:
     """End every checkout whose hold is over, once Stripe has closed its session."""
-    sweep = settlement.expire_due(current_shop(), everything=True)
+    sweep = expiry.expire_due(current_shop(), everything=True)
     click.echo(
         f"{sweep.expired} expired, {sweep.confirmed} confirmed, {sweep.kept} kept"
     )

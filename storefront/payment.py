@@ -7,7 +7,7 @@ from flask import flash, redirect, render_template, request, url_for
 from flask_babel import gettext
 from werkzeug.wrappers import Response
 
-from core import checkout, orders, queries, settlement
+from core import checkout, events, orders, queries
 from core.errors import (
     InsufficientStockError,
     InvalidQuantityError,
@@ -91,7 +91,7 @@ def returned() -> str:
 
 def _what_became_of(session_id: str) -> tuple[str, OrderView | None]:
     try:
-        checkout_id = settlement.settle_returned(current_shop(), session_id)
+        checkout_id = events.settle_returned(current_shop(), session_id)
     except PaymentError as error:
         logger.warning("session %s: %s", session_id, error)
         return "unreachable", None

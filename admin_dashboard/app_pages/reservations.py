@@ -48,7 +48,7 @@ def table_of(reservations: Sequence[OpenReservation], now: datetime) -> pd.DataF
                 "Tot": words.short_moment(reservation.expires_at),
                 "Afrekening": reservation.checkout_id,
                 "Stripe-sessie": words.plain(
-                    reservation.stripe_session_id or "nog geen"
+                    words.beginning(reservation.stripe_session_id or "nog geen")
                 ),
             }
             for reservation in reservations

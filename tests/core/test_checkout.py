@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select
 
-from core import checkout, reservations, settlement
+from core import checkout, expiry, reservations
 from core.checkout import PaymentPage, Visitor
 from core.config import Limits
 from core.errors import (
@@ -227,9 +227,9 @@ def test_an_unclear_answer_keeps_the_units_until_it_is_known(
     assert levels(shop.database, mug) == (5, 1)
     stripe.control("faults/clear")
     clock.advance(minutes=15, seconds=1)
-    settlement.expire_due(shop)
+    expiry.expire_due(shop)
     clock.advance(minutes=30)
-    settlement.expire_due(shop)
+    expiry.expire_due(shop)
     assert levels(shop.database, mug) == (5, 0)
     assert open_sessions(stripe) == []
 

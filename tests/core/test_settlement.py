@@ -5,13 +5,13 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select, update
 
-from core import queries, reservations, settlement, stock
+from core import events, expiry, queries, refunds, reservations, settlement, stock
 from core.checkout import PaymentPage
 from core.errors import CheckoutNotFoundError, PaymentUnavailableError
+from core.expiry import Sweep
 from core.models import CANCELLED, CONFIRMED, EXPIRED, PENDING, Checkout, StripeEvent
 from core.payments import Event
 from core.queries import RefundView
-from core.settlement import Sweep
 from core.shop import Shop
 from tests.emulator import EmulatorServer
 from tests.factories import (
@@ -52,7 +52,7 @@ def test_a_paid_checkout_becomes_one_order_and_stock_falls(
     page = begin(shop, {mug: 2})
     stripe.pay(page.stripe_session_id)
 
-    settlement.record_event(shop, event_about(page))
+    events.record_event(shop, event_about(page))
 
     (order,) = orders_of(shop.database)
     assert order.stripe_session_id == page.stripe_session_id
@@ -72,7 +72,7 @@ def test_the_same_event_again_changes_nothing(
     stripe.pay(page.stripe_session_id)
 
     for _ in range(3):
-        settlement.record_event(shop, event_about(page))
+        events.record_event(shop, event_about(page))
 
     assert len(orders_of(shop.database)) == 1
     assert levels(shop.database, mug) == (3, 0)
@@ -86,7 +86,7 @@ def test_two_events_about_one_payment_make_one_order(
     stripe.pay(page.stripe_session_id)
 
     for number in (1, 2):
-        settlement.record_event(shop, event_about(page, number=number))
+        events.record_event(shop, event_about(page, number=number))
 
     assert len(orders_of(shop.database)) == 1
     assert levels(shop.database, mug) == (3, 0)
@@ -100,8 +100,8 @@ def test_many_events_and_the_return_page_at_once_make_one_order(
     stripe.pay(page.stripe_session_id)
 
     outcomes = at_once(
-        [lambda: settlement.record_event(shop, event_about(page))] * 6
-        + [lambda: settlement.settle_returned(shop, page.stripe_session_id)] * 6
+        [lambda: events.record_event(shop, event_about(page))] * 6
+        + [lambda: events.settle_returned(shop, page.stripe_session_id)] * 6
     )
 
     assert [each for each in outcomes if isinstance(each, Exception)] == []
@@ -117,7 +117,7 @@ def test_the_return_page_makes_the_order_when_the_webhook_never_came(
     page = begin(shop, {mug: 1})
     stripe.pay(page.stripe_session_id)
 
-    found = settlement.settle_returned(shop, page.stripe_session_id)
+    found = events.settle_returned(shop, page.stripe_session_id)
 
     assert found == page.checkout_id
     assert len(orders_of(shop.database)) == 1
@@ -127,7 +127,7 @@ def test_an_open_session_changes_nothing(shop: Shop, stripe: EmulatorServer) -> 
     mug = add_product(shop.database)
     page = begin(shop, {mug: 1})
 
-    settlement.record_event(shop, event_about(page))
+    events.record_event(shop, event_about(page))
 
     assert status_of(shop.database, page.checkout_id) == PENDING
     assert levels(shop.database, mug) == (5, 1)
@@ -143,7 +143,7 @@ def test_an_event_finds_its_checkout_before_the_session_was_noted_here(
     with shop.database.read() as session:
         key = session.get_one(Checkout, page.checkout_id).idempotency_key
 
-    settlement.record_event(shop, replace(event_about(page), checkout_key=key))
+    events.record_event(shop, replace(event_about(page), checkout_key=key))
 
     (order,) = orders_of(shop.database)
     assert order.stripe_session_id == page.stripe_session_id
@@ -157,7 +157,7 @@ def test_an_event_without_metadata_is_matched_by_its_reference(
     stripe.pay(page.stripe_session_id)
     forget_session(shop, page)
 
-    settlement.record_event(shop, event_about(page))
+    events.record_event(shop, event_about(page))
 
     assert len(orders_of(shop.database)) == 1
 
@@ -177,13 +177,13 @@ def test_our_payment_without_a_checkout_here_must_be_sent_again(shop: Shop) -> N
     lost = Event("evt_1", COMPLETED, "cs_test_lost", "7", "checkout-lost")
 
     with pytest.raises(CheckoutNotFoundError):
-        settlement.record_event(shop, lost)
+        events.record_event(shop, lost)
 
 
 def test_a_session_that_is_not_ours_is_passed_over(shop: Shop) -> None:
     foreign = Event("evt_1", COMPLETED, "cs_test_foreign", "order-12", "")
 
-    settlement.record_event(shop, foreign)
+    events.record_event(shop, foreign)
 
     with shop.database.read() as session:
         assert session.scalars(select(func.count(StripeEvent.id))).one() == 0
@@ -198,9 +198,9 @@ def test_an_event_is_not_noted_while_stripe_cannot_tell(
     stripe.fault("retrieve", "error_before", times=0)
 
     with pytest.raises(PaymentUnavailableError):
-        settlement.record_event(shop, event_about(page))
+        events.record_event(shop, event_about(page))
     stripe.control("faults/clear")
-    settlement.record_event(shop, event_about(page))
+    events.record_event(shop, event_about(page))
 
     assert len(orders_of(shop.database)) == 1
 
@@ -212,7 +212,7 @@ def test_a_hold_that_is_over_is_closed_at_stripe_and_its_units_come_back(
     page = begin(shop, {mug: 2})
     clock.advance(minutes=15)
 
-    sweep = settlement.expire_due(shop)
+    sweep = expiry.expire_due(shop)
 
     assert sweep == Sweep(expired=1, confirmed=0, kept=0)
     assert sessions_at(stripe)[page.stripe_session_id] == "expired"
@@ -228,7 +228,7 @@ def test_a_hold_that_is_not_over_is_left_alone(
     page = begin(shop, {mug: 2})
     clock.advance(minutes=14, seconds=59)
 
-    sweep = settlement.expire_due(shop, everything=True)
+    sweep = expiry.expire_due(shop, everything=True)
 
     assert sweep == Sweep(0, 0, 0)
     assert status_of(shop.database, page.checkout_id) == PENDING
@@ -242,7 +242,7 @@ def test_the_sweep_confirms_what_was_paid_and_never_reported(
     stripe.pay(page.stripe_session_id)
     clock.advance(minutes=15)
 
-    sweep = settlement.expire_due(shop)
+    sweep = expiry.expire_due(shop)
 
     assert sweep == Sweep(expired=0, confirmed=1, kept=0)
     assert len(orders_of(shop.database)) == 1
@@ -258,9 +258,9 @@ def test_nothing_is_given_back_while_stripe_cannot_tell(
     clock.advance(minutes=15)
     stripe.fault("*", kind, times=0)
 
-    kept = settlement.expire_due(shop)
+    kept = expiry.expire_due(shop)
     stripe.control("faults/clear")
-    after = settlement.expire_due(shop, everything=True)
+    after = expiry.expire_due(shop, everything=True)
 
     assert kept == Sweep(expired=0, confirmed=0, kept=1)
     assert after == Sweep(expired=1, confirmed=0, kept=0)
@@ -276,9 +276,9 @@ def test_a_failing_checkout_is_paused_but_the_cron_route_tries_it_at_once(
     clock.advance(minutes=15)
     stripe.fault("expire", "error_before", times=1)
 
-    first = settlement.expire_due(shop)
-    paused = settlement.expire_due(shop)
-    at_cron = settlement.expire_due(shop, everything=True)
+    first = expiry.expire_due(shop)
+    paused = expiry.expire_due(shop)
+    at_cron = expiry.expire_due(shop, everything=True)
 
     assert first == Sweep(expired=0, confirmed=0, kept=1)
     assert paused == Sweep(0, 0, 0)
@@ -293,7 +293,7 @@ def test_one_failing_session_does_not_hold_up_the_others(
     clock.advance(minutes=15)
     stripe.fault("expire", "error_before", times=0, id=pages[0].stripe_session_id)
 
-    sweep = settlement.expire_due(shop)
+    sweep = expiry.expire_due(shop)
 
     assert sweep == Sweep(expired=2, confirmed=0, kept=1)
     assert status_of(shop.database, pages[0].checkout_id) == PENDING
@@ -308,7 +308,7 @@ def test_several_sweeps_at_once_give_every_unit_back_once(
         begin(shop, {mug: 1})
     clock.advance(minutes=15)
 
-    sweeps = at_once([lambda: settlement.expire_due(shop)] * 4)
+    sweeps = at_once([lambda: expiry.expire_due(shop)] * 4)
 
     assert sum(sweep.expired for sweep in sweeps if isinstance(sweep, Sweep)) == 12
     assert levels(shop.database, mug) == (12, 0)
@@ -322,7 +322,7 @@ def test_expired_at_stripe_by_somebody_else_gives_the_units_back(
     page = begin(shop, {mug: 2})
     shop.gateway.expire(page.stripe_session_id)
 
-    settlement.record_event(shop, event_about(page, "checkout.session.expired"))
+    events.record_event(shop, event_about(page, "checkout.session.expired"))
 
     assert status_of(shop.database, page.checkout_id) == EXPIRED
     assert levels(shop.database, mug) == (5, 0)
@@ -334,10 +334,10 @@ def test_a_stale_expired_event_leaves_the_visitors_newer_checkout_alone(
     mug = add_product(shop.database)
     old = begin(shop, {mug: 1})
     clock.advance(minutes=15)
-    settlement.expire_due(shop)
+    expiry.expire_due(shop)
     newer = begin(shop, {mug: 1})
 
-    settlement.record_event(shop, event_about(old, "checkout.session.expired"))
+    events.record_event(shop, event_about(old, "checkout.session.expired"))
 
     assert status_of(shop.database, newer.checkout_id) == PENDING
     assert levels(shop.database, mug) == (5, 1)
@@ -352,14 +352,14 @@ def test_paying_first_makes_the_expiry_that_comes_second_confirm(
     stripe.barrier("expire")
 
     with ThreadPoolExecutor(1) as background:
-        sweep = background.submit(settlement.expire_due, shop)
+        sweep = background.submit(expiry.expire_due, shop)
         stripe.wait_for_waiter("expire")
         stripe.pay(page.stripe_session_id)
         stripe.release("expire")
 
         assert sweep.result(20) == Sweep(expired=0, confirmed=1, kept=0)
 
-    settlement.record_event(shop, event_about(page))
+    events.record_event(shop, event_about(page))
     assert len(orders_of(shop.database)) == 1
     assert levels(shop.database, mug) == (0, 0)
     assert_invariants(shop.database)
@@ -376,7 +376,7 @@ def test_expiring_first_makes_the_payment_that_comes_second_impossible(
     with ThreadPoolExecutor(1) as background:
         payment = background.submit(stripe.pay, page.stripe_session_id)
         stripe.wait_for_waiter("pay")
-        sweep = settlement.expire_due(shop)
+        sweep = expiry.expire_due(shop)
         stripe.release("pay")
         payment.exception(20)
 
@@ -396,9 +396,9 @@ def test_the_webhook_wins_while_the_sweep_waits_for_stripes_answer(
     stripe.barrier("expire")
 
     with ThreadPoolExecutor(1) as background:
-        sweep = background.submit(settlement.expire_due, shop)
+        sweep = background.submit(expiry.expire_due, shop)
         stripe.wait_for_waiter("expire")
-        settlement.record_event(shop, event_about(page))
+        events.record_event(shop, event_about(page))
         stripe.release("expire")
         sweep.result(20)
 
@@ -415,7 +415,7 @@ def test_a_crash_between_reserve_and_session_is_healed_by_the_sweep(
     forget_session(shop, page)
     clock.advance(minutes=15)
 
-    sweep = settlement.expire_due(shop)
+    sweep = expiry.expire_due(shop)
 
     assert sweep == Sweep(expired=1, confirmed=0, kept=0)
     assert open_sessions(stripe) == []
@@ -431,7 +431,7 @@ def test_a_lost_session_that_was_paid_becomes_an_order_in_the_sweep(
     forget_session(shop, page)
     clock.advance(minutes=15)
 
-    sweep = settlement.expire_due(shop)
+    sweep = expiry.expire_due(shop)
 
     assert sweep == Sweep(expired=0, confirmed=1, kept=0)
     assert len(orders_of(shop.database)) == 1
@@ -450,7 +450,7 @@ def test_a_checkout_that_never_reached_stripe_is_ended(
         stripe.control("faults/clear")
         lost.exception(60)
         stripe.advance(15 * 60)
-        settlement.expire_due(shop, everything=True)
+        expiry.expire_due(shop, everything=True)
 
     assert open_sessions(stripe) == []
     assert levels(shop.database, mug) == (5, 0)
@@ -463,17 +463,17 @@ def test_a_delayed_payment_keeps_its_units_until_the_money_comes(
     mug = add_product(shop.database)
     page = begin(shop, {mug: 2})
     stripe.pay(page.stripe_session_id, "sepa_debit")
-    settlement.record_event(shop, event_about(page))
+    events.record_event(shop, event_about(page))
     clock.advance(hours=20)
 
-    settlement.expire_due(shop)
+    expiry.expire_due(shop)
 
     assert status_of(shop.database, page.checkout_id) == PENDING
     assert levels(shop.database, mug) == (5, 2)
     assert orders_of(shop.database) == []
     stripe.settle(page.stripe_session_id, "succeed")
     kind = "checkout.session.async_payment_succeeded"
-    settlement.record_event(shop, event_about(page, kind, number=2))
+    events.record_event(shop, event_about(page, kind, number=2))
     assert status_of(shop.database, page.checkout_id) == CONFIRMED
     assert levels(shop.database, mug) == (3, 0)
 
@@ -485,12 +485,12 @@ def test_a_delayed_payment_that_fails_gives_its_units_back_once(
     mug = add_product(shop.database)
     page = begin(shop, {mug: 2})
     stripe.pay(page.stripe_session_id, "sepa_debit")
-    settlement.record_event(shop, event_about(page))
+    events.record_event(shop, event_about(page))
     stripe.settle(page.stripe_session_id, "fail")
     kind = "checkout.session.async_payment_failed"
 
     for number in (2, 3):
-        settlement.record_event(shop, event_about(page, kind, number))
+        events.record_event(shop, event_about(page, kind, number))
 
     assert status_of(shop.database, page.checkout_id) == EXPIRED
     assert levels(shop.database, mug) == (5, 0)
@@ -504,11 +504,11 @@ def test_a_failed_delayed_payment_that_nobody_reported_is_found_by_the_sweep(
     mug = add_product(shop.database)
     page = begin(shop, {mug: 2})
     stripe.pay(page.stripe_session_id, "sepa_debit")
-    settlement.record_event(shop, event_about(page))
+    events.record_event(shop, event_about(page))
     stripe.settle(page.stripe_session_id, "fail")
     clock.advance(days=1, seconds=1)
 
-    settlement.expire_due(shop)
+    expiry.expire_due(shop)
 
     assert status_of(shop.database, page.checkout_id) == EXPIRED
     assert levels(shop.database, mug) == (5, 0)
@@ -530,7 +530,7 @@ def test_late_money_takes_free_units_again(shop: Shop, stripe: EmulatorServer) -
     stripe.pay(page.stripe_session_id)
 
     for number in (1, 2):
-        settlement.record_event(shop, event_about(page, number=number))
+        events.record_event(shop, event_about(page, number=number))
 
     (order,) = orders_of(shop.database)
     assert "after the hold was over" in order.note
@@ -551,7 +551,7 @@ def test_late_money_whose_units_are_gone_goes_back_once(
     stripe.pay(page.stripe_session_id)
 
     for number in (1, 2):
-        settlement.record_event(shop, event_about(page, number=number))
+        events.record_event(shop, event_about(page, number=number))
 
     assert orders_of(shop.database) == []
     assert status_of(shop.database, page.checkout_id) == CANCELLED
@@ -574,10 +574,10 @@ def test_a_refund_that_stripe_did_not_answer_is_sent_again_under_its_key(
     begin(shop, {mug: 1})
     stripe.pay(page.stripe_session_id)
     stripe.fault("refund", "drop_after", times=3)
-    settlement.record_event(shop, event_about(page))
+    events.record_event(shop, event_about(page))
 
     before = refunds_of(shop)
-    settlement.send_refunds(shop)
+    refunds.send_refunds(shop)
 
     assert [refund.status for refund in before] == ["REQUESTED"]
     assert [refund.status for refund in refunds_of(shop)] == ["DONE"]
@@ -595,12 +595,12 @@ def test_money_that_is_going_back_does_not_become_an_order_when_units_return(
     end_here_only(shop, page)
     begin(shop, {mug: 1})
     stripe.pay(page.stripe_session_id)
-    settlement.record_event(shop, event_about(page))
+    events.record_event(shop, event_about(page))
     shop.database.write(
         lambda session: stock.receive(session, mug, 5, now=shop.clock())
     )
 
-    settlement.record_event(shop, event_about(page, number=2))
+    events.record_event(shop, event_about(page, number=2))
 
     assert orders_of(shop.database) == []
     assert len(refunds_of(shop)) == 1
@@ -616,7 +616,7 @@ def test_late_money_takes_the_units_of_an_overdue_hold_rather_than_go_back(
     clock.advance(minutes=16)
     stripe.pay(page.stripe_session_id)
 
-    settlement.record_event(shop, event_about(page))
+    events.record_event(shop, event_about(page))
 
     assert len(orders_of(shop.database)) == 1
     assert refunds_of(shop) == []
@@ -648,9 +648,9 @@ def test_a_session_that_stripe_does_not_know_is_ended_after_its_own_end(
     stripe.reset()
     clock.advance(minutes=15)
 
-    early = settlement.expire_due(shop, everything=True)
+    early = expiry.expire_due(shop, everything=True)
     clock.advance(minutes=30)
-    late = settlement.expire_due(shop, everything=True)
+    late = expiry.expire_due(shop, everything=True)
 
     assert early == Sweep(expired=0, confirmed=0, kept=1)
     assert late == Sweep(expired=1, confirmed=0, kept=0)
@@ -664,7 +664,7 @@ def test_a_free_order_is_confirmed_without_money(
     page = begin(shop, {sample: 1})
     stripe.pay(page.stripe_session_id)
 
-    settlement.record_event(shop, event_about(page))
+    events.record_event(shop, event_about(page))
 
     (order,) = orders_of(shop.database)
     assert order.amount_cents == 0
@@ -683,9 +683,9 @@ def test_a_sweeper_that_died_does_not_keep_its_checkouts(
         )
     )
 
-    during = settlement.expire_due(shop)
+    during = expiry.expire_due(shop)
     clock.advance(seconds=31)
-    after = settlement.expire_due(shop)
+    after = expiry.expire_due(shop)
 
     assert during == Sweep(0, 0, 0)
     assert after == Sweep(expired=1, confirmed=0, kept=0)

@@ -1,0 +1,73 @@
+"""
+The sweep: end what is due.
+
+Safe to run anywhere at once, by threads, a cron job and commands of many processes.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import or_, select, update
+
+from core.models import PENDING, Checkout
+from core.settlement import STILL_HELD, Ending, end_all
+from core.shop import Shop
+
+BATCH = 200
+# A checkout that could not be ended, or whose sweeper was killed, is tried again then.
+RETRY_PAUSE = timedelta(seconds=30)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a pass over the due checkouts did; counts of checkouts."""
+
+    expired: int
+    confirmed: int
+    kept: int
+
+
+def expire_due(shop: Shop, *, everything: bool = False) -> Sweep:
+    """
+    End every checkout whose hold is over; safe to run anywhere at once.
+
+    Each is taken for half a minute, so that several sweepers share the work and a
+    failing one is not asked after all the time; with *everything* that pause is
+    ignored. One that fails does not hold up the others.
+    """
+    endings: list[Ending] = []
+    seen: set[int] = set()
+    while batch := set(_take_due(shop, everything, shop.clock())) - seen:
+        seen |= batch
+        endings += end_all(shop, sorted(batch))
+    return Sweep(
+        expired=endings.count(Ending.CLOSED),
+        confirmed=endings.count(Ending.PAID),
+        kept=sum(endings.count(ending) for ending in STILL_HELD),
+    )
+
+
+def _take_due(shop: Shop, everything: bool, now: datetime) -> list[int]:
+    conditions = [Checkout.status == PENDING, Checkout.expires_at <= now]
+    if not everything:
+        conditions.append(or_(Checkout.retry_at.is_(None), Checkout.retry_at <= now))
+    due = (
+        select(Checkout.id)
+        .where(*conditions)
+        .order_by(Checkout.expires_at)
+        .limit(None if everything else BATCH)
+    )
+    with shop.database.read() as session:
+        ids = session.scalars(due).all()
+    if not ids:
+        return []
+    # The conditions stand again in the UPDATE itself: of two sweepers that found the
+    # same checkout only one takes it.
+    take = (
+        update(Checkout)
+        .where(Checkout.id.in_(ids), *conditions)
+        .values(retry_at=now + RETRY_PAUSE)
+        .returning(Checkout.id)
+        .execution_options(synchronize_session=False)
+    )
+    return list(shop.database.write(lambda session: session.scalars(take).all()))
