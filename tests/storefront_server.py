@@ -34,11 +34,9 @@ class StorefrontServer:
         database_url: str,
         stripe: EmulatorServer,
         folder: Path,
-        *,
-        port: int = 0,
         **settings: str,
     ) -> None:
-        self.port = port or free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / f"storefront-{self.port}.log"
         self._stripe = stripe
