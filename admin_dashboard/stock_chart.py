@@ -13,7 +13,7 @@ AVAILABLE = "Beschikbaar"
 COLOURS = {RESERVED: "#c8791b", AVAILABLE: "#1f4b6b"}
 INK = "#2a2622"
 BAR_PIXELS = 26
-FRAME_PIXELS = 136
+FRAME_PIXELS = 96
 
 
 def stock_chart(levels: Sequence[StockLevel]) -> alt.Chart:
@@ -26,11 +26,11 @@ def stock_chart(levels: Sequence[StockLevel]) -> alt.Chart:
                 tickMinStep=1, format="d", labelColor=INK, titleColor=INK
             ),
             y=alt.Y("product:N", title=None, sort=names).axis(
-                labelOverlap=False, labelFlush=False, labelLimit=160, labelColor=INK
+                labelOverlap=False, labelFlush=False, labelLimit=220, labelColor=INK
             ),
             color=alt.Color("part:N", title=None)
             .scale(domain=list(COLOURS), range=list(COLOURS.values()))
-            .legend(orient="top", direction="vertical", labelColor=INK),
+            .legend(orient="top", direction="horizontal", labelColor=INK),
             order=alt.Order("order:Q"),
             tooltip=[
                 alt.Tooltip("product:N", title="Product"),

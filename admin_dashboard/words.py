@@ -81,11 +81,6 @@ def duration(left: timedelta) -> str:
     return f"{minutes:02}:{seconds:02}"
 
 
-def beginning(text: str, most: int = 20) -> str:
-    """Cut an id that is too long for a table; its beginning is enough to tell it."""
-    return text if len(text) <= most else f"{text[:most]}…"
-
-
 def plain(text: str) -> str:
     """Return *text* so that Markdown shows it as it is."""
     return PUNCTUATION.sub(r"\\\1", text)

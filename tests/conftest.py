@@ -16,7 +16,7 @@ from core.config import Config
 from core.database import Database
 from core.payments import StripeGateway
 from core.shop import Shop
-from tests import postgres
+from tests import browser, postgres
 from tests.emulator import EmulatorServer
 from tests.factories import FakeClock
 
@@ -145,3 +145,21 @@ def delayed_shop(shop: Shop, config: Config, stripe: EmulatorServer) -> Shop:
         excluded_methods=(),
     )
     return replace(shop, gateway=gateway)
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(
+    browser_type_launch_args: dict[str, object],
+) -> dict[str, object]:
+    return {
+        **browser_type_launch_args,
+        "executable_path": browser.chromium(),
+        "args": list(browser.OPTIONS),
+    }
+
+
+@pytest.fixture(scope="session")
+def browser_context_args(
+    browser_context_args: dict[str, object],
+) -> dict[str, object]:
+    return {**browser_context_args, "timezone_id": "Europe/Amsterdam"}

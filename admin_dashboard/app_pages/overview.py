@@ -75,7 +75,6 @@ def show_totals(totals: Totals) -> None:
         "Beschikbaar": words.number(totals.stock - totals.reserved),
         "Gereserveerd": words.number(totals.reserved),
         "Voorraad": words.number(totals.stock),
-        "Producten": words.number(totals.products),
         "Lopende afrekeningen": words.number(totals.open_checkouts),
         "Bestellingen": words.number(totals.orders),
         "Ontvangen": words.money(totals.paid_cents),

@@ -47,9 +47,6 @@ def table_of(reservations: Sequence[OpenReservation], now: datetime) -> pd.DataF
                 "Sinds": words.short_moment(reservation.created_at),
                 "Tot": words.short_moment(reservation.expires_at),
                 "Afrekening": reservation.checkout_id,
-                "Stripe-sessie": words.plain(
-                    words.beginning(reservation.stripe_session_id or "nog geen")
-                ),
             }
             for reservation in reservations
         ]

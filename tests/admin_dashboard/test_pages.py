@@ -86,7 +86,6 @@ def test_the_overview_counts_units_checkouts_and_money(database: Database):
         "Beschikbaar": "1",
         "Gereserveerd": "3",
         "Voorraad": "4",
-        "Producten": "1",
         "Lopende afrekeningen": "1",
         "Bestellingen": "1",
         "Ontvangen": "€\N{NO-BREAK SPACE}12,95",

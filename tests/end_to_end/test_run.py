@@ -78,7 +78,7 @@ class RunningShop:
         environ |= {"DATA_DIR": str(folder / "data"), "PYTHONPATH": str(ROOT)}
         environ |= {"VOORRAAD_RUN_ID": self.run_id} | settings
         with self.output.open("wb") as output:
-            self.supervisor = subprocess.Popen(  # noqa: S603 - our own program
+            self.supervisor = subprocess.Popen(
                 [sys.executable, str(ROOT / "scripts" / "serve.py")],
                 cwd=folder,
                 env=environ,
@@ -223,7 +223,7 @@ def test_a_setting_that_makes_no_sense_is_told_in_one_line(tmp_path: Path):
 
 
 def test_an_unknown_command_is_answered_with_the_usage():
-    result = subprocess.run(  # noqa: S603 - our own program
+    result = subprocess.run(
         [str(ROOT / "run.sh"), "rm"], capture_output=True, text=True, check=False
     )
 
