@@ -11,11 +11,15 @@ import os
 import re
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
+
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 from core.errors import ConfigError
 
@@ -155,8 +159,13 @@ class _Environment:
         text = self.text(name, "").rstrip("/")
         if not text:
             return default
-        parts = urlsplit(text)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        try:
+            parts = urlsplit(text)
+            is_address = parts.scheme in ("http", "https") and bool(parts.hostname)
+            is_address = is_address and parts.port != 0
+        except ValueError:
+            is_address = False
+        if not is_address:
             raise ConfigError(name, f"{text!r} is not an http or https address")
         return text
 
@@ -178,44 +187,54 @@ def _kept_secret(data_dir: Path, name: str) -> str:
     """
     Return the secret of this name in *data_dir*, made at the first call.
 
-    Several programs may start at once: the file appears whole or not at all, and the
-    first one wins.
+    Several programs may start at once: the first one wins.
     """
-    path = data_dir / (name.lower().replace("_", "-"))
+    path = data_dir / name.lower().replace("_", "-")
     if not path.exists():
-        try:
-            data_dir.mkdir(parents=True, exist_ok=True)
-            draft = data_dir / f".{path.name}.{secrets.token_hex(8)}"
-            draft.touch(mode=0o600)
-            draft.write_text(secrets.token_urlsafe(32))
-            try:
-                os.link(draft, path)
-            except FileExistsError:
-                pass
-            finally:
-                draft.unlink()
-        except OSError as error:
-            raise ConfigError(
-                "DATA_DIR", f"cannot write {path.name} there: {error.strerror}"
-            ) from error
+        keep(path, secrets.token_urlsafe(32))
     return path.read_text().strip()
+
+
+def keep(path: Path, secret: str) -> None:
+    """
+    Write *secret* to a file that only its owner can read, unless it is there already.
+
+    It appears whole or not at all. Raises ConfigError when DATA_DIR cannot be written.
+    """
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.touch(mode=0o600)
+        draft.write_text(f"{secret}\n")
+        with suppress(FileExistsError):
+            os.link(draft, path)
+        draft.unlink()
+    except OSError as error:
+        raise ConfigError(
+            "DATA_DIR", f"cannot write {path.name} there: {error.strerror}"
+        ) from error
 
 
 def _database_url(env: _Environment, data_dir: Path) -> str:
     url = env.text("DATABASE_URL", "")
     if not url:
         return f"sqlite:///{data_dir / 'voorraad.db'}"
-    if url.startswith("postgresql://"):
-        return url.replace("postgresql://", "postgresql+psycopg://", 1)
-    if url.startswith("postgresql+psycopg://"):
-        return url
-    if not url.startswith("sqlite:///") or url in ("sqlite:///", "sqlite:///:memory:"):
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError) as error:
+        # The address itself may hold a password, so it is not repeated.
+        raise ConfigError("DATABASE_URL", "is no database address") from error
+    if parsed.drivername in ("postgresql", "postgresql+psycopg"):
+        parsed = parsed.set(drivername="postgresql+psycopg")
+        return parsed.render_as_string(hide_password=False)
+    if parsed.drivername != "sqlite" or parsed.database in (None, "", ":memory:"):
         raise ConfigError(
             "DATABASE_URL",
             "must begin with sqlite:/// and a file, or postgresql+psycopg://",
         )
     # Flask-SQLAlchemy and SQLAlchemy read a relative path differently.
-    return f"sqlite:///{Path(url.removeprefix('sqlite:///')).absolute()}"
+    absolute = Path(parsed.database).absolute()
+    return parsed.set(database=str(absolute)).render_as_string(hide_password=False)
 
 
 def _owner_email(env: _Environment) -> str:

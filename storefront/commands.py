@@ -6,18 +6,22 @@ import shutil
 import sqlite3
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from functools import wraps
 from pathlib import Path
 from typing import ParamSpec, TypeVar
+from urllib.parse import quote
 
 import click
 from flask import Flask
 from flask.cli import with_appcontext
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
 from core import catalogue, doctor, expiry, owners
+from core.config import keep
 from core.doctor import Finding
-from core.errors import OwnerError, ShopError
+from core.errors import ConfigError, ShopError
 from core.models import Product
 from core.shop import Shop
 from storefront.extensions import current_shop
@@ -45,18 +49,36 @@ def init_app(app: Flask) -> None:
 def told_plainly(command: Callable[P, T]) -> Callable[P, T]:
     """End a refused command with its reason on one line, without a traceback."""
 
+    @with_appcontext
     @wraps(command)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return command(*args, **kwargs)
         except ShopError as error:
             raise click.ClickException(str(error)) from error
+        except OperationalError as error:
+            reason = str(error.orig).strip().splitlines()[0]
+            raise click.ClickException(f"the database: {reason}") from error
+
+    return wrapper
+
+
+def with_schema(command: Callable[P, T]) -> Callable[P, T]:
+    """Refuse a command on a database that was not migrated to this program's schema."""
+
+    @told_plainly
+    @wraps(command)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
+        if not current_shop().database.is_migrated():
+            raise click.ClickException(
+                "the database does not have this version's schema; run migrate first"
+            )
+        return command(*args, **kwargs)
 
     return wrapper
 
 
 @click.command("migrate")
-@with_appcontext
 @told_plainly
 def migrate() -> None:
     """Bring the database's schema up to date; safe to repeat."""
@@ -69,8 +91,7 @@ def migrate() -> None:
 
 
 @click.command("seed")
-@with_appcontext
-@told_plainly
+@with_schema
 def seed() -> None:
     """Give a new shop its first owner and, without a live key, a demo catalogue."""
     shop = current_shop()
@@ -93,36 +114,40 @@ def _seed_owner(shop: Shop) -> None:
     config = shop.config
     kept = config.data_dir / "owner-password"
     with shop.database.read() as session:
-        if owners.has_owner(session):
-            _tell_kept_login(kept)
-            return
-    if config.is_live and not config.owner_password:
-        raise OwnerError("OWNER_PASSWORD: must be set for the first owner")
-    password = config.owner_password or secrets.token_urlsafe(9)
-    shop.database.write(
-        lambda session: owners.set_owner(
-            session,
-            config.owner_email,
-            password,
-            shortest=owners.SHORTEST_PASSWORD if config.is_live else 1,
-            now=shop.clock(),
+        is_new = not owners.has_owner(session)
+    if is_new:
+        if config.is_live and not config.owner_password:
+            raise ConfigError("OWNER_PASSWORD", "must be set for the first owner")
+        if not config.owner_password:
+            # Before the owner is: a password that nobody was told opens nothing.
+            keep(kept, f"{config.owner_email} {secrets.token_urlsafe(9)}")
+        password = config.owner_password or kept.read_text().split()[1]
+        shortest = owners.SHORTEST_PASSWORD if config.is_live else 1
+        shop.database.write(
+            lambda session: owners.set_owner(
+                session,
+                config.owner_email,
+                password,
+                shortest=shortest,
+                now=shop.clock(),
+            )
         )
-    )
-    if not config.owner_password:
-        kept.touch(mode=0o600)
-        kept.write_text(f"{config.owner_email} {password}\n")
-    _tell_kept_login(kept)
+    _tell_kept_login(shop, kept)
 
 
-def _tell_kept_login(kept: Path) -> None:
-    if kept.exists():
-        click.echo(f"owner-login: {kept.read_text().strip()}")
+def _tell_kept_login(shop: Shop, kept: Path) -> None:
+    """Print the login that was made up for the first owner, as long as it works."""
+    if not kept.exists():
+        return
+    email, password = kept.read_text().split()
+    with shop.database.read() as session:
+        if owners.check_password(session, email, password):
+            click.echo(f"owner-login: {email} {password}")
 
 
 @click.command("import-products")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@with_appcontext
-@told_plainly
+@with_schema
 def import_products(file: Path) -> None:
     """
     Import a product FILE in Shopify's CSV format: all of it or nothing.
@@ -147,8 +172,7 @@ def import_products(file: Path) -> None:
 
 @click.command("export-products")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@with_appcontext
-@told_plainly
+@with_schema
 def export_products(file: Path) -> None:
     """Export all products to FILE ('-' for the screen) in Shopify's CSV format."""
     with current_shop().database.read() as session:
@@ -161,8 +185,7 @@ def export_products(file: Path) -> None:
 
 
 @click.command("cleanup-reservations")
-@with_appcontext
-@told_plainly
+@with_schema
 def clean_up() -> None:
     """End every checkout whose hold is over, once Stripe has closed its session."""
     sweep = expiry.expire_due(current_shop(), everything=True)
@@ -176,8 +199,7 @@ def clean_up() -> None:
     "--repair", "do_repair", is_flag=True, help="Mend what needs no person to decide."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
-@with_appcontext
-@told_plainly
+@with_schema
 def examine(do_repair: bool, as_json: bool) -> None:
     """Compare counters, reservations and the ledger; exit with 1 if they differ."""
     shop = current_shop()
@@ -210,8 +232,7 @@ def examine(do_repair: bool, as_json: bool) -> None:
     confirmation_prompt=True,
     help="Asked for when neither this nor OWNER_PASSWORD is given.",
 )
-@with_appcontext
-@told_plainly
+@with_schema
 def create_owner(email: str, password: str) -> None:
     """Let EMAIL into the dashboard, or give that owner a new password."""
     shop = current_shop()
@@ -223,8 +244,7 @@ def create_owner(email: str, password: str) -> None:
 
 @click.command("backup")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@with_appcontext
-@told_plainly
+@with_schema
 def backup(file: Path) -> None:
     """Copy a SQLite shop, running or not, to FILE as it is at this moment."""
     database = current_shop().database
@@ -233,12 +253,11 @@ def backup(file: Path) -> None:
     if file.exists():
         raise click.ClickException(f"{file} is there already")
     draft = file.with_name(f".{file.name}.part")
+    address = f"file:{quote(str(database.engine.url.database))}?mode=ro"
     with (
-        sqlite3.connect(str(database.engine.url.database)) as source,
-        sqlite3.connect(draft) as copy,
+        closing(sqlite3.connect(address, uri=True)) as source,
+        closing(sqlite3.connect(draft)) as copy,
     ):
         source.backup(copy)
-    copy.close()
-    source.close()
     shutil.move(draft, file)
     click.echo(f"written to {file}")

@@ -1,0 +1,228 @@
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core import orders, queries, reservations
+from core.database import Database
+from core.models import CONFIRMED, EXPIRED, Order, StockMovement
+from core.orders import Confirmation, Payment
+from core.queries import RefundView
+from tests.factories import (
+    add_product,
+    assert_invariants,
+    levels,
+    orders_of,
+    reserved,
+    status_of,
+)
+
+PAYMENT = Payment("cs_test_1", "pi_1", 1250, "eur", "Marijke", "m@shop.example")
+
+
+def confirm(
+    database: Database, checkout_id: int, now: datetime, payment: Payment = PAYMENT
+) -> Confirmation:
+    return database.write(lambda s: orders.confirm(s, checkout_id, payment, now=now))
+
+
+def ended(database: Database, cart: dict[int, int], now: datetime) -> int:
+    """Reserve *cart* and let its hold end; return the checkout's id."""
+    checkout_id = reserved(database, cart, now)
+    database.write(lambda s: reservations.expire(s, checkout_id, cause="over", now=now))
+    return checkout_id
+
+
+def request_refund(
+    database: Database, checkout_id: int, now: datetime, payment: Payment = PAYMENT
+) -> None:
+    database.write(
+        lambda s: orders.request_refund(
+            s, checkout_id, payment, reason="units gone", now=now
+        )
+    )
+
+
+def close_refund(
+    database: Database, stripe_refund_id: str | None, now: datetime
+) -> None:
+    def work(session: Session) -> None:
+        refund = orders.refund_of(session, PAYMENT.stripe_session_id)
+        assert refund is not None
+        orders.close_refund(
+            session, refund.id, stripe_refund_id=stripe_refund_id, now=now
+        )
+
+    database.write(work)
+
+
+def refunds_of(database: Database) -> list[RefundView]:
+    with database.read() as session:
+        return queries.refunds(session)
+
+
+def test_every_sold_line_is_in_the_ledger_with_its_order(
+    database: Database, now: datetime
+) -> None:
+    mug, cup = add_product(database), add_product(database)
+    checkout_id = reserved(database, {mug: 2, cup: 1}, now)
+
+    confirm(database, checkout_id, now)
+
+    with database.read() as session:
+        order_id = session.scalars(select(Order.id)).one()
+        sold = session.execute(
+            select(
+                StockMovement.product_id, StockMovement.quantity, StockMovement.order_id
+            )
+            .where(StockMovement.reason == "sold")
+            .order_by(StockMovement.product_id)
+        ).all()
+    assert [tuple(row) for row in sold] == [(mug, -2, order_id), (cup, -1, order_id)]
+    assert_invariants(database)
+
+
+def test_an_order_knows_who_paid(database: Database, now: datetime) -> None:
+    checkout_id = reserved(database, {add_product(database): 1}, now)
+
+    confirm(database, checkout_id, now)
+
+    (order,) = orders_of(database)
+    assert (order.customer_name, order.customer_email) == ("Marijke", "m@shop.example")
+    assert (order.status, order.note, order.created_at) == ("PAID", "", now)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "note"),
+    [
+        ({"amount_cents": 1}, "paid 1 eur, asked for 1250 eur (cents)"),
+        ({"currency": "usd"}, "paid 1250 usd, asked for 1250 eur (cents)"),
+    ],
+)
+def test_another_amount_or_currency_is_sold_and_marked_for_review(
+    database: Database, now: datetime, wrong: dict[str, object], note: str
+) -> None:
+    checkout_id = reserved(database, {add_product(database): 1}, now)
+
+    confirmation = confirm(
+        database,
+        checkout_id,
+        now,
+        replace(PAYMENT, **wrong),  # type: ignore[arg-type]  # by name
+    )
+
+    (order,) = orders_of(database)
+    assert confirmation is Confirmation.CONFIRMED
+    assert (order.status, order.note) == ("REVIEW", note)
+    assert_invariants(database)
+
+
+def test_a_second_confirmation_sells_nothing(database: Database, now: datetime) -> None:
+    mug = add_product(database, stock_units=5)
+    checkout_id = reserved(database, {mug: 1}, now)
+
+    first, second = (confirm(database, checkout_id, now) for _ in range(2))
+
+    assert first is Confirmation.CONFIRMED
+    assert second is Confirmation.ALREADY_CONFIRMED
+    assert levels(database, mug) == (4, 0)
+    assert len(orders_of(database)) == 1
+
+
+def test_late_money_takes_units_that_are_free(
+    database: Database, now: datetime
+) -> None:
+    mug = add_product(database, stock_units=1)
+    checkout_id = ended(database, {mug: 1}, now)
+
+    confirmation = confirm(database, checkout_id, now)
+
+    (order,) = orders_of(database)
+    assert confirmation is Confirmation.CONFIRMED_LATE
+    assert "after the hold was over" in order.note
+    assert status_of(database, checkout_id) == CONFIRMED
+    assert levels(database, mug) == (0, 0)
+    assert_invariants(database)
+
+
+def test_late_money_takes_every_line_or_none(database: Database, now: datetime) -> None:
+    mug = add_product(database, stock_units=5)
+    cup = add_product(database, stock_units=1)
+    checkout_id = ended(database, {mug: 1, cup: 1}, now)
+    reserved(database, {cup: 1}, now)
+
+    confirmation = confirm(database, checkout_id, now)
+
+    assert confirmation is Confirmation.TOO_LATE
+    assert status_of(database, checkout_id) == EXPIRED
+    assert levels(database, mug) == (5, 0)
+    assert levels(database, cup) == (1, 1)
+    assert orders_of(database) == []
+    assert_invariants(database)
+
+
+def test_money_on_its_way_back_buys_nothing(database: Database, now: datetime) -> None:
+    mug = add_product(database, stock_units=1)
+    checkout_id = ended(database, {mug: 1}, now)
+    request_refund(database, checkout_id, now)
+
+    confirmation = confirm(database, checkout_id, now)
+
+    assert confirmation is Confirmation.REFUND_REQUESTED
+    assert levels(database, mug) == (1, 0)
+    assert orders_of(database) == []
+
+
+def test_a_refund_is_noted_once(database: Database, now: datetime) -> None:
+    checkout_id = ended(database, {add_product(database): 1}, now)
+
+    for _ in range(2):
+        request_refund(database, checkout_id, now)
+
+    (refund,) = refunds_of(database)
+    assert (refund.payment_intent, refund.amount_cents) == ("pi_1", 1250)
+    assert (refund.status, refund.reason) == ("REQUESTED", "units gone")
+
+
+def test_nothing_was_paid_and_nothing_goes_back(
+    database: Database, now: datetime
+) -> None:
+    checkout_id = ended(database, {add_product(database): 1}, now)
+
+    request_refund(database, checkout_id, now, replace(PAYMENT, payment_intent=None))
+
+    assert refunds_of(database) == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "other", "status"),
+    [("re_1", None, "DONE"), (None, "re_2", "FAILED")],
+)
+def test_what_stripe_first_said_of_a_refund_stands(
+    database: Database,
+    now: datetime,
+    answer: str | None,
+    other: str | None,
+    status: str,
+) -> None:
+    checkout_id = ended(database, {add_product(database): 1}, now)
+    request_refund(database, checkout_id, now)
+
+    for said in (answer, other):
+        close_refund(database, said, now)
+
+    (refund,) = refunds_of(database)
+    assert (refund.status, refund.stripe_refund_id) == (status, answer)
+
+
+def test_no_two_orders_have_one_address(database: Database, now: datetime) -> None:
+    mug = add_product(database)
+
+    for number in range(3):
+        checkout_id = reserved(database, {mug: 1}, now)
+        payment = replace(PAYMENT, stripe_session_id=f"cs_{number}")
+        confirm(database, checkout_id, now, payment)
+
+    assert len({order.token for order in orders_of(database)}) == 3
