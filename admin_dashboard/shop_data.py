@@ -13,18 +13,12 @@ from datetime import timedelta
 import streamlit as st
 from sqlalchemy.exc import SQLAlchemyError
 
-from core import database, queries
+from core import database, reports
 from core.clock import utcnow
 from core.config import Config
 from core.database import Database
-from core.queries import (
-    Attention,
-    OpenReservation,
-    OrderView,
-    RefundView,
-    StockLevel,
-    Totals,
-)
+from core.queries import OrderView
+from core.reports import Attention, OpenReservation, RefundView, StockLevel, Totals
 
 FRESH_SECONDS = 2
 MOST_ANSWERS = 100
@@ -56,34 +50,34 @@ def told_plainly() -> Iterator[None]:
 @fresh
 def totals() -> Totals:
     with shop_database().read() as session:
-        return queries.totals(session, utcnow() - SWEEP_TAKES)
+        return reports.totals(session, utcnow() - SWEEP_TAKES)
 
 
 @fresh
 def attention() -> Attention:
     with shop_database().read() as session:
-        return queries.attention(session)
+        return reports.attention(session)
 
 
 @fresh
-def stock_found(text: str, limit: int) -> list[StockLevel]:
+def stock_levels(text: str, limit: int) -> list[StockLevel]:
     with shop_database().read() as session:
-        return queries.stock_found(session, text=text, limit=limit)
+        return reports.stock_levels(session, text=text, limit=limit)
 
 
 @fresh
 def open_reservations(limit: int) -> list[OpenReservation]:
     with shop_database().read() as session:
-        return queries.open_reservations(session, limit=limit)
+        return reports.open_reservations(session, limit=limit)
 
 
 @fresh
-def orders_found(text: str, limit: int) -> list[OrderView]:
+def orders(text: str, limit: int) -> list[OrderView]:
     with shop_database().read() as session:
-        return queries.orders_found(session, text=text, limit=limit)
+        return reports.orders(session, text=text, limit=limit)
 
 
 @fresh
 def refunds(limit: int) -> list[RefundView]:
     with shop_database().read() as session:
-        return queries.refunds(session, limit=limit)
+        return reports.refunds(session, limit=limit)

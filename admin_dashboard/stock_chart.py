@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
-from core.queries import StockLevel
+from core.reports import StockLevel
 
 RESERVED = "Gereserveerd"
 AVAILABLE = "Beschikbaar"

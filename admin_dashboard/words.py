@@ -17,7 +17,8 @@ from core.models import (
     REQUESTED,
     REVIEW,
 )
-from core.queries import OpenReservation, OrderView
+from core.queries import OrderView
+from core.reports import OpenReservation
 
 LOCALE = "nl"
 TIMES = "\N{MULTIPLICATION SIGN}"
@@ -33,16 +34,7 @@ REFUND_STATUSES = {
     DONE: "Terugbetaald",
     FAILED: "Geweigerd door Stripe",
 }
-NOTES = {
-    "paid after the hold was over; the units were still free": "betaald na afloop van"
-    " de reservering; de goederen waren nog vrij",
-    "paid after the hold was over; the units were gone": "betaald na afloop van de"
-    " reservering; de goederen waren al weg",
-}
 PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
-OTHER_AMOUNT = re.compile(
-    r"paid (\d+) ([a-z]{3}), asked for (\d+) ([a-z]{3}) \(cents\)"
-)
 
 
 def money(cents: int, currency: str = "eur") -> str:
@@ -97,15 +89,13 @@ def vat_of(order: OrderView) -> str:
     )
 
 
-def note(text: str) -> str:
-    """Return what the core noted, in Dutch; a note in other words stays as it is."""
-    for english, dutch in NOTES.items():
-        text = text.replace(english, dutch)
-    return OTHER_AMOUNT.sub(_other_amount, text)
-
-
-def _other_amount(found: re.Match[str]) -> str:
-    paid, paid_in, asked, asked_in = found.groups()
-    return (
-        f"betaald {money(int(paid), paid_in)}, gevraagd {money(int(asked), asked_in)}"
-    )
+def note(order: OrderView) -> str:
+    """Say what is not as usual about an order."""
+    notes = []
+    if order.was_late:
+        notes.append("betaald na afloop van de reservering; de goederen waren nog vrij")
+    paid = (order.amount_cents, order.currency)
+    promised = (order.promised_cents, order.promised_currency)
+    if paid != promised:
+        notes.append(f"betaald {money(*paid)}, gevraagd {money(*promised)}")
+    return "; ".join(notes)

@@ -15,7 +15,7 @@ from core.shop import Shop
 
 BATCH = 200
 # A checkout that could not be ended, or whose sweeper was killed, is tried again then.
-RETRY_PAUSE = timedelta(seconds=30)
+RETRY_PAUSE = timedelta(seconds=15)
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def expire_due(shop: Shop, *, everything: bool = False) -> Sweep:
     """
     End every checkout whose hold is over; safe to run anywhere at once.
 
-    Each is taken for half a minute, so that several sweepers share the work and a
+    Each is taken for a RETRY_PAUSE, so that several sweepers share the work and a
     failing one is not asked after all the time; with *everything* that pause is
     ignored. One that fails does not hold up the others.
     """

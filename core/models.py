@@ -205,7 +205,12 @@ REFUNDED = "REFUNDED"
 
 
 class Order(Base):
-    """A sale: what is owed to the customer. Written once, at confirm."""
+    """
+    A sale: what is owed to the customer. Written once, at confirm.
+
+    Its amount is what Stripe says was paid; what the checkout promised stands beside
+    it. *was_late* when the hold was over, but the units were still free.
+    """
 
     __tablename__ = "orders"
     __table_args__ = (_one_of("status", (PAID, REVIEW, FULFILLED, REFUNDED)),)
@@ -216,9 +221,11 @@ class Order(Base):
     payment_intent: Mapped[str | None] = mapped_column(String(255))
     token: Mapped[str] = mapped_column(String(64), unique=True)
     status: Mapped[str] = mapped_column(String(9), server_default=PAID)
-    note: Mapped[str] = mapped_column(server_default="")
+    was_late: Mapped[bool] = mapped_column(server_default=text("false"))
     currency: Mapped[str] = mapped_column(String(3))
     amount_cents: Mapped[int] = mapped_column(BigInteger)
+    promised_currency: Mapped[str] = mapped_column(String(3))
+    promised_cents: Mapped[int] = mapped_column(BigInteger)
     customer_name: Mapped[str] = mapped_column(server_default="")
     customer_email: Mapped[str] = mapped_column(server_default="")
     created_at: Mapped[datetime] = mapped_column(index=True)
@@ -291,7 +298,6 @@ class Refund(Base):
     stripe_refund_id: Mapped[str | None] = mapped_column(String(255))
     amount_cents: Mapped[int] = mapped_column(BigInteger)
     currency: Mapped[str] = mapped_column(String(3))
-    reason: Mapped[str]
     status: Mapped[str] = mapped_column(String(9), server_default=REQUESTED)
     created_at: Mapped[datetime]
     done_at: Mapped[datetime | None]

@@ -62,9 +62,9 @@ def confirm(
     """
     Sell the units of a paid checkout: one order with its lines and movements.
 
-    An amount or currency other than promised makes the order one for REVIEW, with a
-    note. Safe to repeat, also at the same instant from elsewhere. A payment whose
-    refund was requested is not sold, even if units came back since.
+    An amount or currency other than promised makes the order one for REVIEW. Safe to
+    repeat, also at the same instant from elsewhere. A payment whose refund was
+    requested is not sold, even if units came back since.
     """
     if reservations.confirm(session, checkout_id, now=now):
         _record(session, checkout_id, payment, late=False, now=now)
@@ -92,17 +92,12 @@ def _record(
         .where(StockReservation.checkout_id == checkout_id)
         .order_by(StockReservation.product_id)
     ).all()
-    promised = sum(line.quantity * line.unit_price_cents for line in lines)
+    promised_cents = sum(line.quantity * line.unit_price_cents for line in lines)
+    promised_currency = lines[0].currency
     as_promised = (payment.amount_cents, payment.currency) == (
-        promised,
-        lines[0].currency,
+        promised_cents,
+        promised_currency,
     )
-    notes = ["paid after the hold was over; the units were still free"] if late else []
-    if not as_promised:
-        notes.append(
-            f"paid {payment.amount_cents} {payment.currency},"
-            f" asked for {promised} {lines[0].currency} (cents)"
-        )
     order_id = session.scalar(
         insert(Order)
         .values(
@@ -111,9 +106,11 @@ def _record(
             payment_intent=payment.payment_intent,
             token=secrets.token_urlsafe(24),
             status=PAID if as_promised else REVIEW,
-            note="; ".join(notes),
+            was_late=late,
             currency=payment.currency,
             amount_cents=payment.amount_cents,
+            promised_currency=promised_currency,
+            promised_cents=promised_cents,
             customer_name=payment.customer_name,
             customer_email=payment.customer_email,
             created_at=now,
@@ -161,7 +158,6 @@ def request_refund(
     checkout_id: int,
     payment: Payment,
     *,
-    reason: str,
     now: datetime,
 ) -> None:
     """
@@ -178,7 +174,6 @@ def request_refund(
             payment_intent=payment.payment_intent,
             amount_cents=payment.amount_cents,
             currency=payment.currency,
-            reason=reason,
             created_at=now,
         )
     )

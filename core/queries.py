@@ -1,5 +1,5 @@
 """
-The read side for both front ends: small frozen dataclasses, no rules.
+The read side for customers: small frozen dataclasses, no rules.
 
 Availability is the product row itself, never a sum. Money is cents, times are UTC.
 """
@@ -9,19 +9,15 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Select, func, or_, select
+from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
 from core.models import (
-    FAILED,
     PENDING,
-    REQUESTED,
-    REVIEW,
     Checkout,
     Order,
     OrderLine,
     Product,
-    Refund,
     StockReservation,
 )
 
@@ -85,10 +81,12 @@ class OrderView:
     number: int
     token: str
     status: str
-    note: str
+    was_late: bool
     created_at: datetime
     amount_cents: int
     currency: str
+    promised_cents: int
+    promised_currency: str
     customer_name: str
     customer_email: str
     stripe_session_id: str
@@ -98,66 +96,6 @@ class OrderView:
     def vat(self) -> list[tuple[int, int]]:
         """(rate in basis points, VAT in cents) for each rate, highest first."""
         return vat_within([(line.vat_bp, line.total_cents) for line in self.lines])
-
-
-@dataclass(frozen=True)
-class StockLevel:
-    """A product as the owner sees it: stock, reserved, and with them what is free."""
-
-    product_id: int
-    sku: str
-    name: str
-    stock: int
-    reserved: int
-
-    @property
-    def available(self) -> int:
-        """Units that can be reserved now."""
-        return self.stock - self.reserved
-
-
-@dataclass(frozen=True)
-class OpenReservation:
-    """A PENDING reservation; *awaits_payment* when a delayed payment is on its way."""
-
-    checkout_id: int
-    product_id: int
-    product_name: str
-    quantity: int
-    unit_price_cents: int
-    currency: str
-    created_at: datetime
-    expires_at: datetime
-    awaits_payment: bool
-    stripe_session_id: str | None
-
-
-@dataclass(frozen=True)
-class RefundView:
-    """Money that came although its units were gone."""
-
-    checkout_id: int
-    stripe_session_id: str
-    payment_intent: str
-    stripe_refund_id: str | None
-    amount_cents: int
-    currency: str
-    reason: str
-    status: str
-    created_at: datetime
-
-
-@dataclass(frozen=True)
-class Totals:
-    """The shop at a glance; *paid_cents* is what all orders together have brought."""
-
-    products: int
-    stock: int
-    reserved: int
-    open_checkouts: int
-    overdue_checkouts: int
-    orders: int
-    paid_cents: int
 
 
 def vat_within(lines: list[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -288,15 +226,11 @@ def order_by_token(session: Session, token: str) -> OrderView | None:
 
 
 def _order(session: Session, query: Select[Order]) -> OrderView | None:
-    return next(iter(_orders(session, query)), None)
+    return next(iter(order_views(session, query)), None)
 
 
-def orders(session: Session, *, limit: int = 100) -> list[OrderView]:
-    """List the newest orders first."""
-    return _orders(session, select(Order).order_by(Order.id.desc()).limit(limit))
-
-
-def _orders(session: Session, query: Select[Order]) -> list[OrderView]:
+def order_views(session: Session, query: Select[Order]) -> list[OrderView]:
+    """Return the orders that *query* selects, with their lines."""
     rows = session.scalars(query).all()
     lines: defaultdict[int, list[OrderLineView]] = defaultdict(list)
     for line in session.scalars(
@@ -318,10 +252,12 @@ def _orders(session: Session, query: Select[Order]) -> list[OrderView]:
             number=row.id,
             token=row.token,
             status=row.status,
-            note=row.note,
+            was_late=row.was_late,
             created_at=row.created_at,
             amount_cents=row.amount_cents,
             currency=row.currency,
+            promised_cents=row.promised_cents,
+            promised_currency=row.promised_currency,
             customer_name=row.customer_name,
             customer_email=row.customer_email,
             stripe_session_id=row.stripe_session_id,
@@ -329,159 +265,3 @@ def _orders(session: Session, query: Select[Order]) -> list[OrderView]:
         )
         for row in rows
     ]
-
-
-def stock_levels(session: Session) -> list[StockLevel]:
-    """List stock and reserved of every product, those with units reserved first."""
-    return [
-        StockLevel(*row)
-        for row in session.execute(
-            select(
-                Product.id, Product.sku, Product.name, Product.stock, Product.reserved
-            ).order_by(Product.reserved.desc(), Product.name)
-        )
-    ]
-
-
-def open_reservations(session: Session, *, limit: int = 500) -> list[OpenReservation]:
-    """List the PENDING reservations, the first to end on top."""
-    return [
-        OpenReservation(
-            checkout_id=checkout.id,
-            product_id=line.product_id,
-            product_name=line.product_name,
-            quantity=line.quantity,
-            unit_price_cents=line.unit_price_cents,
-            currency=line.currency,
-            created_at=checkout.created_at,
-            expires_at=checkout.expires_at,
-            awaits_payment=checkout.awaits_payment,
-            stripe_session_id=checkout.stripe_session_id,
-        )
-        for checkout, line in session.execute(
-            select(Checkout, StockReservation)
-            .join(StockReservation, StockReservation.checkout_id == Checkout.id)
-            .where(Checkout.status == PENDING)
-            .order_by(Checkout.expires_at, Checkout.id, StockReservation.product_id)
-            .limit(limit)
-        )
-    ]
-
-
-def refunds(session: Session, *, limit: int = 100) -> list[RefundView]:
-    """List the payments that came too late and went back, newest first."""
-    return [
-        RefundView(
-            row.checkout_id,
-            row.stripe_session_id,
-            row.payment_intent,
-            row.stripe_refund_id,
-            row.amount_cents,
-            row.currency,
-            row.reason,
-            row.status,
-            row.created_at,
-        )
-        for row in session.scalars(
-            select(Refund).order_by(Refund.id.desc()).limit(limit)
-        )
-    ]
-
-
-def totals(session: Session, now: datetime) -> Totals:
-    """Sum up the shop."""
-    pending = select(func.count()).where(Checkout.status == PENDING)
-    products_row = session.execute(
-        select(
-            func.count(),
-            func.coalesce(func.sum(Product.stock), 0),
-            func.coalesce(func.sum(Product.reserved), 0),
-        ).select_from(Product)
-    ).one()
-    orders_row = session.execute(
-        select(
-            func.count(), func.coalesce(func.sum(Order.amount_cents), 0)
-        ).select_from(Order)
-    ).one()
-    return Totals(
-        products=products_row[0],
-        stock=int(products_row[1]),
-        reserved=int(products_row[2]),
-        open_checkouts=session.scalars(pending).one(),
-        overdue_checkouts=session.scalars(
-            pending.where(Checkout.expires_at <= now)
-        ).one(),
-        orders=orders_row[0],
-        paid_cents=int(orders_row[1]),
-    )
-
-
-@dataclass(frozen=True)
-class Attention:
-    """What a person has to look at: money that is not where it should be."""
-
-    orders_to_review: int
-    refunds_failed: int
-    refunds_open: int
-
-
-def attention(session: Session) -> Attention:
-    """Count what a person has to look at."""
-
-    def count(*conditions: ColumnElement[bool]) -> int:
-        return session.scalars(select(func.count()).where(*conditions)).one()
-
-    return Attention(
-        orders_to_review=count(Order.status == REVIEW),
-        refunds_failed=count(Refund.status == FAILED),
-        refunds_open=count(Refund.status == REQUESTED),
-    )
-
-
-def stock_found(
-    session: Session, *, text: str = "", limit: int = 500
-) -> list[StockLevel]:
-    """List products with *text* in name or SKU: most reserved, then least available."""
-    query = select(
-        Product.id, Product.sku, Product.name, Product.stock, Product.reserved
-    )
-    if text:
-        query = query.where(
-            or_(
-                Product.name.icontains(text, autoescape=True),
-                Product.sku.icontains(text, autoescape=True),
-            )
-        )
-    query = query.order_by(
-        Product.reserved.desc(),
-        Product.stock - Product.reserved,
-        Product.name,
-        Product.id,
-    )
-    return [StockLevel(*row) for row in session.execute(query.limit(limit))]
-
-
-def orders_found(
-    session: Session, *, text: str = "", limit: int = 100
-) -> list[OrderView]:
-    """
-    List the newest orders first, or only those with *text* in them.
-
-    That is their number, customer, Stripe session or the name of a product.
-    """
-    query = select(Order).order_by(Order.id.desc()).limit(limit)
-    if not text:
-        return _orders(session, query)
-    sold = select(OrderLine.order_id).where(
-        OrderLine.product_name.icontains(text, autoescape=True)
-    )
-    found = [
-        Order.customer_name.icontains(text, autoescape=True),
-        Order.customer_email.icontains(text, autoescape=True),
-        Order.stripe_session_id.icontains(text, autoescape=True),
-        Order.id.in_(sold),
-    ]
-    number = text.removeprefix("#")
-    if number.isdecimal() and len(number) < 18:
-        found.append(Order.id == int(number))
-    return _orders(session, query.where(or_(*found)))

@@ -193,13 +193,7 @@ def _sell(shop: Shop, checkout_id: int, paid: PaymentSession) -> Ending:
     def sell_or_refund(session: Session) -> Confirmation:
         confirmation = sell(session)
         if confirmation is Confirmation.TOO_LATE:
-            orders.request_refund(
-                session,
-                checkout_id,
-                payment,
-                reason="paid after the hold was over; the units were gone",
-                now=shop.clock(),
-            )
+            orders.request_refund(session, checkout_id, payment, now=shop.clock())
         return confirmation
 
     confirmation = shop.database.write(sell)

@@ -118,15 +118,16 @@ def _seed_owner(shop: Shop) -> None:
     if is_new:
         if config.is_live and not config.owner_password:
             raise ConfigError("OWNER_PASSWORD", "must be set for the first owner")
-        if not config.owner_password:
+        email, password = config.owner_email, config.owner_password or ""
+        if not password:
             # Before the owner is: a password that nobody was told opens nothing.
-            keep(kept, f"{config.owner_email} {secrets.token_urlsafe(9)}")
-        password = config.owner_password or kept.read_text().split()[1]
+            keep(kept, f"{email} {secrets.token_urlsafe(9)}")
+            email, password = kept.read_text().split()
         shortest = owners.SHORTEST_PASSWORD if config.is_live else 1
         shop.database.write(
             lambda session: owners.set_owner(
                 session,
-                config.owner_email,
+                email,
                 password,
                 shortest=shortest,
                 now=shop.clock(),

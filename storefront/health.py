@@ -3,7 +3,7 @@
 from flask import Blueprint, Flask, Response, current_app, jsonify
 from sqlalchemy.exc import SQLAlchemyError
 
-from core import queries
+from core import reports
 from storefront.extensions import current_shop
 
 blueprint = Blueprint("health", __name__)
@@ -40,7 +40,7 @@ def metrics() -> Response:
     """Count what the database knows: the same from every worker process."""
     shop = current_shop()
     with shop.database.read() as session:
-        totals = queries.totals(session, shop.clock())
+        totals = reports.totals(session, shop.clock())
     figures = {
         "voorraad_products": ("Products in the catalogue", totals.products),
         "voorraad_stock_units": ("Units owned and not yet sold", totals.stock),

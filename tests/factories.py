@@ -11,12 +11,14 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 import stripe
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from core import checkout, doctor, queries, reservations, stock
+from core import checkout, doctor, orders, reports, reservations, stock
 from core.checkout import PaymentPage, Visitor
 from core.database import Database
 from core.models import Checkout, Product
+from core.orders import Payment
 from core.queries import OrderView
 from core.reservations import Terms
 from core.shop import Shop
@@ -132,7 +134,7 @@ def eventually(condition: Callable[[], object], *, seconds: float = 20) -> None:
 
 def orders_of(database: Database) -> list[OrderView]:
     with database.read() as session:
-        return queries.orders(session)
+        return reports.orders(session)
 
 
 def sessions_at(server: EmulatorServer) -> dict[str, str]:
@@ -164,3 +166,32 @@ def at_once(calls: Sequence[Callable[[], T]]) -> list[T | Exception]:
 
     with ThreadPoolExecutor(len(calls)) as callers:
         return list(callers.map(call, calls))
+
+
+def ask(database: Database, question: Callable[[Session], T]) -> T:
+    with database.read() as session:
+        return question(session)
+
+
+def change(database: Database, product_id: int, **values: object) -> None:
+    database.write(
+        lambda s: s.execute(
+            update(Product).where(Product.id == product_id).values(**values)
+        )
+    )
+
+
+def sold(
+    database: Database,
+    cart: dict[int, int],
+    now: datetime,
+    *,
+    session_id: str = "cs_test_1",
+    name: str = "Marijke de Vries",
+    cents: int = 1250,
+) -> int:
+    """Sell *cart*; return the checkout's id."""
+    checkout_id = reserved(database, cart, now)
+    payment = Payment(session_id, "pi_1", cents, "eur", name, "m@shop.example")
+    database.write(lambda s: orders.confirm(s, checkout_id, payment, now=now))
+    return checkout_id

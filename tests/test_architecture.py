@@ -22,7 +22,16 @@ HOMES = {
     "stripe_emulator": ("stripe_emulator",),
     "tests": (),
 }
-RULES = ("reservations", "orders", "stock", "queries", "owners", "doctor", "catalogue")
+RULES = (
+    "reservations",
+    "orders",
+    "stock",
+    "queries",
+    "reports",
+    "owners",
+    "doctor",
+    "catalogue",
+)
 WORKFLOWS = ("shop", "settlement", "checkout", "events", "expiry", "refunds")
 NOT_FOR_RULES = {f"core.{name}" for name in (*WORKFLOWS, "payments", "scheduler")}
 

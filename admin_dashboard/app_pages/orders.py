@@ -8,7 +8,8 @@ import streamlit as st
 from admin_dashboard import shop_data, words
 from admin_dashboard.columns import MONEY_COLUMNS
 from admin_dashboard.export import csv_of
-from core.queries import OrderView, RefundView
+from core.queries import OrderView
+from core.reports import RefundView
 
 ROWS = 100
 EXPORT_ROWS = 10_000
@@ -22,7 +23,7 @@ def sold() -> None:
         placeholder="nummer, klant, product of Stripe-sessie",
     ).strip()
     with shop_data.told_plainly():
-        orders = shop_data.orders_found(text, ROWS)
+        orders = shop_data.orders(text, ROWS)
         if not orders:
             st.info(
                 "Geen bestelling gevonden." if text else "Er is nog niets verkocht."
@@ -38,7 +39,7 @@ def sold() -> None:
             st.caption(f"De nieuwste {ROWS}; zoek om oudere te zien.")
         st.download_button(
             "Exporteer als CSV",
-            lambda: csv_of(table_of(shop_data.orders_found(text, EXPORT_ROWS))),
+            lambda: csv_of(table_of(shop_data.orders(text, EXPORT_ROWS))),
             file_name="bestellingen.csv",
             mime="text/csv",
             on_click="ignore",
@@ -75,7 +76,7 @@ def table_of(orders: Sequence[OrderView]) -> pd.DataFrame:
                 "Wat": words.lines_of(order),
                 "Bedrag": words.money(order.amount_cents, order.currency),
                 "Btw": words.vat_of(order),
-                "Opmerking": words.note(order.note),
+                "Opmerking": words.note(order),
                 "E-mail": order.customer_email,
                 "Stripe-sessie": order.stripe_session_id,
             }
@@ -91,7 +92,6 @@ def refund_table_of(refunds: Sequence[RefundView]) -> pd.DataFrame:
                 "Wanneer": words.moment(refund.created_at),
                 "Bedrag": words.money(refund.amount_cents, refund.currency),
                 "Status": words.REFUND_STATUSES[refund.status],
-                "Waarom": words.note(refund.reason),
                 "Afrekening": refund.checkout_id,
                 "Betaling": refund.payment_intent,
                 "Terugbetaling": refund.stripe_refund_id or "nog geen",

@@ -8,7 +8,7 @@ import streamlit as st
 from admin_dashboard import shop_data, words
 from admin_dashboard.export import csv_of
 from admin_dashboard.stock_chart import chart_height, stock_chart
-from core.queries import Attention, StockLevel, Totals
+from core.reports import Attention, StockLevel, Totals
 
 BARS = 30
 ROWS = 500
@@ -22,7 +22,7 @@ def glance() -> None:
         show_warnings(totals, shop_data.attention())
         show_totals(totals)
         st.subheader("Voorraad en reserveringen")
-        show_chart(shop_data.stock_found("", BARS), totals.products)
+        show_chart(shop_data.stock_levels("", BARS), totals.products)
 
 
 @st.fragment(run_every="5s")
@@ -32,7 +32,7 @@ def figures() -> None:
         "Zoek een product", key="product", placeholder="naam of SKU"
     ).strip()
     with shop_data.told_plainly():
-        levels = shop_data.stock_found(text, ROWS)
+        levels = shop_data.stock_levels(text, ROWS)
         if not levels:
             st.info("Geen product gevonden." if text else "Er zijn nog geen producten.")
             return
@@ -41,7 +41,7 @@ def figures() -> None:
             st.caption(f"De eerste {ROWS}; zoek om de andere te zien.")
         st.download_button(
             "Exporteer als CSV",
-            lambda: csv_of(table_of(shop_data.stock_found(text, EXPORT_ROWS))),
+            lambda: csv_of(table_of(shop_data.stock_levels(text, EXPORT_ROWS))),
             file_name="voorraad.csv",
             mime="text/csv",
             on_click="ignore",

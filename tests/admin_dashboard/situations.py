@@ -45,13 +45,7 @@ def refund_requested(database: Database, cart: dict[int, int]) -> None:
         )
     )
     database.write(
-        lambda session: orders.request_refund(
-            session,
-            checkout_id,
-            late,
-            reason="paid after the hold was over; the units were gone",
-            now=utcnow(),
-        )
+        lambda session: orders.request_refund(session, checkout_id, late, now=utcnow())
     )
 
 

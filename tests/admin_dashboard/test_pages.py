@@ -267,6 +267,3 @@ def test_money_without_goods_has_a_list_of_its_own(database: Database):
     [row] = rows(opened("orders"))
 
     assert (row["Status"], row["Terugbetaling"]) == ("Aangevraagd", "nog geen")
-    assert row["Waarom"] == (
-        "betaald na afloop van de reservering; de goederen waren al weg"
-    )

@@ -318,7 +318,7 @@ def sold_and_refunded(database: Database) -> None:
 
     def work(session: Session) -> None:
         orders.confirm(session, checkout_id, payment, now=MOMENT)
-        orders.request_refund(session, checkout_id, payment, reason="x", now=MOMENT)
+        orders.request_refund(session, checkout_id, payment, now=MOMENT)
 
     database.write(work)
 

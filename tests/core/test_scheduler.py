@@ -73,9 +73,7 @@ def owe_refund(shop: Shop, checkout_id: int, stripe_session_id: str) -> None:
         stripe_session_id, paid.payment_intent, paid.amount_cents, "eur", "", ""
     )
     shop.database.write(
-        lambda s: orders.request_refund(
-            s, checkout_id, payment, reason="units gone", now=shop.clock()
-        )
+        lambda s: orders.request_refund(s, checkout_id, payment, now=shop.clock())
     )
 
 

@@ -14,7 +14,7 @@ from playwright.sync_api import (
     expect,
 )
 
-from core import queries
+from core import reports
 from core.database import Database
 from core.queries import OrderView
 from tests.emulator import EmulatorServer
@@ -34,7 +34,7 @@ class OpenShop:
 
     def orders_of(self, product: str) -> list[OrderView]:
         with self.database.read() as session:
-            return queries.orders_found(session, text=product)
+            return reports.orders(session, text=product)
 
 
 class Customer:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from core import queries
+from core import reports
 from tests.end_to_end.conftest import NewCustomer, opened
 from tests.end_to_end.customer import Customer, OpenShop
 from tests.factories import (
@@ -47,7 +47,7 @@ def free_again(shop: OpenShop, product_id: int) -> str:
     with shop.database.read() as session:
         ends = [
             held.expires_at
-            for held in queries.open_reservations(session)
+            for held in reports.open_reservations(session)
             if held.product_id == product_id
         ]
     return min(ends).astimezone(ZoneInfo("Europe/Amsterdam")).strftime("%H:%M")

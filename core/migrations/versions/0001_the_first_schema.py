@@ -148,9 +148,13 @@ def upgrade() -> None:
         sa.Column("payment_intent", sa.String(length=255), nullable=True),
         sa.Column("token", sa.String(length=64), nullable=False),
         sa.Column("status", sa.String(length=9), server_default="PAID", nullable=False),
-        sa.Column("note", sa.Text(), server_default="", nullable=False),
+        sa.Column(
+            "was_late", sa.Boolean(), server_default=sa.text("(false)"), nullable=False
+        ),
         sa.Column("currency", sa.String(length=3), nullable=False),
         sa.Column("amount_cents", sa.BigInteger(), nullable=False),
+        sa.Column("promised_currency", sa.String(length=3), nullable=False),
+        sa.Column("promised_cents", sa.BigInteger(), nullable=False),
         sa.Column("customer_name", sa.Text(), server_default="", nullable=False),
         sa.Column("customer_email", sa.Text(), server_default="", nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
@@ -188,7 +192,6 @@ def upgrade() -> None:
         sa.Column("stripe_refund_id", sa.String(length=255), nullable=True),
         sa.Column("amount_cents", sa.BigInteger(), nullable=False),
         sa.Column("currency", sa.String(length=3), nullable=False),
-        sa.Column("reason", sa.Text(), nullable=False),
         sa.Column(
             "status", sa.String(length=9), server_default="REQUESTED", nullable=False
         ),

@@ -1,0 +1,225 @@
+"""
+The read side for the owner: small frozen dataclasses, no rules.
+
+Everything is counted and cut by the database; nothing here grows with the shop's past.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy.orm import Session
+
+from core.models import (
+    FAILED,
+    PENDING,
+    REQUESTED,
+    REVIEW,
+    Checkout,
+    Order,
+    OrderLine,
+    Product,
+    Refund,
+    StockReservation,
+)
+from core.queries import OrderView, order_views
+
+
+@dataclass(frozen=True)
+class StockLevel:
+    """A product as the owner sees it: stock, reserved, and with them what is free."""
+
+    product_id: int
+    sku: str
+    name: str
+    stock: int
+    reserved: int
+
+    @property
+    def available(self) -> int:
+        """Units that can be reserved now."""
+        return self.stock - self.reserved
+
+
+@dataclass(frozen=True)
+class OpenReservation:
+    """A PENDING reservation; *awaits_payment* when a delayed payment is on its way."""
+
+    checkout_id: int
+    product_id: int
+    product_name: str
+    quantity: int
+    unit_price_cents: int
+    currency: str
+    created_at: datetime
+    expires_at: datetime
+    awaits_payment: bool
+    stripe_session_id: str | None
+
+
+@dataclass(frozen=True)
+class RefundView:
+    """Money that came although its units were gone."""
+
+    checkout_id: int
+    stripe_session_id: str
+    payment_intent: str
+    stripe_refund_id: str | None
+    amount_cents: int
+    currency: str
+    status: str
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class Totals:
+    """The shop at a glance; *paid_cents* is what all orders together have brought."""
+
+    products: int
+    stock: int
+    reserved: int
+    open_checkouts: int
+    overdue_checkouts: int
+    orders: int
+    paid_cents: int
+
+
+@dataclass(frozen=True)
+class Attention:
+    """What a person has to look at: money that is not where it should be."""
+
+    orders_to_review: int
+    refunds_failed: int
+    refunds_open: int
+
+
+def open_reservations(session: Session, *, limit: int = 500) -> list[OpenReservation]:
+    """List the PENDING reservations, the first to end on top."""
+    return [
+        OpenReservation(
+            checkout_id=checkout.id,
+            product_id=line.product_id,
+            product_name=line.product_name,
+            quantity=line.quantity,
+            unit_price_cents=line.unit_price_cents,
+            currency=line.currency,
+            created_at=checkout.created_at,
+            expires_at=checkout.expires_at,
+            awaits_payment=checkout.awaits_payment,
+            stripe_session_id=checkout.stripe_session_id,
+        )
+        for checkout, line in session.execute(
+            select(Checkout, StockReservation)
+            .join(StockReservation, StockReservation.checkout_id == Checkout.id)
+            .where(Checkout.status == PENDING)
+            .order_by(Checkout.expires_at, Checkout.id, StockReservation.product_id)
+            .limit(limit)
+        )
+    ]
+
+
+def refunds(session: Session, *, limit: int = 100) -> list[RefundView]:
+    """List the payments that came too late and went back, newest first."""
+    return [
+        RefundView(
+            row.checkout_id,
+            row.stripe_session_id,
+            row.payment_intent,
+            row.stripe_refund_id,
+            row.amount_cents,
+            row.currency,
+            row.status,
+            row.created_at,
+        )
+        for row in session.scalars(
+            select(Refund).order_by(Refund.id.desc()).limit(limit)
+        )
+    ]
+
+
+def totals(session: Session, now: datetime) -> Totals:
+    """Sum up the shop."""
+    pending = select(func.count()).where(Checkout.status == PENDING)
+    products_row = session.execute(
+        select(
+            func.count(),
+            func.coalesce(func.sum(Product.stock), 0),
+            func.coalesce(func.sum(Product.reserved), 0),
+        ).select_from(Product)
+    ).one()
+    orders_row = session.execute(
+        select(
+            func.count(), func.coalesce(func.sum(Order.amount_cents), 0)
+        ).select_from(Order)
+    ).one()
+    return Totals(
+        products=products_row[0],
+        stock=int(products_row[1]),
+        reserved=int(products_row[2]),
+        open_checkouts=session.scalars(pending).one(),
+        overdue_checkouts=session.scalars(
+            pending.where(Checkout.expires_at <= now)
+        ).one(),
+        orders=orders_row[0],
+        paid_cents=int(orders_row[1]),
+    )
+
+
+def attention(session: Session) -> Attention:
+    """Count what a person has to look at."""
+
+    def count(*conditions: ColumnElement[bool]) -> int:
+        return session.scalars(select(func.count()).where(*conditions)).one()
+
+    return Attention(
+        orders_to_review=count(Order.status == REVIEW),
+        refunds_failed=count(Refund.status == FAILED),
+        refunds_open=count(Refund.status == REQUESTED),
+    )
+
+
+def stock_levels(
+    session: Session, *, text: str = "", limit: int = 500
+) -> list[StockLevel]:
+    """List products with *text* in name or SKU: most reserved, then least available."""
+    query = select(
+        Product.id, Product.sku, Product.name, Product.stock, Product.reserved
+    )
+    if text:
+        query = query.where(
+            or_(
+                Product.name.icontains(text, autoescape=True),
+                Product.sku.icontains(text, autoescape=True),
+            )
+        )
+    query = query.order_by(
+        Product.reserved.desc(),
+        Product.stock - Product.reserved,
+        Product.name,
+        Product.id,
+    )
+    return [StockLevel(*row) for row in session.execute(query.limit(limit))]
+
+
+def orders(session: Session, *, text: str = "", limit: int = 100) -> list[OrderView]:
+    """
+    List the newest orders first, or only those with *text* in them.
+
+    That is their number, customer, Stripe session or the name of a product.
+    """
+    query = select(Order).order_by(Order.id.desc()).limit(limit)
+    if not text:
+        return order_views(session, query)
+    sold = select(OrderLine.order_id).where(
+        OrderLine.product_name.icontains(text, autoescape=True)
+    )
+    found = [
+        Order.customer_name.icontains(text, autoescape=True),
+        Order.customer_email.icontains(text, autoescape=True),
+        Order.stripe_session_id.icontains(text, autoescape=True),
+        Order.id.in_(sold),
+    ]
+    number = text.removeprefix("#")
+    if number.isdecimal() and len(number) < 18:
+        found.append(Order.id == int(number))
+    return order_views(session, query.where(or_(*found)))
