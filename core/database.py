@@ -63,7 +63,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """Give a session whose reads see one state of the database."""
+        """Give a session that only reads; what it has loaded stays usable after it."""
         with self._reader() as session:
             yield session
 

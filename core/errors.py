@@ -15,6 +15,7 @@ Every refusal on purpose. Anything else that is raised is a bug.
     - InsufficientStockError    a line asks for more than is available
     - StockAdjustmentError      the difference would leave less stock than is reserved
   + TooManyHoldsError           this visitor or address holds enough already
+  + EarlierPaidError            the visitor's earlier page turned out to be paid
   + HoldEndedError              the hold ended while its payment page was made
   + BusyError                   the database was busy too long; try again
   + PaymentError                Stripe refused; trying again will not help
@@ -136,6 +137,14 @@ class StockAdjustmentError(StockError):
 
 class TooManyHoldsError(ShopError):
     """The visitor or the address holds as many checkouts as one may."""
+
+
+class EarlierPaidError(ShopError):
+    """The visitor's earlier page was paid: his cart may hold what he has bought."""
+
+    def __init__(self, checkout_id: int) -> None:
+        super().__init__()
+        self.checkout_id = checkout_id
 
 
 class HoldEndedError(ShopError):

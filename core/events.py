@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from core.errors import CheckoutNotFoundError, PaymentUnavailableError
 from core.models import Checkout, Order, StripeEvent
 from core.payments import Event
-from core.settlement import settle
+from core.settlement import Ending, settle
 from core.shop import Shop
 
 logger = logging.getLogger(__name__)
@@ -54,6 +54,8 @@ def record_event(shop: Shop, event: Event) -> None:
     if event.type == "checkout.session.async_payment_failed":
         found = replace(found, payment_failed=True)
     ending = settle(shop, checkout_id, found, cause="closed at Stripe")
+    if ending is Ending.KEPT:
+        raise PaymentUnavailableError("Stripe does not show yet what it reports")
     _note_event(shop, event, outcome=ending.name)
 
 

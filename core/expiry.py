@@ -5,10 +5,11 @@ Safe to run anywhere at once, by threads, a cron job and commands of many proces
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import or_, select, update
 
+from core import refunds
 from core.models import PENDING, Checkout
 from core.settlement import STILL_HELD, Ending, end_all
 from core.shop import Shop
@@ -27,6 +28,18 @@ class Sweep:
     kept: int
 
 
+def sweep(shop: Shop, *, everything: bool = False) -> Sweep:
+    """
+    Make one pass: end what is due, send the refunds that are owed. Safe to repeat.
+
+    The thread, the cron route and the command all do exactly this.
+    """
+    try:
+        return expire_due(shop, everything=everything)
+    finally:
+        refunds.send_refunds(shop)
+
+
 def expire_due(shop: Shop, *, everything: bool = False) -> Sweep:
     """
     End every checkout whose hold is over; safe to run anywhere at once.
@@ -37,8 +50,8 @@ def expire_due(shop: Shop, *, everything: bool = False) -> Sweep:
     """
     endings: list[Ending] = []
     seen: set[int] = set()
-    while batch := set(_take_due(shop, everything, shop.clock())) - seen:
-        seen |= batch
+    while batch := _take_due(shop, seen, everything=everything):
+        seen |= set(batch)
         endings += end_all(shop, sorted(batch))
     return Sweep(
         expired=endings.count(Ending.CLOSED),
@@ -47,15 +60,20 @@ def expire_due(shop: Shop, *, everything: bool = False) -> Sweep:
     )
 
 
-def _take_due(shop: Shop, everything: bool, now: datetime) -> list[int]:
-    conditions = [Checkout.status == PENDING, Checkout.expires_at <= now]
+def _take_due(shop: Shop, seen: set[int], *, everything: bool) -> list[int]:
+    now = shop.clock()
+    conditions = [
+        Checkout.status == PENDING,
+        Checkout.expires_at <= now,
+        Checkout.id.not_in(seen),
+    ]
     if not everything:
         conditions.append(or_(Checkout.retry_at.is_(None), Checkout.retry_at <= now))
     due = (
         select(Checkout.id)
         .where(*conditions)
         .order_by(Checkout.expires_at)
-        .limit(None if everything else BATCH)
+        .limit(BATCH)
     )
     with shop.database.read() as session:
         ids = session.scalars(due).all()

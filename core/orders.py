@@ -50,6 +50,8 @@ class Confirmation(Enum):
     """The hold was over, but the units were still free."""
     ALREADY_CONFIRMED = auto()
     """The same payment again; nothing was changed."""
+    PAID_TWICE = auto()
+    """The checkout has an order of another session; nothing was changed."""
     TOO_LATE = auto()
     """The hold was over and the units are gone; nothing was changed."""
     REFUND_REQUESTED = auto()
@@ -70,13 +72,26 @@ def confirm(
         _record(session, checkout_id, payment, late=False, now=now)
         return Confirmation.CONFIRMED
     if not reservations.take_ended(session, checkout_id):
-        return Confirmation.ALREADY_CONFIRMED
+        return _again(session, checkout_id, payment)
     if refund_of(session, payment.stripe_session_id) is not None:
         return Confirmation.REFUND_REQUESTED
     if not reservations.confirm_late(session, checkout_id, now=now):
         return Confirmation.TOO_LATE
     _record(session, checkout_id, payment, late=True, now=now)
     return Confirmation.CONFIRMED_LATE
+
+
+def _again(session: Session, checkout_id: int, payment: Payment) -> Confirmation:
+    """Tell the same payment from a second one for a checkout that has its order."""
+    if refund_of(session, payment.stripe_session_id) is not None:
+        return Confirmation.REFUND_REQUESTED
+    other = session.scalar(
+        select(Order.id).where(
+            Order.checkout_id == checkout_id,
+            Order.stripe_session_id != payment.stripe_session_id,
+        )
+    )
+    return Confirmation.ALREADY_CONFIRMED if other is None else Confirmation.PAID_TWICE
 
 
 def _record(
@@ -163,17 +178,19 @@ def request_refund(
     """
     Note that the whole *payment* goes back to the customer, to be sent after commit.
 
-    Safe to repeat: a session has one refund. A payment of nothing needs none.
+    Safe to repeat: a session has one refund. A payment of nothing needs none. One that
+    Stripe gives no payment intent of cannot be sent back: a person has to look at it.
     """
-    if payment.payment_intent is None or refund_of(session, payment.stripe_session_id):
+    if payment.amount_cents == 0 or refund_of(session, payment.stripe_session_id):
         return
     session.add(
         Refund(
             checkout_id=checkout_id,
             stripe_session_id=payment.stripe_session_id,
-            payment_intent=payment.payment_intent,
+            payment_intent=payment.payment_intent or "",
             amount_cents=payment.amount_cents,
             currency=payment.currency,
+            status=REQUESTED if payment.payment_intent else FAILED,
             created_at=now,
         )
     )

@@ -31,6 +31,7 @@ READ_SECONDS = 8
 CREATE_RETRIES = 2
 SIGNATURE_TOLERANCE_SECONDS = 300
 MOST_NAME_CHARACTERS = 250
+PASSING_REFUND_CODES = ("balance_insufficient", "insufficient_funds")
 
 # They pay days later, while the units stay held. A list of what is allowed would hide
 # what Stripe adds; this one may miss a method: a delayed payment is still understood.
@@ -136,10 +137,16 @@ class StripeGateway:
         self._client = stripe.StripeClient(
             secret_key,
             base_addresses={"api": api_base} if api_base else {},
-            http_client=stripe.RequestsClient(timeout=(CONNECT_SECONDS, READ_SECONDS)),
+            http_client=stripe.RequestsClient(
+                timeout=(CONNECT_SECONDS, READ_SECONDS),
+                # A stand-in is behind no proxy that the environment may name.
+                proxy={"http": None, "https": None} if api_base else None,
+            ),
         )
 
-    def create(self, request: SessionRequest) -> PaymentSession:
+    def create(
+        self, request: SessionRequest, *, retries: int = CREATE_RETRIES
+    ) -> PaymentSession:
         """
         Make the payment page, or return the one that this request has made before.
 
@@ -152,7 +159,7 @@ class StripeGateway:
                     _create_params(request, self._excluded_methods),
                     {
                         "idempotency_key": request.idempotency_key,
-                        "max_network_retries": CREATE_RETRIES,
+                        "max_network_retries": retries,
                     },
                 )
             )
@@ -207,12 +214,33 @@ class StripeGateway:
         return None
 
     def refund(self, payment_intent: str, amount_cents: int, *, key: str) -> str:
-        """Pay *amount_cents* back; return Stripe's refund id. One key, one refund."""
+        """
+        Pay *amount_cents* back; return Stripe's refund id. One key, one refund.
+
+        PaymentError is a verdict on this refund. What may pass (a key that is being
+        changed, a balance too low) is PaymentUnavailableError, to be tried again.
+        """
+        try:
+            with _translated():
+                return self._client.v1.refunds.create(
+                    {"payment_intent": payment_intent, "amount": amount_cents},
+                    {"idempotency_key": key, "max_network_retries": 2},
+                ).id
+        except PaymentUnavailableError:
+            raise
+        except PaymentError as error:
+            code = getattr(error.__cause__, "code", None)
+            if code == "charge_already_refunded":
+                return self._refund_of(payment_intent)
+            verdict = isinstance(error.__cause__, stripe.InvalidRequestError)
+            if verdict and code not in PASSING_REFUND_CODES:
+                raise
+            raise PaymentUnavailableError(str(error)) from error
+
+    def _refund_of(self, payment_intent: str) -> str:
         with _translated():
-            return self._client.v1.refunds.create(
-                {"payment_intent": payment_intent, "amount": amount_cents},
-                {"idempotency_key": key, "max_network_retries": 2},
-            ).id
+            listed = self._client.v1.refunds.list({"payment_intent": payment_intent})
+            return listed.data[0].id if listed.data else "already refunded"
 
     def read_event(self, body: bytes, signature: str | None, now: datetime) -> Event:
         """
@@ -239,6 +267,7 @@ class StripeGateway:
             TypeError,  # not ASCII in the header
             AttributeError,
             KeyError,
+            RecursionError,
         ) as error:
             raise WebhookSignatureError from error
 
@@ -323,7 +352,8 @@ def _event(event: Any, *, is_live: bool) -> Event:
 
 
 def _text(value: object) -> str:
-    if not isinstance(value, str) or not value or len(value) > 255:
+    # Printable ASCII, as Stripe's ids and types are: a database may refuse the rest.
+    if not isinstance(value, str) or not re.fullmatch(r"[\x21-\x7e]{1,255}", value):
         raise WebhookSignatureError
     return value
 

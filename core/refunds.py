@@ -1,6 +1,7 @@
 """Money on its way back: requested with what was decided, sent after that commit."""
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 
 from sqlalchemy import select
 
@@ -11,21 +12,29 @@ from core.shop import Shop
 
 logger = logging.getLogger(__name__)
 
+BATCH = 100
+CALLS_AT_ONCE = 8
 
-def send_refunds(shop: Shop) -> int:
-    """
-    Send every requested refund to Stripe; return how many it took. Safe to repeat.
 
-    The key is the session's, so a payment goes back once however often it is tried.
+def send_refunds(shop: Shop, *, of_session: str | None = None) -> int:
     """
+    Send requested refunds to Stripe, or only that of one session; return how many went.
+
+    Safe to repeat: the key is the session's, so a payment goes back once however often
+    it is tried.
+    """
+    query = select(Refund).where(Refund.status == REQUESTED).order_by(Refund.created_at)
+    if of_session is not None:
+        query = query.where(Refund.stripe_session_id == of_session)
     with shop.database.read() as session:
-        requested = session.scalars(
-            select(Refund).where(Refund.status == REQUESTED).order_by(Refund.created_at)
-        ).all()
-    return sum(_send_refund(shop, refund) for refund in requested)
+        requested = session.scalars(query.limit(BATCH)).all()
+    if not requested:
+        return 0
+    with ThreadPoolExecutor(min(CALLS_AT_ONCE, len(requested))) as callers:
+        return sum(callers.map(lambda refund: _send(shop, refund), requested))
 
 
-def _send_refund(shop: Shop, refund: Refund) -> bool:
+def _send(shop: Shop, refund: Refund) -> bool:
     try:
         stripe_refund_id: str | None = shop.gateway.refund(
             refund.payment_intent,

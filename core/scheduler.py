@@ -10,7 +10,7 @@ import threading
 
 import schedule
 
-from core import expiry, refunds
+from core import expiry
 from core.shop import Shop
 
 logger = logging.getLogger(__name__)
@@ -50,10 +50,9 @@ class Scheduler:
     def run_once(self) -> None:
         """Make one pass: end what is due, send what is owed. An error is logged."""
         try:
-            sweep = expiry.expire_due(self._shop)
-            if sweep != expiry.Sweep(0, 0, 0):
-                logger.info("swept: %s", sweep)
-            refunds.send_refunds(self._shop)
+            swept = expiry.sweep(self._shop)
+            if swept != expiry.Sweep(0, 0, 0):
+                logger.info("swept: %s", swept)
         except Exception:
             # Else one failing pass would end the thread, and with it every later one.
             logger.exception("the sweep failed")

@@ -11,12 +11,13 @@ across a call to Stripe.
 """
 
 import logging
+import random
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from enum import Enum, auto
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from core import orders, refunds, reservations
@@ -46,6 +47,9 @@ RECLAIM_BATCH = 8
 PROLONG_BY = timedelta(days=1)
 # After Stripe's own expires_at and this much for its clock nothing can be paid.
 CLOCK_MARGIN = timedelta(minutes=5)
+
+
+MONEY_WITHOUT_GOODS = (Confirmation.TOO_LATE, Confirmation.PAID_TWICE)
 
 
 class Ending(Enum):
@@ -81,13 +85,24 @@ def settle(
     """
     if session.is_paid:
         return _sell(shop, checkout_id, session)
-    if session.awaits_payment and not session.payment_failed:
-        return _prolong(shop, checkout_id, session)
     if not session.is_closed and not session.awaits_payment:
         return Ending.KEPT
+    if _has_other_session(shop, checkout_id, session):
+        return Ending.ENDED_BEFORE
+    if session.awaits_payment and not session.payment_failed:
+        return _prolong(shop, checkout_id, session)
     if session.awaits_payment:
         status, cause = EXPIRED, "payment failed"
     return _close(shop, checkout_id, status, cause)
+
+
+def _has_other_session(shop: Shop, checkout_id: int, session: PaymentSession) -> bool:
+    """What happens to one session says nothing of a checkout that has another."""
+    with shop.database.read() as reading:
+        attached = reading.scalar(
+            select(Checkout.stripe_session_id).where(Checkout.id == checkout_id)
+        )
+    return attached not in (None, session.id)
 
 
 def end(shop: Shop, checkout_id: int, *, status: str, cause: str) -> Ending:
@@ -101,37 +116,62 @@ def end(shop: Shop, checkout_id: int, *, status: str, cause: str) -> Ending:
         checkout = session.get(Checkout, checkout_id)
     if checkout is None or checkout.status != PENDING:
         return Ending.ENDED_BEFORE
+    # Stripe itself has closed every session of the checkout by then.
+    is_over = shop.clock() > checkout.stripe_expires_at + CLOCK_MARGIN
     stripe_session_id = checkout.stripe_session_id
     if stripe_session_id is None:
-        made, is_certain = _session_made(shop, checkout)
-        if made is None and is_certain:
+        try:
+            made = _session_made(shop, checkout)
+        except PaymentError:
+            if not is_over:
+                raise
+            made = None
+        if made is None:
             return _close(shop, checkout_id, status, cause)
-        stripe_session_id = made.id if made else None
-    ended = shop.gateway.expire(stripe_session_id) if stripe_session_id else None
+        stripe_session_id = made.id
+    ended = shop.gateway.expire(stripe_session_id)
     if ended is not None:
         return settle(shop, checkout_id, ended, status=status, cause=cause)
-    if shop.clock() > checkout.stripe_expires_at + CLOCK_MARGIN:
+    if is_over:
         return _close(shop, checkout_id, status, "unknown at Stripe")
+    _leave_to_others(shop, checkout_id)
     return Ending.KEPT
 
 
-def _session_made(shop: Shop, checkout: Checkout) -> tuple[PaymentSession | None, bool]:
+def _session_made(shop: Shop, checkout: Checkout) -> PaymentSession | None:
     """
-    Find the session whose create was never answered, and tell if that is certain.
+    Find the session of a checkout whose create was never answered.
 
-    The same request under the same key gives the session that it made before. (If it
-    made none and Stripe makes one now, nobody has its address.) A refusal proves that
-    there is none, a stored 500 proves nothing: then the list is searched.
+    The same request under the same key gives the session that it made before; a stored
+    500 proves nothing, so then the list is searched. A session that is found nowhere
+    can be paid by nobody: its address is handed out only after it was attached, and a
+    create that is still under way closes its own page when that fails.
     """
     try:
-        return shop.gateway.create(session_request(shop, checkout.id)), True
+        return shop.gateway.create(session_request(shop, checkout.id), retries=0)
     except PaymentUnavailableError:
-        found = shop.gateway.find(
+        return shop.gateway.find(
             checkout.idempotency_key, since=checkout.created_at - CLOCK_MARGIN
         )
-        return found, False
     except PaymentError:
-        return None, True
+        return None
+
+
+def _leave_to_others(shop: Shop, checkout_id: int) -> None:
+    """
+    Let another shop on this database try soon: it may have another Stripe.
+
+    Two demos may share a database, and each asks its own emulator. The pause is drawn,
+    so that they do not wait for each other in step.
+    """
+    pause = timedelta(seconds=random.uniform(1, 8))  # noqa: S311 (no secret)
+    shop.database.write(
+        lambda session: session.execute(
+            update(Checkout)
+            .where(Checkout.id == checkout_id, Checkout.status == PENDING)
+            .values(retry_at=shop.clock() + pause)
+        )
+    )
 
 
 def session_request(shop: Shop, checkout_id: int) -> SessionRequest:
@@ -192,18 +232,21 @@ def _sell(shop: Shop, checkout_id: int, paid: PaymentSession) -> Ending:
 
     def sell_or_refund(session: Session) -> Confirmation:
         confirmation = sell(session)
-        if confirmation is Confirmation.TOO_LATE:
+        if confirmation in MONEY_WITHOUT_GOODS:
             orders.request_refund(session, checkout_id, payment, now=shop.clock())
         return confirmation
 
     confirmation = shop.database.write(sell)
-    if confirmation is Confirmation.TOO_LATE:
-        # Only a proven shortage ends in a refund: overdue holds do not count.
-        reclaim(shop, _products_of(shop, checkout_id))
+    # Only a proven shortage ends in a refund: overdue holds do not count.
+    while confirmation is Confirmation.TOO_LATE and reclaim(
+        shop, _products_of(shop, checkout_id)
+    ):
+        confirmation = shop.database.write(sell)
+    if confirmation in MONEY_WITHOUT_GOODS:
         confirmation = shop.database.write(sell_or_refund)
-    if confirmation is Confirmation.TOO_LATE:
-        logger.error("checkout %s: paid too late, units gone, refunded", checkout_id)
-        refunds.send_refunds(shop)
+    if confirmation in MONEY_WITHOUT_GOODS:
+        logger.error("checkout %s: %s, to be refunded", checkout_id, confirmation.name)
+        refunds.send_refunds(shop, of_session=paid.id)
     return Ending.PAID
 
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import click
 from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from core.config import Config
 from core.database import Database, engine_options
@@ -53,6 +54,9 @@ def create_app(config: Config | None = None) -> Flask:
         BABEL_DEFAULT_LOCALE="nl",
         BABEL_DEFAULT_TIMEZONE=config.timezone.key,
     )
+    if is_https:
+        # Served on 127.0.0.1 alone, behind a proxy that says who asks.
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1)  # type: ignore[method-assign]  # as Flask's documentation does it
     db.init_app(app)
     csrf.init_app(app)
     limiter.init_app(app)

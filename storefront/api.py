@@ -14,9 +14,7 @@ from core.reservations import sum_cart
 from storefront import visit
 from storefront.extensions import current_shop, db, limit_checkouts
 from storefront.language import iso
-
-# What fits into the database's own column; a larger number is nobody's id.
-LARGEST_ID = 2**63 - 1
+from storefront.visit import LARGEST_ID
 
 blueprint = Blueprint("api", __name__, url_prefix="/api")
 
@@ -61,12 +59,14 @@ def start_checkout() -> tuple[Response, int]:
 
 
 def _json_body() -> Any:
-    if not request.is_json:
-        raise UnsupportedMediaType("the content type must be application/json")
     try:
-        return json.loads(request.get_data().decode())
+        body = json.loads(request.get_data().decode())
     except (ValueError, RecursionError) as error:
         raise BadRequest("the body is not JSON") from error
+    if not request.is_json:
+        # A form of another site can send JSON as text, but not under its own name.
+        raise UnsupportedMediaType("the content type must be application/json")
+    return body
 
 
 def _cart_in(body: Any) -> dict[int, int]:
@@ -82,8 +82,10 @@ def _line_in(item: Any) -> tuple[int, Any]:
     if not isinstance(item, dict):
         raise CartError("an item must be an object")
     product_id = item.get("product_id")
-    if type(product_id) is not int or not 0 < product_id <= LARGEST_ID:
-        raise ProductNotFoundError([product_id])  # type: ignore[list-item]  # as sent
+    if type(product_id) is not int:
+        raise CartError("a product_id must be a whole number")
+    if not 0 < product_id <= LARGEST_ID:
+        raise ProductNotFoundError([product_id])
     return product_id, item.get("quantity")
 
 
@@ -106,5 +108,5 @@ def clean_up() -> Response:
             "Authorization: Bearer with the cron secret",
             www_authenticate=WWWAuthenticate("bearer"),
         )
-    sweep = expiry.expire_due(shop, everything=True)
-    return jsonify(expired=sweep.expired, confirmed=sweep.confirmed, kept=sweep.kept)
+    swept = expiry.sweep(shop, everything=True)
+    return jsonify(expired=swept.expired, confirmed=swept.confirmed, kept=swept.kept)

@@ -189,9 +189,9 @@ def export_products(file: Path) -> None:
 @with_schema
 def clean_up() -> None:
     """End every checkout whose hold is over, once Stripe has closed its session."""
-    sweep = expiry.expire_due(current_shop(), everything=True)
+    swept = expiry.sweep(current_shop(), everything=True)
     click.echo(
-        f"{sweep.expired} expired, {sweep.confirmed} confirmed, {sweep.kept} kept"
+        f"{swept.expired} expired, {swept.confirmed} confirmed, {swept.kept} kept"
     )
 
 

@@ -1,12 +1,18 @@
 """How gunicorn serves the shop: workers of many threads, each with a scheduler."""
 
 import os
+import time
 
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 
 from core.config import Config
 from core.scheduler import Scheduler
+
+# The library behind the scheduler compares local times: it would rest for the hour that
+# comes twice when summer time ends.
+os.environ["TZ"] = "UTC"
+time.tzset()
 
 bind = f"127.0.0.1:{Config.from_env(os.environ).storefront_port}"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))

@@ -1,5 +1,6 @@
 """The pages of the shop up to the cart."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -72,14 +73,20 @@ def products() -> str:
 
 @blueprint.get("/products/<slug>")
 def product(slug: str) -> str:
+    shop = current_shop()
     found = queries.product(db.session(), slug)
     if found is None:
         abort(404)
-    limit = current_shop().config.limits.quantity_per_product
-    most = min(found.available, limit) if limit else found.available
+    (found,) = with_free_at([found], is_all_held)
+    # Units whose hold is over are got by asking for them: checkout reclaims them.
+    is_overdue = found.free_at is not None and found.free_at <= shop.clock()
+    obtainable = found.reserved if is_overdue else found.available
+    limit = shop.config.limits.quantity_per_product
+    most = min(obtainable, limit) if limit else obtainable
     return render_template(
         "product.html",
-        product=with_free_at([found], is_all_held)[0],
+        product=found,
+        is_obtainable=obtainable > 0,
         max_quantity=most - visit.cart().get(found.id, 0),
     )
 
@@ -139,7 +146,9 @@ def _quantity(least: int) -> int | None:
 
 def _product_id() -> int:
     product_id = request.form.get("product_id", type=int)
-    if product_id is None or db.session.get(Product, product_id) is None:
+    if product_id is None or not 0 < product_id <= visit.LARGEST_ID:
+        abort(404)
+    if db.session.get(Product, product_id) is None:
         abort(404)
     return product_id
 
@@ -181,7 +190,7 @@ def choose_language() -> Response:
         cookie["locale"] = chosen
     target = request.form.get("next", "/")
     # Only a path of our own: anything else would send visitors to strangers.
-    is_ours = target.startswith("/") and not target.startswith(("//", "/\\"))
+    is_ours = re.fullmatch(r"/(?![/\\])[\x21-\x7e]*", target)
     return redirect(target if is_ours else "/", 303)
 
 

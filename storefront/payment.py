@@ -9,12 +9,13 @@ from werkzeug.wrappers import Response
 
 from core import checkout, events, orders, queries
 from core.errors import (
+    EarlierPaidError,
     InsufficientStockError,
     InvalidQuantityError,
     PaymentError,
     ProductNotFoundError,
 )
-from core.models import CONFIRMED, PENDING, Checkout
+from core.models import CONFIRMED, FAILED, PENDING, Checkout
 from core.queries import OrderView
 from core.reservations import sum_cart
 from core.settlement import Ending
@@ -25,7 +26,7 @@ from storefront.problems import message_of, status_of
 
 logger = logging.getLogger(__name__)
 
-SESSION_ID = re.compile(r"cs_[A-Za-z0-9_]{1,240}", re.ASCII)
+SESSION_ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
 
 
 @blueprint.post("/checkout")
@@ -40,6 +41,7 @@ def start_checkout() -> Response | tuple[str, int]:
             sum_cart(list(wanted.items())),
             visitor=visit.visitor(),
             notice=visit.payment_notice,
+            unless_paid=True,
         )
     except InsufficientStockError as error:
         return show_cart(error.shortages), 409
@@ -48,11 +50,22 @@ def start_checkout() -> Response | tuple[str, int]:
             visit.put(product_id, 0)
         flash(gettext("Something in your cart is not sold any more."), "error")
         return show_cart(), status_of(error)
+    except EarlierPaidError as error:
+        return _show_earlier(error.checkout_id)
     except (InvalidQuantityError, PaymentError) as error:
         flash(message_of(error), "error")
         return show_cart(), status_of(error)
     visit.remember_checkout(page.checkout_id)
     return redirect(page.url, 303)
+
+
+def _show_earlier(checkout_id: int) -> Response:
+    """Show what was bought by the earlier page; what is left stays in the cart."""
+    flash(gettext("You had paid already: this is your order."), "success")
+    bought = queries.order_of_checkout(db.session(), checkout_id)
+    if bought is None:
+        return redirect(url_for("pages.cart"), 303)
+    return redirect(url_for("pages.order", token=bought.token), 303)
 
 
 @blueprint.get("/checkout/continue")
@@ -103,8 +116,9 @@ def _what_became_of(session_id: str) -> tuple[str, OrderView | None]:
         return "paid", queries.order_of_checkout(session, checkout_id)
     if ended.status == PENDING:
         return "processing" if ended.awaits_payment else "open", None
-    if orders.refund_of(session, session_id) is not None:
-        return "refunded", None
+    refund = orders.refund_of(session, session_id)
+    if refund is not None:
+        return "owed" if refund.status == FAILED else "refunded", None
     return "closed", None
 
 
@@ -119,6 +133,8 @@ def cancelled(checkout_id: str) -> str:
             "cancelled.html", state="elsewhere", order=None, expires_at=None
         )
     ended = db.session.get_one(Checkout, number)
+    if ended.awaits_payment:
+        return render_template("success.html", state="processing", order=None)
     if ended.status == CONFIRMED:
         state = "paid"
     elif ended.status == PENDING:

@@ -33,6 +33,7 @@ STATUSES: dict[type[ShopError], int] = {
     errors.CartError: 422,
     errors.StockError: 409,
     errors.TooManyHoldsError: 429,
+    errors.EarlierPaidError: 409,
     errors.HoldEndedError: 503,
     errors.BusyError: 503,
     errors.PaymentError: 503,
@@ -72,11 +73,15 @@ MESSAGES: dict[type[ShopError], object] = {
     errors.TooManyHoldsError: lazy_gettext(
         "Too many payment pages are open. Pay or cancel one first."
     ),
+    errors.EarlierPaidError: lazy_gettext("You had paid already."),
     errors.HoldEndedError: lazy_gettext(
         "Your reservation ended meanwhile. Please check out again."
     ),
     errors.BusyError: lazy_gettext(
         "It is very busy now. Please try again in a moment."
+    ),
+    errors.WebhookSignatureError: lazy_gettext(
+        "This message was not signed by Stripe for this shop."
     ),
     errors.PaymentError: lazy_gettext(
         "We cannot reach the payment company now. Nothing was charged; please try"

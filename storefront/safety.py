@@ -2,7 +2,7 @@
 
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, request
+from flask import Flask, Response, abort, request
 
 from storefront.extensions import current_shop
 
@@ -10,7 +10,14 @@ STRIPE_PAGES = "https://checkout.stripe.com"
 
 
 def init_app(app: Flask) -> None:
+    app.before_request(refuse_nul)
     app.after_request(add_headers)
+
+
+def refuse_nul() -> None:
+    """Turn away a character that no address of ours has and PostgreSQL refuses."""
+    if "\0" in request.path or any("\0" in value for value in request.args.values()):
+        abort(404)
 
 
 def add_headers(response: Response) -> Response:

@@ -16,6 +16,8 @@ from storefront import language
 from storefront.extensions import db, visitor_address
 
 LARGEST_QUANTITY = 9999
+# What fits into the database's own column; a larger number is nobody's id.
+LARGEST_ID = 2**63 - 1
 
 
 @dataclass(frozen=True)

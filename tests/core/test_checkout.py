@@ -9,11 +9,13 @@ from core import checkout, expiry, reservations
 from core.checkout import PaymentPage, Visitor
 from core.config import Limits
 from core.errors import (
+    EarlierPaidError,
     HoldEndedError,
     InsufficientStockError,
     InvalidQuantityError,
     PaymentError,
     PaymentUnavailableError,
+    ProductNotFoundError,
     TooManyHoldsError,
 )
 from core.models import CANCELLED, CONFIRMED, PENDING, Checkout
@@ -368,3 +370,46 @@ def test_two_tabs_of_one_visitor_end_with_one_page_that_can_be_paid(
         ).one()
     assert pending <= 1
     assert_invariants(shop.database)
+
+
+def test_after_one_error_of_stripes_the_same_visitor_can_buy(
+    shop: Shop, stripe: EmulatorServer
+) -> None:
+    mug = add_product(shop.database, stock_units=1)
+    stripe.fault("create", "error_before", times=1)
+    with pytest.raises(PaymentUnavailableError):
+        begin(shop, {mug: 1}, ANNA)
+
+    page = begin(shop, {mug: 1}, ANNA)
+
+    assert open_sessions(stripe) == [page.stripe_session_id]
+    assert levels(shop.database, mug) == (1, 1)
+
+
+@pytest.mark.parametrize("cart", [{999: 1}, {1: 6}], ids=["unknown", "short"])
+def test_a_refused_second_checkout_leaves_the_open_page_alone(
+    shop: Shop, stripe: EmulatorServer, cart: dict[int, int]
+) -> None:
+    mug = add_product(shop.database, stock_units=5)
+    first = begin(shop, {mug: 2}, ANNA)
+
+    with pytest.raises((ProductNotFoundError, InsufficientStockError)):
+        begin(shop, cart, ANNA)
+
+    assert open_sessions(stripe) == [first.stripe_session_id]
+    assert levels(shop.database, mug) == (5, 2)
+
+
+def test_who_has_paid_already_is_told_so_and_gets_no_second_page(
+    shop: Shop, stripe: EmulatorServer
+) -> None:
+    mug = add_product(shop.database, stock_units=5)
+    first = begin(shop, {mug: 2}, ANNA)
+    stripe.pay(first.stripe_session_id)
+
+    with pytest.raises(EarlierPaidError) as told:
+        checkout.begin(shop, {mug: 2}, visitor=ANNA, unless_paid=True)
+
+    assert told.value.checkout_id == first.checkout_id
+    assert open_sessions(stripe) == []
+    assert levels(shop.database, mug) == (3, 0)

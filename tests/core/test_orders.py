@@ -185,7 +185,8 @@ def test_nothing_was_paid_and_nothing_goes_back(
 ) -> None:
     checkout_id = ended(database, {add_product(database): 1}, now)
 
-    request_refund(database, checkout_id, now, replace(PAYMENT, payment_intent=None))
+    nothing = replace(PAYMENT, payment_intent=None, amount_cents=0)
+    request_refund(database, checkout_id, now, nothing)
 
     assert refunds_of(database) == []
 

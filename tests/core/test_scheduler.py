@@ -131,7 +131,7 @@ def test_a_pass_that_raises_is_logged_and_the_next_one_works(
     with failing(brisk) as refused:
         scheduler = Scheduler(brisk)
         scheduler.start()
-        eventually(lambda: len(refused) >= 2)
+        eventually(lambda: len(refused) >= 4)
     eventually(expired(brisk, page.checkout_id))
     scheduler.stop()
 

@@ -10,7 +10,7 @@ from core.checkout import PaymentPage
 from core.errors import CheckoutNotFoundError, PaymentUnavailableError
 from core.expiry import Sweep
 from core.models import CANCELLED, CONFIRMED, EXPIRED, PENDING, Checkout, StripeEvent
-from core.payments import Event
+from core.payments import Event, StripeGateway
 from core.reports import RefundView
 from core.shop import Shop
 from tests.emulator import EmulatorServer
@@ -121,16 +121,6 @@ def test_the_return_page_makes_the_order_when_the_webhook_never_came(
 
     assert found == page.checkout_id
     assert len(orders_of(shop.database)) == 1
-
-
-def test_an_open_session_changes_nothing(shop: Shop, stripe: EmulatorServer) -> None:
-    mug = add_product(shop.database)
-    page = begin(shop, {mug: 1})
-
-    events.record_event(shop, event_about(page))
-
-    assert status_of(shop.database, page.checkout_id) == PENDING
-    assert levels(shop.database, mug) == (5, 1)
 
 
 def test_an_event_finds_its_checkout_before_the_session_was_noted_here(
@@ -689,3 +679,125 @@ def test_a_sweeper_that_died_does_not_keep_its_checkouts(
 
     assert during == Sweep(0, 0, 0)
     assert after == Sweep(expired=1, confirmed=0, kept=0)
+
+
+def test_late_money_reclaims_as_many_overdue_holds_as_it_needs(
+    shop: Shop, stripe: EmulatorServer, clock: FakeClock
+) -> None:
+    mug = add_product(shop.database, stock_units=20)
+    page = begin(shop, {mug: 12})
+    end_here_only(shop, page)
+    for _ in range(20):
+        begin(shop, {mug: 1})
+    clock.advance(minutes=16)
+    stripe.pay(page.stripe_session_id)
+
+    events.record_event(shop, event_about(page))
+
+    assert len(orders_of(shop.database)) == 1
+    assert refunds_of(shop) == []
+    assert_invariants(shop.database)
+
+
+def test_a_second_payment_of_one_checkout_goes_back_and_leaves_the_order_alone(
+    shop: Shop, stripe: EmulatorServer
+) -> None:
+    mug = add_product(shop.database)
+    page, other = begin(shop, {mug: 1}), begin(shop, {mug: 1})
+    for each in (page, other):
+        stripe.pay(each.stripe_session_id)
+    events.record_event(shop, event_about(page))
+    second = shop.gateway.retrieve(other.stripe_session_id)
+    assert second is not None
+
+    for _ in range(2):
+        settlement.settle(shop, page.checkout_id, second)
+
+    (order,) = orders_of(shop.database)
+    (refund,) = refunds_of(shop)
+    assert order.stripe_session_id == page.stripe_session_id
+    assert refund.stripe_session_id == other.stripe_session_id
+    assert refund.status == "DONE"
+
+
+def test_the_end_of_another_session_does_not_end_the_checkout(
+    shop: Shop, stripe: EmulatorServer
+) -> None:
+    mug = add_product(shop.database)
+    page, other = begin(shop, {mug: 1}), begin(shop, {mug: 1})
+    closed = shop.gateway.expire(other.stripe_session_id)
+    assert closed is not None
+
+    settlement.settle(shop, page.checkout_id, closed)
+
+    assert status_of(shop.database, page.checkout_id) == PENDING
+    assert levels(shop.database, mug) == (5, 2)
+
+
+@pytest.mark.parametrize("status", [401, 403, 429])
+def test_a_refund_that_stripe_does_not_judge_is_tried_again(
+    shop: Shop, stripe: EmulatorServer, status: int
+) -> None:
+    mug = add_product(shop.database, stock_units=1)
+    page = begin(shop, {mug: 1})
+    end_here_only(shop, page)
+    begin(shop, {mug: 1})
+    stripe.pay(page.stripe_session_id)
+    stripe.fault("refund", "status", status=status, times=0)
+    events.record_event(shop, event_about(page))
+    stripe.control("faults/clear")
+
+    expiry.sweep(shop)
+
+    (refund,) = refunds_of(shop)
+    assert refund.status == "DONE"
+
+
+def test_a_payment_that_cannot_be_sent_back_is_left_for_a_person(
+    shop: Shop, stripe: EmulatorServer
+) -> None:
+    mug = add_product(shop.database, stock_units=1)
+    page = begin(shop, {mug: 1})
+    end_here_only(shop, page)
+    begin(shop, {mug: 1})
+    stripe.pay(page.stripe_session_id)
+    paid = shop.gateway.retrieve(page.stripe_session_id)
+    assert paid is not None
+
+    settlement.settle(shop, page.checkout_id, replace(paid, payment_intent=None))
+
+    (refund,) = refunds_of(shop)
+    assert refund.status == "FAILED"
+
+
+def test_an_event_that_stripe_does_not_bear_out_yet_must_be_sent_again(
+    shop: Shop, stripe: EmulatorServer
+) -> None:
+    mug = add_product(shop.database)
+    page = begin(shop, {mug: 1})
+
+    with pytest.raises(PaymentUnavailableError):
+        events.record_event(shop, event_about(page))
+    stripe.pay(page.stripe_session_id)
+    events.record_event(shop, event_about(page))
+
+    assert len(orders_of(shop.database)) == 1
+
+
+def test_two_demos_on_one_database_end_each_their_own_holds(
+    shop: Shop, stripe: EmulatorServer, clock: FakeClock
+) -> None:
+    mug = add_product(shop.database)
+    with EmulatorServer() as other_stripe:
+        gateway = StripeGateway("sk_test_other", "whsec_test", other_stripe.url)
+        other_shop = replace(shop, gateway=gateway)
+        page = begin(shop, {mug: 1})
+        clock.advance(minutes=15)
+
+        first = expiry.expire_due(other_shop)
+        clock.advance(seconds=9)
+        second = expiry.expire_due(shop)
+
+    assert first == Sweep(expired=0, confirmed=0, kept=1)
+    assert second == Sweep(expired=1, confirmed=0, kept=0)
+    assert status_of(shop.database, page.checkout_id) == EXPIRED

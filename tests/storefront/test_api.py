@@ -260,3 +260,9 @@ def test_problems_speak_the_callers_language(
 
     assert detail("en") == "There is nothing in the cart."
     assert detail("nl") != detail("en")
+
+
+def test_what_is_neither_json_nor_called_so_is_no_json(client: FlaskClient) -> None:
+    answer = client.post("/api/checkout", data=b"not json")
+
+    assert answer.status_code == 400

@@ -4,10 +4,11 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from core import events, reports, reservations
 from core.clock import utcnow
 from core.database import Database
 from tests.emulator import EmulatorServer
-from tests.factories import FakeClock, add_product, levels, sessions_at
+from tests.factories import FakeClock, add_product, begin, levels, sessions_at
 
 ROUTE = "/api/cron/cleanup-stock-reservations"
 RIGHT = {"Authorization": "Bearer for tests"}
@@ -60,3 +61,27 @@ def test_without_the_secret_nothing_is_done(client: FlaskClient, header: str) ->
     assert answer.status_code == 401
     assert answer.mimetype == "application/problem+json"
     assert "WWW-Authenticate" in answer.headers
+
+
+def test_the_route_sends_the_refunds_that_are_owed(
+    app: Flask, client: FlaskClient, database: Database, stripe: EmulatorServer
+) -> None:
+    mug = add_product(database, stock_units=1)
+    shop = app.extensions["shop"]
+    page = begin(shop, {mug: 1})
+    database.write(
+        lambda session: reservations.cancel(
+            session, page.checkout_id, cause="test", now=utcnow()
+        )
+    )
+    begin(shop, {mug: 1})
+    stripe.pay(page.stripe_session_id)
+    stripe.fault("refund", "status", status=401, times=0)
+    events.settle_returned(shop, page.stripe_session_id)
+    stripe.control("faults/clear")
+
+    client.post(ROUTE, headers=RIGHT)
+
+    with database.read() as session:
+        (refund,) = reports.refunds(session)
+    assert refund.status == "DONE"

@@ -352,7 +352,10 @@ def test_dutch_is_spoken_unless_english_is_asked_for_or_chosen(
     assert language(**{"Accept-Language": "nl"}) == "en"
 
 
-@pytest.mark.parametrize("target", ["https://evil.example", "//evil.example", "/\\e"])
+@pytest.mark.parametrize(
+    "target",
+    ["https://evil.example", "//evil.example", "/\\e", "/\t/evil.example", "/\r\nX: 1"],
+)
 def test_choosing_a_language_leads_to_no_stranger(
     client: FlaskClient, target: str
 ) -> None:
@@ -400,3 +403,76 @@ def test_a_picture_elsewhere_is_not_fetched(
     page = client.get("/").text
 
     assert "elsewhere.example" not in page
+
+
+@pytest.mark.parametrize("path", ["/products/%00", "/?q=%00", "/orders/%00"])
+def test_an_address_that_nobody_has_is_not_an_error_of_ours(
+    client: FlaskClient, path: str
+) -> None:
+    assert client.get(path).status_code == 404
+
+
+@pytest.mark.parametrize("product_id", ["0", "-1", "9" * 25, "x", "", "1.5"])
+def test_a_strange_product_puts_nothing_in_the_cart(
+    client: FlaskClient, product_id: str
+) -> None:
+    answer = post(client, "/cart/add", product_id=product_id, quantity=1)
+
+    assert answer.status_code == 404
+
+
+def test_with_the_sweep_asleep_the_product_page_lets_the_next_shopper_buy(
+    app: Flask,
+    client: FlaskClient,
+    other_client: FlaskClient,
+    database: Database,
+    stripe: EmulatorServer,
+) -> None:
+    clock = FakeClock(utcnow())
+    app.extensions["shop"] = replace(app.extensions["shop"], clock=clock)
+    mug = add_product(database, stock_units=1)
+    put_in_cart(other_client, mug)
+    post(other_client, "/checkout")
+    link = client.get("/").text.split('href="/products/', 1)[1].split('"', 1)[0]
+    during = client.get(f"/products/{link}").text
+    clock.advance(minutes=15, seconds=1)
+
+    after = client.get(f"/products/{link}").text
+    put_in_cart(client, mug)
+    bought = post(client, "/checkout")
+
+    assert 'class="buy"' not in during
+    assert 'class="buy"' in after
+    assert bought.status_code == 303
+    assert levels(database, mug) == (1, 1)
+
+
+def test_who_has_paid_already_is_led_to_his_order_not_to_pay_again(
+    client: FlaskClient, database: Database, stripe: EmulatorServer
+) -> None:
+    mug = add_product(database, name="Blue mug")
+    put_in_cart(client, mug)
+    post(client, "/checkout")
+    (session_id,) = open_sessions(stripe)
+    stripe.pay(session_id)
+
+    answer = post(client, "/checkout")
+
+    assert answer.location.startswith("/orders/")
+    assert "You had paid already" in client.get(answer.location, headers=ENGLISH).text
+    assert open_sessions(stripe) == []
+    assert levels(database, mug) == (4, 0)
+
+
+def test_a_delayed_payment_is_not_called_cancelled(
+    client: FlaskClient, database: Database, stripe: EmulatorServer
+) -> None:
+    mug = add_product(database)
+    put_in_cart(client, mug)
+    post(client, "/checkout")
+    (session_id,) = open_sessions(stripe)
+    stripe.pay(session_id, "sepa_debit")
+
+    page = client.get("/checkout/cancel/1", headers=ENGLISH)
+
+    assert "Your payment is on its way" in page.text

@@ -155,12 +155,16 @@ def test_a_message_of_a_rolled_secret_is_taken(
         b"7",
         b'"event"',
         b"\xff\xfe",
+        b"[" * 100_000,
         b'{"object": "event"}',
         b'{"object": "event", "livemode": false, "id": "evt_1", "type": "x"}',
         b'{"object": "event", "livemode": false, "id": 1, "type": "x", "data": {}}',
         b'{"object": "v2.core.event", "livemode": false, "id": "evt_1", "type": "x"}',
         b'{"object":"event","livemode":false,"id":"evt_1","type":"x","data":{"object":7}}',
+        b'{"object":"event","livemode":false,"id":"\\ud800","type":"x","data":{"object":{}}}',
+        b'{"object":"event","livemode":false,"id":"\\u0000","type":"x","data":{"object":{}}}',
     ],
+    ids=lambda body: repr(body[:60]),
 )
 def test_a_signed_body_that_is_no_event_is_refused(
     client: FlaskClient, deliver: Deliver, body: bytes
