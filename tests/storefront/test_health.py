@@ -123,6 +123,7 @@ def test_without_tables_the_shop_is_alive_and_not_ready(
         "sqlite:////dev/null/voorraad.db",
         f"postgresql+psycopg://shop@127.0.0.1:{free_port()}/shop",
     ],
+    ids=["sqlite", "postgres"],
 )
 def test_a_database_that_is_gone_is_told_from_one_without_a_schema(
     app: Flask, client: FlaskClient, address: str
