@@ -160,7 +160,18 @@ class PaymentError(ShopError):
 
 
 class PaymentUnavailableError(PaymentError):
-    """Stripe could not be reached or did not answer clearly; it may have acted."""
+    """
+    Stripe could not be reached or did not answer clearly; it may have acted.
+
+    *is_concluded* when it has answered with an error of its own (500): whatever it did
+    is done by now, and nothing of the request is still under way.
+    """
+
+    def __init__(
+        self, message: str | None = None, *, is_concluded: bool = False
+    ) -> None:
+        super().__init__(message or "Stripe did not answer clearly")
+        self.is_concluded = is_concluded
 
 
 class WebhookSignatureError(PaymentError):

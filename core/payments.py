@@ -373,7 +373,9 @@ def _translated() -> Iterator[None]:
         stripe.APIError,  # 5xx, a conflict, or an answer that is no JSON
         stripe.IdempotencyError,  # an earlier request may have made a session
     ) as error:
-        raise PaymentUnavailableError(_summary(error)) from error
+        raise PaymentUnavailableError(
+            _summary(error), is_concluded=error.http_status == 500
+        ) from error
     except stripe.StripeError as error:
         raise PaymentError(_summary(error)) from error
 

@@ -142,17 +142,20 @@ def _session_made(shop: Shop, checkout: Checkout) -> PaymentSession | None:
     """
     Find the session of a checkout whose create was never answered.
 
-    The same request under the same key gives the session that it made before; a stored
-    500 proves nothing, so then the list is searched. A session that is found nowhere
-    can be paid by nobody: its address is handed out only after it was attached, and a
-    create that is still under way closes its own page when that fails.
+    The same request under the same key gives the session that it made before, or a
+    refusal, which proves that there is none. A stored 500 proves nothing, but it is the
+    end of that request: what it has made is in the list by then. Raises
+    PaymentUnavailableError as long as a create may still be under way.
     """
     try:
-        return shop.gateway.create(session_request(shop, checkout.id), retries=0)
-    except PaymentUnavailableError:
-        return shop.gateway.find(
+        return shop.gateway.create(session_request(shop, checkout.id), retries=1)
+    except PaymentUnavailableError as error:
+        found = shop.gateway.find(
             checkout.idempotency_key, since=checkout.created_at - CLOCK_MARGIN
         )
+        if found is None and not error.is_concluded:
+            raise
+        return found
     except PaymentError:
         return None
 
