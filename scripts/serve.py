@@ -49,7 +49,8 @@ def plans(config: Config) -> list[Plan]:
         (
             *("-m", "stripe_emulator", "--port", str(config.stripe_emulator_port)),
             *("--webhook-url", webhook),
-            *("--webhook-secret", config.stripe_webhook_secret),
+            # As one word: a secret may begin with a dash.
+            f"--webhook-secret={config.stripe_webhook_secret}",
             *("--state", str(config.data_dir / "stripe-emulator.json")),
         ),
         config.stripe_emulator_port,

@@ -13,6 +13,8 @@ from stripe_emulator.emulator import Emulator
 from stripe_emulator.webhooks import is_local
 
 _SET_DEATH_SIGNAL = 1  # prctl's PR_SET_PDEATHSIG
+_ENDING = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+_STOP_SECONDS = 5.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,15 +36,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(emulator: Emulator, port: int) -> int:
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: stop.set())
+    # Blocked in every thread and waited for: a handler that sets an Event may deadlock
+    # with the thread that waits for it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     try:
         address = emulator.start(port)
     except (OSError, SystemExit):
         return _refuse(f"cannot listen on port {port}")
     _say(f"Stripe emulator on {address} (test only, no real money)")
-    stop.wait()
+    signal.sigwait(_ENDING)
+    # A call that hangs must not keep the process.
+    last_resort = threading.Timer(_STOP_SECONDS, os._exit, (1,))
+    last_resort.daemon = True
+    last_resort.start()
     emulator.stop()
     return 0
 

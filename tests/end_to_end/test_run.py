@@ -76,6 +76,8 @@ class RunningShop:
         environ = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
         environ |= {name: str(port) for name, port in self.ports.items()}
         environ |= {"DATA_DIR": str(folder / "data"), "PYTHONPATH": str(ROOT)}
+        # One secret in 64 that is generated begins so, and must not pass for an option.
+        environ |= {"STRIPE_WEBHOOK_SECRET": "-begins-with-a-dash"}
         environ |= {"VOORRAAD_RUN_ID": self.run_id} | settings
         with self.output.open("wb") as output:
             self.supervisor = subprocess.Popen(
