@@ -7,6 +7,7 @@ caller's transaction and never commit.
 """
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
@@ -113,7 +114,7 @@ def _record(
         promised_cents,
         promised_currency,
     )
-    order_id = session.scalar(
+    order_id: int = session.execute(
         insert(Order)
         .values(
             checkout_id=checkout_id,
@@ -131,7 +132,18 @@ def _record(
             created_at=now,
         )
         .returning(Order.id)
-    )
+    ).scalar_one()
+    _record_lines(session, order_id, lines, now=now)
+
+
+def _record_lines(
+    session: Session,
+    order_id: int,
+    lines: Sequence[StockReservation],
+    *,
+    now: datetime,
+) -> None:
+    """Write what was sold to the order and to the ledger."""
     session.execute(
         insert(OrderLine),
         [
