@@ -19,12 +19,15 @@ from core.checkout import PaymentPage, Visitor
 from core.database import Database
 from core.models import Checkout, Product
 from core.orders import Payment
+from core.payments import Event
 from core.queries import OrderView
+from core.reports import RefundView
 from core.reservations import Terms
 from core.shop import Shop
 from tests.emulator import EmulatorServer
 
 T = TypeVar("T")
+COMPLETED = "checkout.session.completed"
 
 _numbers = itertools.count(1)
 
@@ -195,3 +198,18 @@ def sold(
     payment = Payment(session_id, "pi_1", cents, "eur", name, "m@shop.example")
     database.write(lambda s: orders.confirm(s, checkout_id, payment, now=now))
     return checkout_id
+
+
+def event_about(page: PaymentPage, kind: str = COMPLETED, number: int = 1) -> Event:
+    return Event(
+        id=f"evt_{number}",
+        type=kind,
+        session_id=page.stripe_session_id,
+        reference=str(page.checkout_id),
+        checkout_key="",
+    )
+
+
+def refunds_of(shop: Shop) -> list[RefundView]:
+    with shop.database.read() as session:
+        return reports.refunds(session)

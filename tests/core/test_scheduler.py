@@ -79,11 +79,14 @@ def owe_refund(shop: Shop, checkout_id: int, stripe_session_id: str) -> None:
 
 def test_the_first_pass_comes_at_once(brisk: Shop, clock: FakeClock) -> None:
     hourly = replace(brisk, config=replace(brisk.config, cleanup_interval_seconds=3600))
-    page = begin(brisk, {add_product(brisk.database): 1})
+    mug = add_product(brisk.database)
+    page = begin(brisk, {mug: 1})
     clock.advance(minutes=16)
 
     with running(hourly):
         eventually(expired(brisk, page.checkout_id))
+
+    assert levels(brisk.database, mug) == (5, 0)
 
 
 def test_what_falls_due_later_is_ended_by_a_later_pass(

@@ -66,6 +66,8 @@ def test_the_pauses_grow(session, control, shop, emulator):
 
     wait_until(grows, what="a growing pause")
 
+    assert max(pauses) <= 60
+
 
 def test_each_attempt_is_signed_anew(session, control, shop):
     shop.answers = [500] * 3
