@@ -14,7 +14,6 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
 
 from core import reservations, settlement
 from core.config import Limits
@@ -31,8 +30,8 @@ from core.errors import (
     TooManyHoldsError,
 )
 from core.models import CANCELLED, PENDING, Checkout, Product, StockReservation
-from core.payments import PaymentSession, epoch
-from core.reservations import Terms
+from core.payments import PaymentSession, SessionRequest, epoch
+from core.reservations import Reserved, Terms
 from core.settlement import Ending
 from core.shop import Shop
 
@@ -43,11 +42,11 @@ logger = logging.getLogger(__name__)
 STRIPE_LEAST = timedelta(minutes=34)
 STRIPE_AFTER_HOLD = timedelta(minutes=4)
 TRIES = 3
-# A shopper waits no longer than about this for overdue holds to be ended.
-RECLAIM_SECONDS = 10
 # Nothing more is begun after this. Each step is bounded, so that a Stripe that hangs is
 # given up on within 45 seconds.
 PATIENCE_SECONDS = 12
+# So long before that no overdue hold is asked after any more, or no page could be made.
+KEPT_FOR_THE_PAGE = 2
 
 
 @dataclass(frozen=True)
@@ -91,27 +90,16 @@ def begin(
     repeat: each call is a checkout of its own.
     """
     give_up = time.monotonic() + PATIENCE_SECONDS
-    for _ in range(TRIES):
-        _refuse_early(shop, cart, visitor)
-        paid = _end_own_holds(shop, visitor)
-        if paid is not None and unless_paid:
-            raise EarlierPaidError(paid)
-        _check_patience(give_up)
-        try:
-            checkout_id, expires_at = _reserve(shop, cart, visitor, notice)
-            break
-        except IntegrityError:
-            # Another tab of the same visitor was faster: its hold is the one to end.
-            logger.info("visitor %s checks out twice at once", visitor.id)
-    else:
-        raise BusyError
+    terms, reserved = _reserve(
+        shop, cart, visitor, notice, unless_paid=unless_paid, give_up=give_up
+    )
     try:
         _check_patience(give_up)
     except PaymentUnavailableError:
-        _take_back(shop, checkout_id, cause="Stripe was too slow")
+        _take_back(shop, reserved.checkout_id, cause="Stripe was too slow")
         raise
-    page = _make_page(shop, checkout_id)
-    return PaymentPage(checkout_id, page.id, page.url or "", expires_at)
+    page = _make_page(shop, settlement.request_for(shop, terms, reserved))
+    return PaymentPage(reserved.checkout_id, page.id, page.url or "", terms.expires_at)
 
 
 def _check_patience(give_up: float) -> None:
@@ -120,17 +108,87 @@ def _check_patience(give_up: float) -> None:
         raise PaymentUnavailableError("Stripe takes too long to answer")
 
 
-def _refuse_early(shop: Shop, cart: Mapping[int, int], visitor: Visitor) -> None:
+def _reserve(
+    shop: Shop,
+    cart: Mapping[int, int],
+    visitor: Visitor,
+    notice: Callable[[datetime], str],
+    *,
+    unless_paid: bool,
+    give_up: float,
+) -> tuple[Terms, Reserved]:
     """
-    Refuse what cannot be reserved anyway before the visitor's open page is ended.
+    Reserve the cart; end what is in its way, and only then.
 
-    Only for a visitor who has one: the reservation itself decides for everybody.
+    That is the visitor's own open page, and overdue holds of others.
+    """
+    conflicts = 0
+    while True:
+        _check_patience(give_up)
+        try:
+            return _try_reserve(shop, cart, visitor, notice)
+        except IntegrityError as error:
+            # He has an open page, perhaps made by another tab in this moment.
+            conflicts += 1
+            if conflicts == TRIES:
+                raise BusyError from error
+            _end_own_page(shop, cart, visitor, unless_paid=unless_paid)
+        except TooManyHoldsError:
+            if not _end_own_page(shop, cart, visitor, unless_paid=unless_paid):
+                raise
+        except InsufficientStockError as error:
+            short = [shortage.product_id for shortage in error.shortages]
+            if not (
+                _end_own_page(shop, cart, visitor, unless_paid=unless_paid)
+                or (_is_early(give_up) and settlement.reclaim(shop, short))
+            ):
+                raise
+
+
+def _is_early(give_up: float) -> bool:
+    return time.monotonic() < give_up - KEPT_FOR_THE_PAGE
+
+
+def _end_own_page(
+    shop: Shop, cart: Mapping[int, int], visitor: Visitor, *, unless_paid: bool
+) -> bool:
+    """
+    End the visitor's open page, so that another can be made; False if he has none.
+
+    Raises what the new cart would be refused with anyway, and then leaves it alone.
     """
     with shop.database.read() as session:
-        own = _own_units(session, visitor)
-        if not own:
-            return
-        _check_quantities(cart, shop.config.limits)
+        own = session.scalar(
+            select(Checkout.id).where(
+                Checkout.visitor == visitor.id,
+                Checkout.status == PENDING,
+                ~Checkout.awaits_payment,
+            )
+        )
+    if own is None:
+        return False
+    _refuse_early(shop, cart, own)
+    ending = settlement.end(
+        shop, own, status=CANCELLED, cause="replaced by a new checkout"
+    )
+    if ending is Ending.KEPT:
+        raise PaymentUnavailableError("the visitor's earlier page is still open")
+    if ending is Ending.PAID and unless_paid:
+        raise EarlierPaidError(own)
+    return True
+
+
+def _refuse_early(shop: Shop, cart: Mapping[int, int], own: int) -> None:
+    """Refuse what could not be reserved even with the units of the open page *own*."""
+    _check_quantities(cart, shop.config.limits)
+    with shop.database.read() as session:
+        held = dict(
+            session.execute(
+                select(StockReservation.product_id, StockReservation.quantity).where(
+                    StockReservation.checkout_id == own
+                )
+            ).all()
+        )
         available = dict(
             session.execute(
                 select(Product.id, Product.stock - Product.reserved).where(
@@ -151,61 +209,12 @@ def _refuse_early(shop: Shop, cart: Mapping[int, int], visitor: Visitor) -> None
     if unknown:
         raise ProductNotFoundError(unknown)
     shortages = [
-        Shortage(product_id, quantity, available[product_id] + own.get(product_id, 0))
+        Shortage(product_id, quantity, available[product_id] + held.get(product_id, 0))
         for product_id, quantity in sorted(cart.items())
-        if available[product_id] + own.get(product_id, 0) < quantity
+        if available[product_id] + held.get(product_id, 0) < quantity
     ]
     if shortages and overdue is None:
         raise InsufficientStockError(shortages)
-
-
-def _own_units(session: Session, visitor: Visitor) -> dict[int, int]:
-    """Return what the visitor's own open page holds, units by product."""
-    rows = session.execute(
-        select(StockReservation.product_id, StockReservation.quantity)
-        .join(Checkout, Checkout.id == StockReservation.checkout_id)
-        .where(*_open_page_of(visitor))
-    )
-    return {row[0]: row[1] for row in rows}
-
-
-def _open_page_of(visitor: Visitor) -> tuple[ColumnElement[bool], ...]:
-    return (
-        Checkout.visitor == visitor.id,
-        Checkout.status == PENDING,
-        ~Checkout.awaits_payment,
-    )
-
-
-def _end_own_holds(shop: Shop, visitor: Visitor) -> int | None:
-    """End the visitor's open page; return its checkout if it was paid meanwhile."""
-    with shop.database.read() as session:
-        own = session.scalars(select(Checkout.id).where(*_open_page_of(visitor))).all()
-    for checkout_id in own:
-        ending = settlement.end(
-            shop, checkout_id, status=CANCELLED, cause="replaced by a new checkout"
-        )
-        if ending is Ending.KEPT:
-            raise PaymentUnavailableError("the visitor's earlier page is still open")
-        if ending is Ending.PAID:
-            return checkout_id
-    return None
-
-
-def _reserve(
-    shop: Shop,
-    cart: Mapping[int, int],
-    visitor: Visitor,
-    notice: Callable[[datetime], str],
-) -> tuple[int, datetime]:
-    give_up = time.monotonic() + RECLAIM_SECONDS
-    while True:
-        try:
-            return _try_reserve(shop, cart, visitor, notice)
-        except InsufficientStockError as error:
-            short = [shortage.product_id for shortage in error.shortages]
-            if time.monotonic() > give_up or not settlement.reclaim(shop, short):
-                raise
 
 
 def _try_reserve(
@@ -213,7 +222,7 @@ def _try_reserve(
     cart: Mapping[int, int],
     visitor: Visitor,
     notice: Callable[[datetime], str],
-) -> tuple[int, datetime]:
+) -> tuple[Terms, Reserved]:
     now = shop.clock()
     expires_at = now + shop.config.hold_for
     terms = Terms(
@@ -227,23 +236,21 @@ def _try_reserve(
             max(now + STRIPE_LEAST, expires_at + STRIPE_AFTER_HOLD)
         ),
     )
+    _check_quantities(cart, shop.config.limits)
+    _check_holds(shop, visitor)
+    reserved = shop.database.write_single(
+        lambda session: reservations.reserve(session, cart, terms, now=now)
+    )
+    return terms, reserved
 
-    def work(session: Session) -> int:
-        _check_limits(session, cart, visitor, shop.config.limits)
-        return reservations.reserve(session, cart, terms, now=now)
 
-    return shop.database.write(work), expires_at
-
-
-def _check_limits(
-    session: Session, cart: Mapping[int, int], visitor: Visitor, limits: Limits
-) -> None:
-    _check_quantities(cart, limits)
+def _check_holds(shop: Shop, visitor: Visitor) -> None:
+    limits = shop.config.limits
     for column, value, most in (
         (Checkout.visitor, visitor.id, limits.holds_per_visitor),
         (Checkout.address, visitor.address, limits.holds_per_address),
     ):
-        if most and _holds(session, column == value) >= most:
+        if most and _holds(shop, column == value) >= most:
             raise TooManyHoldsError
 
 
@@ -254,15 +261,17 @@ def _check_quantities(cart: Mapping[int, int], limits: Limits) -> None:
             raise InvalidQuantityError(product_id, quantity, limit=most)
 
 
-def _holds(session: Session, condition: ColumnElement[bool]) -> int:
-    return session.scalars(
-        select(func.count()).where(Checkout.status == PENDING, condition)
-    ).one()
+def _holds(shop: Shop, condition: ColumnElement[bool]) -> int:
+    with shop.database.read() as session:
+        return session.scalars(
+            select(func.count()).where(Checkout.status == PENDING, condition)
+        ).one()
 
 
-def _make_page(shop: Shop, checkout_id: int) -> PaymentSession:
+def _make_page(shop: Shop, request: SessionRequest) -> PaymentSession:
+    checkout_id = request.checkout_id
     try:
-        page = shop.gateway.create(settlement.session_request(shop, checkout_id))
+        page = shop.gateway.create(request)
     except PaymentUnavailableError:
         # There may be a session: the hold stays until that is known.
         raise
@@ -270,7 +279,7 @@ def _make_page(shop: Shop, checkout_id: int) -> PaymentSession:
         logger.error("Stripe refused checkout %s: %s", checkout_id, error)
         _take_back(shop, checkout_id, cause="refused by Stripe")
         raise
-    attached = shop.database.write(
+    attached = shop.database.write_single(
         lambda session: reservations.attach(session, checkout_id, page.id)
     )
     if not attached or not page.url:
@@ -281,7 +290,7 @@ def _make_page(shop: Shop, checkout_id: int) -> PaymentSession:
 
 def _take_back(shop: Shop, checkout_id: int, *, cause: str) -> None:
     """Give back what was reserved for a page that certainly does not exist."""
-    shop.database.write(
+    shop.database.write_single(
         lambda session: reservations.cancel(
             session, checkout_id, cause=cause, now=shop.clock()
         )

@@ -8,14 +8,15 @@ caller's transaction and never commit.
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import Enum, auto
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
-from core import reservations
+from core import postgres, reservations
+from core.database import is_postgresql
 from core.models import (
     DONE,
     FAILED,
@@ -69,8 +70,7 @@ def confirm(
     repeat, also at the same instant from elsewhere. A payment whose refund was
     requested is not sold, even if units came back since.
     """
-    if reservations.confirm(session, checkout_id, now=now):
-        _record(session, checkout_id, payment, late=False, now=now)
+    if sell(session, checkout_id, payment, now=now):
         return Confirmation.CONFIRMED
     if not reservations.take_ended(session, checkout_id):
         return _again(session, checkout_id, payment)
@@ -80,6 +80,36 @@ def confirm(
         return Confirmation.TOO_LATE
     _record(session, checkout_id, payment, late=True, now=now)
     return Confirmation.CONFIRMED_LATE
+
+
+def sell(
+    session: Session, checkout_id: int, payment: Payment, *, now: datetime
+) -> bool:
+    """
+    Sell the units of a PENDING checkout, as confirm does. A single statement.
+
+    Safe to repeat: returns False and changes nothing unless the checkout was PENDING.
+    """
+    if is_postgresql(session):
+        return bool(
+            postgres.change(
+                session,
+                postgres.SELL,
+                checkout_id=checkout_id,
+                token=_new_token(),
+                now=now,
+                **asdict(payment),
+            )
+        )
+    reservations.attach(session, checkout_id, payment.stripe_session_id)
+    if not reservations.confirm(session, checkout_id, now=now):
+        return False
+    _record(session, checkout_id, payment, late=False, now=now)
+    return True
+
+
+def _new_token() -> str:
+    return secrets.token_urlsafe(24)
 
 
 def _again(session: Session, checkout_id: int, payment: Payment) -> Confirmation:
@@ -120,7 +150,7 @@ def _record(
             checkout_id=checkout_id,
             stripe_session_id=payment.stripe_session_id,
             payment_intent=payment.payment_intent,
-            token=secrets.token_urlsafe(24),
+            token=_new_token(),
             status=PAID if as_promised else REVIEW,
             was_late=late,
             currency=payment.currency,

@@ -9,23 +9,27 @@ refused. The checkout row decides for the whole cart, so a transition takes that
 first, then its reservations, then the products in ascending id: the same order
 everywhere, so that nothing deadlocks and no cart is ever half EXPIRED, half CONFIRMED.
 
-All functions are rules: they work in the caller's transaction and never commit.
+All functions are rules: they work in the caller's transaction and never commit. On
+PostgreSQL those that say so are a single statement (Database.write_single).
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, fields
 from datetime import datetime
 
-from sqlalchemy import insert, or_, select, update
+from sqlalchemy import Integer, bindparam, insert, or_, select, update
 from sqlalchemy.orm import Session
 
+from core import postgres
+from core.database import LostRaceError, is_postgresql
 from core.errors import (
     CartError,
     EmptyCartError,
     InsufficientStockError,
     InvalidQuantityError,
     ProductNotFoundError,
+    ShopError,
     Shortage,
 )
 from core.models import (
@@ -36,11 +40,55 @@ from core.models import (
     Checkout,
     Product,
     StockReservation,
+    table,
 )
 
 # Stripe takes no more lines than this in one session.
 MOST_LINES = 100
 MOST_UNITS = 1_000_000
+
+MIXED_CURRENCIES = "products in more than one currency"
+
+_checkout = table(Checkout)
+_product = table(Product)
+_reservation = table(StockReservation)
+
+_available = _product.c.stock - _product.c.reserved
+_units = bindparam("units", type_=Integer)
+_of_product = _product.c.id == bindparam("of_product", type_=Integer)
+
+# In the order of ReservedLine.
+_PROMISED = ("product_id", "quantity", "unit_price_cents", "currency", "product_name")
+
+_INSERT_LINES = insert(_reservation)
+_INSERT_CHECKOUT = insert(_checkout).returning(_checkout.c.id)
+# A quantity below 1 was refused before: it would pass this and lower reserved.
+_CLAIM = (
+    update(_product)
+    .where(_of_product, _product.c.is_listed, _available >= _units)
+    .values(reserved=_product.c.reserved + _units)
+    .returning(
+        _product.c.id,
+        _product.c.name,
+        _product.c.price_cents,
+        _product.c.currency,
+        _product.c.vat_bp,
+    )
+)
+_FREE = (
+    update(_product).where(_of_product).values(reserved=_product.c.reserved - _units)
+)
+_SELL = (
+    update(_product)
+    .where(_of_product)
+    .values(stock=_product.c.stock - _units, reserved=_product.c.reserved - _units)
+)
+_SELL_FREE = (
+    update(_product)
+    .where(_of_product, _available >= _units)
+    .values(stock=_product.c.stock - _units)
+    .returning(_product.c.id)
+)
 
 
 @dataclass(frozen=True)
@@ -83,136 +131,165 @@ def sum_cart(lines: Iterable[tuple[int, object]]) -> dict[int, int]:
     return dict(cart)
 
 
-def reserve(
-    session: Session, cart: Mapping[int, int], terms: Terms, *, now: datetime
-) -> int:
-    """
-    Reserve every line of *cart* (product id to units) or none; return the checkout id.
+@dataclass(frozen=True)
+class ReservedLine:
+    """Units of one product, with the name and price that were promised for them."""
 
-    Raises InsufficientStockError with every short line and what is available of it, or
-    ProductNotFoundError; either rolls back whatever was reserved before. Not safe to
-    repeat: each call is a checkout of its own.
-    """
-    checkout_id: int = session.execute(
-        insert(Checkout)
-        .values(
-            visitor=terms.visitor,
-            address=terms.address,
-            locale=terms.locale,
-            notice=terms.notice,
-            idempotency_key=terms.idempotency_key,
-            expires_at=terms.expires_at,
-            stripe_expires_at=terms.stripe_expires_at,
-            created_at=now,
-        )
-        .returning(Checkout.id)
-    ).scalar_one()
-    claimed = {
-        product_id: _claim(session, product_id, cart[product_id])
-        for product_id in sorted(cart)
-    }
-    products = [product for product in claimed.values() if product]
-    if len(products) < len(cart):
-        raise _refusal(session, {key: cart[key] for key in claimed if not claimed[key]})
-    if len({product.currency for product in products}) > 1:
-        raise CartError("products in more than one currency")
-    session.execute(
-        insert(StockReservation),
-        [
-            {
-                "checkout_id": checkout_id,
-                "product_id": product.id,
-                "quantity": cart[product.id],
-                "unit_price_cents": product.price_cents,
-                "currency": product.currency,
-                "vat_bp": product.vat_bp,
-                "product_name": product.name,
-                "expires_at": terms.expires_at,
-            }
-            for product in products
-        ],
-    )
-    return checkout_id
+    product_id: int
+    quantity: int
+    unit_price_cents: int
+    currency: str
+    name: str
 
 
 @dataclass(frozen=True)
-class _Claimed:
-    id: int
-    name: str
-    price_cents: int
-    currency: str
-    vat_bp: int
+class Reserved:
+    """A checkout that was made, and its lines in ascending product id."""
+
+    checkout_id: int
+    lines: tuple[ReservedLine, ...]
 
 
-def _claim(session: Session, product_id: int, quantity: int) -> _Claimed | None:
-    # A quantity below 1 was refused before: it would pass this and lower reserved.
-    row = session.execute(
-        update(Product)
-        .where(
-            Product.id == product_id,
-            Product.is_listed,
-            Product.stock - Product.reserved >= quantity,
-        )
-        .values(reserved=Product.reserved + quantity)
-        .returning(
-            Product.id,
-            Product.name,
-            Product.price_cents,
-            Product.currency,
-            Product.vat_bp,
-        )
-        .execution_options(synchronize_session=False)
-    ).one_or_none()
-    return _Claimed(*row) if row else None
+def reserve(
+    session: Session, cart: Mapping[int, int], terms: Terms, *, now: datetime
+) -> Reserved:
+    """
+    Reserve every line of *cart* (product id to units) or none. A single statement.
+
+    Raises InsufficientStockError with every short line and what is available of it,
+    ProductNotFoundError or CartError; each rolls back whatever was reserved before. Not
+    safe to repeat: each call is a checkout of its own.
+    """
+    fixed = {**_as_values(terms), "created_at": now}
+    if not is_postgresql(session):
+        return _reserve_in_turn(session, cart, fixed)
+    rows = postgres.reserve(session, cart, fixed)
+    if not rows:
+        raise _refusal(session, cart)
+    lines = sorted((ReservedLine(*row[1:]) for row in rows), key=_by_product)
+    return Reserved(rows[0][0], tuple(lines))
 
 
-def _refusal(
-    session: Session, short: Mapping[int, int]
-) -> InsufficientStockError | ProductNotFoundError:
-    """Say why the lines of *short* could not be claimed."""
-    rows = session.execute(
-        select(Product.id, Product.stock - Product.reserved).where(
-            Product.id.in_(short), Product.is_listed
-        )
+def _as_values(terms: Terms) -> dict[str, object]:
+    return {field.name: getattr(terms, field.name) for field in fields(terms)}
+
+
+def _by_product(line: ReservedLine) -> int:
+    return line.product_id
+
+
+def _reserve_in_turn(
+    session: Session, cart: Mapping[int, int], fixed: Mapping[str, object]
+) -> Reserved:
+    """Reserve statement by statement: without a network that is the quickest way."""
+    connection = (
+        session.connection()
+    )  # a session's own execute costs half as much again
+    checkout_id: int = connection.scalars(_INSERT_CHECKOUT, fixed).one()
+    lines = []
+    refused = {}
+    for product_id in sorted(cart):
+        quantity = cart[product_id]
+        claim = {"of_product": product_id, "units": quantity}
+        product = connection.execute(_CLAIM, claim).one_or_none()
+        if product is None:
+            refused[product_id] = quantity
+        else:
+            lines.append(
+                {
+                    "checkout_id": checkout_id,
+                    "product_id": product_id,
+                    "quantity": quantity,
+                    "unit_price_cents": product.price_cents,
+                    "currency": product.currency,
+                    "vat_bp": product.vat_bp,
+                    "product_name": product.name,
+                    "expires_at": fixed["expires_at"],
+                }
+            )
+    if refused:
+        raise _refusal(session, refused)
+    if len({line["currency"] for line in lines}) > 1:
+        raise CartError(MIXED_CURRENCIES)
+    connection.execute(_INSERT_LINES, lines)
+    return Reserved(
+        checkout_id,
+        tuple(ReservedLine(*(line[name] for name in _PROMISED)) for line in lines),
     )
+
+
+def _refusal(session: Session, short: Mapping[int, int]) -> ShopError | LostRaceError:
+    """Say why the lines of *short* could not all be claimed."""
+    rows = session.execute(
+        select(_product.c.id, _available, _product.c.currency).where(
+            _product.c.id.in_(short), _product.c.is_listed
+        )
+    ).all()
     available = {row[0]: row[1] for row in rows}
     unknown = sorted(short.keys() - available.keys())
     if unknown:
         return ProductNotFoundError(unknown)
-    return InsufficientStockError(
-        [
-            # Units may have come back since the claim was refused: still, fewer than
-            # requested were there when it was decided.
-            Shortage(product_id, quantity, min(available[product_id], quantity - 1))
-            for product_id, quantity in short.items()
-        ]
+    shortages = [
+        Shortage(product_id, quantity, available[product_id])
+        for product_id, quantity in short.items()
+        if available[product_id] < quantity
+    ]
+    if shortages:
+        return InsufficientStockError(shortages)
+    if len({row[2] for row in rows}) > 1:
+        return CartError(MIXED_CURRENCIES)
+    # The units came back in this very moment.
+    return LostRaceError()
+
+
+def reserved(session: Session, checkout_id: int) -> tuple[Terms, Reserved]:
+    """Return what a checkout was made with, and what it has reserved."""
+    checkout = session.get_one(Checkout, checkout_id)
+    lines = session.execute(
+        select(*(_reservation.c[name] for name in _PROMISED))
+        .where(_reservation.c.checkout_id == checkout_id)
+        .order_by(_reservation.c.product_id)
     )
+    terms = Terms(
+        **{field.name: getattr(checkout, field.name) for field in fields(Terms)}
+    )
+    return terms, Reserved(checkout_id, tuple(ReservedLine(*line) for line in lines))
 
 
 def attach(session: Session, checkout_id: int, stripe_session_id: str) -> bool:
     """
     Note the Stripe session of a PENDING checkout; safe to repeat with the same one.
 
-    Returns False if the checkout has ended meanwhile or has another session.
+    Returns False if the checkout has ended meanwhile or has another session. A single
+    statement.
     """
+    if is_postgresql(session):
+        return bool(
+            postgres.change(
+                session,
+                postgres.ATTACH,
+                checkout_id=checkout_id,
+                stripe_session_id=stripe_session_id,
+            )
+        )
     found = session.scalar(
-        update(Checkout)
+        update(_checkout)
         .where(
-            Checkout.id == checkout_id,
-            Checkout.status == PENDING,
+            _checkout.c.id == checkout_id,
+            _checkout.c.status == PENDING,
             or_(
-                Checkout.stripe_session_id.is_(None),
-                Checkout.stripe_session_id == stripe_session_id,
+                _checkout.c.stripe_session_id.is_(None),
+                _checkout.c.stripe_session_id == stripe_session_id,
             ),
         )
         .values(stripe_session_id=stripe_session_id)
-        .returning(Checkout.id)
+        .returning(_checkout.c.id)
     )
     if found is None:
         return False
     session.execute(
-        update(StockReservation)
-        .where(StockReservation.checkout_id == checkout_id)
+        update(_reservation)
+        .where(_reservation.c.checkout_id == checkout_id)
         .values(stripe_session_id=stripe_session_id)
     )
     return True
@@ -225,19 +302,16 @@ def prolong(session: Session, checkout_id: int, until: datetime) -> bool:
     Nothing prolongs a checkout that has ended: then this returns False.
     """
     found = session.scalar(
-        update(Checkout)
-        .where(Checkout.id == checkout_id, Checkout.status == PENDING)
+        update(_checkout)
+        .where(_checkout.c.id == checkout_id, _checkout.c.status == PENDING)
         .values(awaits_payment=True, expires_at=until)
-        .returning(Checkout.id)
+        .returning(_checkout.c.id)
     )
     if found is None:
         return False
     session.execute(
-        update(StockReservation)
-        .where(
-            StockReservation.checkout_id == checkout_id,
-            StockReservation.status == PENDING,
-        )
+        update(_reservation)
+        .where(_reservation.c.checkout_id == checkout_id)
         .values(expires_at=until)
     )
     return True
@@ -245,7 +319,7 @@ def prolong(session: Session, checkout_id: int, until: datetime) -> bool:
 
 def expire(session: Session, checkout_id: int, *, cause: str, now: datetime) -> bool:
     """
-    End a hold whose time is up and give its units back, once.
+    End a hold whose time is up and give its units back, once. A single statement.
 
     Only after Stripe has said that the session is closed. Safe to repeat: returns False
     and changes nothing unless the checkout was PENDING.
@@ -258,18 +332,54 @@ def cancel(session: Session, checkout_id: int, *, cause: str, now: datetime) -> 
     return _give_back(session, checkout_id, CANCELLED, cause=cause, now=now)
 
 
+def expire_all(
+    session: Session, checkout_ids: Collection[int], *, cause: str, now: datetime
+) -> list[int]:
+    """
+    Expire many at once and return the ids of those that this call has ended.
+
+    A single statement: units are summed by product. A checkout that somebody else is
+    at right now is passed over (PostgreSQL). Otherwise like expire.
+    """
+    ended = {"status": EXPIRED, "cause": cause, "now": now}
+    if is_postgresql(session):
+        ids = list(checkout_ids)
+        return postgres.change(
+            session, postgres.GIVE_ALL_BACK, checkout_ids=ids, **ended
+        )
+    return _give_back_in_turn(session, checkout_ids, EXPIRED, cause=cause, now=now)
+
+
 def _give_back(
     session: Session, checkout_id: int, status: str, *, cause: str, now: datetime
 ) -> bool:
-    if not _take_row(session, checkout_id, status, cause=cause, now=now):
-        return False
-    for product_id, quantity in _close_lines(session, checkout_id, status):
-        session.execute(
-            update(Product)
-            .where(Product.id == product_id)
-            .values(reserved=Product.reserved - quantity)
+    if not is_postgresql(session):
+        ids = [checkout_id]
+        return bool(_give_back_in_turn(session, ids, status, cause=cause, now=now))
+    return bool(
+        postgres.change(
+            session,
+            postgres.GIVE_BACK,
+            checkout_id=checkout_id,
+            status=status,
+            cause=cause,
+            now=now,
         )
-    return True
+    )
+
+
+def _give_back_in_turn(
+    session: Session,
+    checkout_ids: Collection[int],
+    status: str,
+    *,
+    cause: str,
+    now: datetime,
+) -> list[int]:
+    ended = _take_rows(session, checkout_ids, status, cause=cause, now=now)
+    if ended:
+        session.execute(_FREE, _close_lines(session, ended, status))
+    return ended
 
 
 def confirm(session: Session, checkout_id: int, *, now: datetime) -> bool:
@@ -280,17 +390,10 @@ def confirm(session: Session, checkout_id: int, *, now: datetime) -> bool:
     caller writes order and movements in the same transaction. Safe to repeat: returns
     False and changes nothing unless the checkout was PENDING.
     """
-    if not _take_row(session, checkout_id, CONFIRMED, cause="paid", now=now):
-        return False
-    for product_id, quantity in _close_lines(session, checkout_id, CONFIRMED):
-        session.execute(
-            update(Product)
-            .where(Product.id == product_id)
-            .values(
-                stock=Product.stock - quantity, reserved=Product.reserved - quantity
-            )
-        )
-    return True
+    sold = _take_rows(session, [checkout_id], CONFIRMED, cause="paid", now=now)
+    if sold:
+        session.execute(_SELL, _close_lines(session, sold, CONFIRMED))
+    return bool(sold)
 
 
 def take_ended(session: Session, checkout_id: int) -> bool:
@@ -301,10 +404,12 @@ def take_ended(session: Session, checkout_id: int) -> bool:
     decides. Returns False if the checkout has not ended so.
     """
     ended = session.scalar(
-        update(Checkout)
-        .where(Checkout.id == checkout_id, Checkout.status.in_((EXPIRED, CANCELLED)))
+        update(_checkout)
+        .where(
+            _checkout.c.id == checkout_id, _checkout.c.status.in_((EXPIRED, CANCELLED))
+        )
         .values(retry_at=None)
-        .returning(Checkout.id)
+        .returning(_checkout.c.id)
     )
     return ended is not None
 
@@ -316,52 +421,48 @@ def confirm_late(session: Session, checkout_id: int, *, now: datetime) -> bool:
     Only after take_ended. Returns False and changes nothing if any line is short now.
     """
     savepoint = session.begin_nested()
-    for product_id, quantity in _close_lines(session, checkout_id, CONFIRMED):
-        taken = session.scalar(
-            update(Product)
-            .where(
-                Product.id == product_id, Product.stock - Product.reserved >= quantity
-            )
-            .values(stock=Product.stock - quantity)
-            .returning(Product.id)
-            .execution_options(synchronize_session=False)
-        )
-        if taken is None:
+    for line in _close_lines(session, [checkout_id], CONFIRMED):
+        if session.scalar(_SELL_FREE, line) is None:
             savepoint.rollback()
             return False
     session.execute(
-        update(Checkout)
-        .where(Checkout.id == checkout_id)
+        update(_checkout)
+        .where(_checkout.c.id == checkout_id)
         .values(status=CONFIRMED, cause="paid late, units taken again", closed_at=now)
     )
     savepoint.commit()
     return True
 
 
-def _take_row(
-    session: Session, checkout_id: int, status: str, *, cause: str, now: datetime
-) -> bool:
+def _take_rows(
+    session: Session,
+    checkout_ids: Collection[int],
+    status: str,
+    *,
+    cause: str,
+    now: datetime,
+) -> list[int]:
     """Whoever gets the row decides how the checkout ends."""
-    return (
-        session.scalar(
-            update(Checkout)
-            .where(Checkout.id == checkout_id, Checkout.status == PENDING)
-            .values(status=status, cause=cause, closed_at=now, awaits_payment=False)
-            .returning(Checkout.id)
-        )
-        is not None
+    taken = session.scalars(
+        update(_checkout)
+        .where(_checkout.c.id.in_(checkout_ids), _checkout.c.status == PENDING)
+        .values(status=status, cause=cause, closed_at=now, awaits_payment=False)
+        .returning(_checkout.c.id)
     )
+    return list(taken)
 
 
 def _close_lines(
-    session: Session, checkout_id: int, status: str
-) -> list[tuple[int, int]]:
-    """Set the status of all lines; return them as (product id, units), sorted."""
+    session: Session, checkout_ids: Collection[int], status: str
+) -> list[dict[str, int]]:
+    """Set the status of all lines; return their units, summed and sorted by product."""
     rows = session.execute(
-        update(StockReservation)
-        .where(StockReservation.checkout_id == checkout_id)
+        update(_reservation)
+        .where(_reservation.c.checkout_id.in_(checkout_ids))
         .values(status=status)
-        .returning(StockReservation.product_id, StockReservation.quantity)
-        .execution_options(synchronize_session=False)
+        .returning(_reservation.c.product_id, _reservation.c.quantity)
     )
-    return sorted((product_id, quantity) for product_id, quantity in rows)
+    units: Counter[int] = Counter()
+    for product_id, quantity in rows:
+        units[product_id] += quantity
+    return [{"of_product": key, "units": units[key]} for key in sorted(units)]

@@ -12,8 +12,10 @@ across a call to Stripe.
 
 import logging
 import random
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum, auto
 
@@ -35,6 +37,7 @@ from core.models import (
 )
 from core.orders import Confirmation, Payment
 from core.payments import PaymentSession, SessionLine, SessionRequest
+from core.reservations import Reserved, Terms
 from core.shop import Shop
 
 logger = logging.getLogger(__name__)
@@ -70,6 +73,14 @@ class Ending(Enum):
 STILL_HELD = (Ending.KEPT, Ending.AWAITS_PAYMENT)
 
 
+@dataclass(frozen=True)
+class Closed:
+    """Nobody can pay any more: the units may go back, and this is how it ends."""
+
+    status: str
+    cause: str
+
+
 def settle(
     shop: Shop,
     checkout_id: int,
@@ -83,6 +94,14 @@ def settle(
 
     *status* and *cause* are what a closed session's checkout ends as.
     """
+    found = _judge(shop, checkout_id, session, Closed(status, cause))
+    return _give_back(shop, checkout_id, found)
+
+
+def _judge(
+    shop: Shop, checkout_id: int, session: PaymentSession, closed: Closed
+) -> Ending | Closed:
+    """Carry out what Stripe says, but for giving units back."""
     if session.is_paid:
         return _sell(shop, checkout_id, session)
     if not session.is_closed and not session.awaits_payment:
@@ -91,9 +110,7 @@ def settle(
         return Ending.ENDED_BEFORE
     if session.awaits_payment and not session.payment_failed:
         return _prolong(shop, checkout_id, session)
-    if session.awaits_payment:
-        status, cause = EXPIRED, "payment failed"
-    return _close(shop, checkout_id, status, cause)
+    return Closed(EXPIRED, "payment failed") if session.awaits_payment else closed
 
 
 def _has_other_session(shop: Shop, checkout_id: int, session: PaymentSession) -> bool:
@@ -112,6 +129,11 @@ def end(shop: Shop, checkout_id: int, *, status: str, cause: str) -> Ending:
     Raises PaymentUnavailableError when Stripe cannot tell; then the hold stays. Safe to
     repeat.
     """
+    found = _close_session(shop, checkout_id, Closed(status, cause))
+    return _give_back(shop, checkout_id, found)
+
+
+def _close_session(shop: Shop, checkout_id: int, closed: Closed) -> Ending | Closed:
     with shop.database.read() as session:
         checkout = session.get(Checkout, checkout_id)
     if checkout is None or checkout.status != PENDING:
@@ -127,13 +149,13 @@ def end(shop: Shop, checkout_id: int, *, status: str, cause: str) -> Ending:
                 raise
             made = None
         if made is None:
-            return _close(shop, checkout_id, status, cause)
+            return closed
         stripe_session_id = made.id
     ended = shop.gateway.expire(stripe_session_id)
     if ended is not None:
-        return settle(shop, checkout_id, ended, status=status, cause=cause)
+        return _judge(shop, checkout_id, ended, closed)
     if is_over:
-        return _close(shop, checkout_id, status, "unknown at Stripe")
+        return Closed(closed.status, "unknown at Stripe")
     _leave_to_others(shop, checkout_id)
     return Ending.KEPT
 
@@ -177,37 +199,40 @@ def _leave_to_others(shop: Shop, checkout_id: int) -> None:
     )
 
 
-def session_request(shop: Shop, checkout_id: int) -> SessionRequest:
+def request_for(shop: Shop, terms: Terms, reserved: Reserved) -> SessionRequest:
     """Build what Stripe is asked for from what was committed, and from nothing else."""
-    with shop.database.read() as session:
-        checkout = session.get_one(Checkout, checkout_id)
-        lines = session.scalars(
-            select(StockReservation)
-            .where(StockReservation.checkout_id == checkout_id)
-            .order_by(StockReservation.product_id)
-        ).all()
     return SessionRequest(
-        checkout_id=checkout_id,
-        idempotency_key=checkout.idempotency_key,
+        checkout_id=reserved.checkout_id,
+        idempotency_key=terms.idempotency_key,
         lines=tuple(
-            SessionLine(
-                line.product_name, line.unit_price_cents, line.currency, line.quantity
-            )
-            for line in lines
+            SessionLine(line.name, line.unit_price_cents, line.currency, line.quantity)
+            for line in reserved.lines
         ),
-        expires_at=checkout.stripe_expires_at,
-        locale=checkout.locale,
-        notice=checkout.notice,
+        expires_at=terms.stripe_expires_at,
+        locale=terms.locale,
+        notice=terms.notice,
         shop_url=shop.config.shop_url,
     )
 
 
-def _close(shop: Shop, checkout_id: int, status: str, cause: str) -> Ending:
-    give_back = reservations.cancel if status == CANCELLED else reservations.expire
-    closed = shop.database.write(
-        lambda session: give_back(session, checkout_id, cause=cause, now=shop.clock())
+def session_request(shop: Shop, checkout_id: int) -> SessionRequest:
+    """Build it again: the same request, byte for byte."""
+    with shop.database.read() as session:
+        return request_for(shop, *reservations.reserved(session, checkout_id))
+
+
+def _give_back(shop: Shop, checkout_id: int, found: Ending | Closed) -> Ending:
+    if isinstance(found, Ending):
+        return found
+    give_back = (
+        reservations.cancel if found.status == CANCELLED else reservations.expire
     )
-    return Ending.CLOSED if closed else Ending.ENDED_BEFORE
+    ended = shop.database.write_single(
+        lambda session: give_back(
+            session, checkout_id, cause=found.cause, now=shop.clock()
+        )
+    )
+    return Ending.CLOSED if ended else Ending.ENDED_BEFORE
 
 
 def _prolong(shop: Shop, checkout_id: int, paid: PaymentSession) -> Ending:
@@ -228,29 +253,37 @@ def _sell(shop: Shop, checkout_id: int, paid: PaymentSession) -> Ending:
         customer_name=paid.customer_name,
         customer_email=paid.customer_email,
     )
+    sold = shop.database.write_single(
+        lambda session: orders.sell(session, checkout_id, payment, now=shop.clock())
+    )
+    if not sold:
+        _sell_late(shop, checkout_id, payment)
+    return Ending.PAID
 
-    def sell(session: Session) -> Confirmation:
-        reservations.attach(session, checkout_id, paid.id)
+
+def _sell_late(shop: Shop, checkout_id: int, payment: Payment) -> None:
+    """Take the units again if they are free; otherwise send the money back."""
+
+    def confirm(session: Session) -> Confirmation:
         return orders.confirm(session, checkout_id, payment, now=shop.clock())
 
-    def sell_or_refund(session: Session) -> Confirmation:
-        confirmation = sell(session)
+    def confirm_or_refund(session: Session) -> Confirmation:
+        confirmation = confirm(session)
         if confirmation in MONEY_WITHOUT_GOODS:
             orders.request_refund(session, checkout_id, payment, now=shop.clock())
         return confirmation
 
-    confirmation = shop.database.write(sell)
+    confirmation = shop.database.write(confirm)
     # Only a proven shortage ends in a refund: overdue holds do not count.
     while confirmation is Confirmation.TOO_LATE and reclaim(
         shop, _products_of(shop, checkout_id)
     ):
-        confirmation = shop.database.write(sell)
+        confirmation = shop.database.write(confirm)
     if confirmation in MONEY_WITHOUT_GOODS:
-        confirmation = shop.database.write(sell_or_refund)
+        confirmation = shop.database.write(confirm_or_refund)
     if confirmation in MONEY_WITHOUT_GOODS:
         logger.error("checkout %s: %s, to be refunded", checkout_id, confirmation.name)
-        refunds.send_refunds(shop, of_session=paid.id)
-    return Ending.PAID
+        refunds.send_refunds(shop, of_session=payment.stripe_session_id)
 
 
 def _products_of(shop: Shop, checkout_id: int) -> list[int]:
@@ -286,19 +319,56 @@ def reclaim(shop: Shop, product_ids: Iterable[int]) -> bool:
     return any(ending not in STILL_HELD for ending in endings)
 
 
-def end_all(shop: Shop, checkout_ids: list[int]) -> list[Ending]:
-    """End these overdue checkouts; one that fails is KEPT and holds up no other."""
-    if not checkout_ids:
-        return []
+def end_all(shop: Shop, checkout_ids: Collection[int]) -> list[Ending]:
+    """
+    End these overdue checkouts; one that fails is KEPT and holds up no other.
 
-    def end_one(checkout_id: int) -> Ending:
-        try:
-            return end(shop, checkout_id, status=EXPIRED, cause="hold over")
-        except ShopError as error:
-            logger.warning("checkout %s is kept: %s", checkout_id, error)
-        except Exception:
-            logger.exception("checkout %s is kept", checkout_id)
-        return Ending.KEPT
+    Stripe is asked about several at a time, and what it has answered meanwhile goes
+    back in one statement.
+    """
+    endings: list[Ending] = []
+    with ThreadPoolExecutor(CALLS_AT_ONCE) as callers:
+        asked = {
+            callers.submit(_close_overdue, shop, checkout_id): checkout_id
+            for checkout_id in checkout_ids
+        }
+        while asked:
+            answered, _ = wait(asked, return_when=FIRST_COMPLETED)
+            found = {asked.pop(answer): answer.result() for answer in answered}
+            endings += _give_all_back(shop, found)
+    return endings
 
-    with ThreadPoolExecutor(min(CALLS_AT_ONCE, len(checkout_ids))) as callers:
-        return list(callers.map(end_one, checkout_ids))
+
+def _close_overdue(shop: Shop, checkout_id: int) -> Ending | Closed:
+    try:
+        return _close_session(shop, checkout_id, Closed(EXPIRED, "hold over"))
+    except ShopError as error:
+        logger.warning("checkout %s is kept: %s", checkout_id, error)
+    except Exception:
+        logger.exception("checkout %s is kept", checkout_id)
+    return Ending.KEPT
+
+
+def _give_all_back(shop: Shop, found: Mapping[int, Ending | Closed]) -> list[Ending]:
+    endings = [each for each in found.values() if isinstance(each, Ending)]
+    closed: defaultdict[str, list[int]] = defaultdict(list)
+    for checkout_id, each in found.items():
+        if isinstance(each, Closed):
+            closed[each.cause].append(checkout_id)
+    for cause, ids in closed.items():
+        endings += _expire_all(shop, ids, cause)
+    return endings
+
+
+def _expire_all(shop: Shop, checkout_ids: list[int], cause: str) -> list[Ending]:
+    try:
+        ended = shop.database.write_single(
+            lambda session: reservations.expire_all(
+                session, checkout_ids, cause=cause, now=shop.clock()
+            )
+        )
+    except Exception:
+        logger.exception("checkouts %s are kept", checkout_ids)
+        return [Ending.KEPT] * len(checkout_ids)
+    others = len(checkout_ids) - len(ended)
+    return [Ending.CLOSED] * len(ended) + [Ending.ENDED_BEFORE] * others

@@ -94,9 +94,9 @@ def reserved(
 ) -> int:
     """Reserve *cart*; return the checkout's id."""
     agreed = terms(now, **options)  # type: ignore[arg-type]  # passed on as they are
-    return database.write(
+    return database.write_single(
         lambda session: reservations.reserve(session, cart, agreed, now=now)
-    )
+    ).checkout_id
 
 
 def begin(

@@ -182,11 +182,14 @@ def test_work_gives_back_its_answer_after_the_commit(database: Database) -> None
     assert name_of(database, mug) == "Cup"
 
 
-def test_reading_changes_nothing_even_when_it_writes(database: Database) -> None:
+def test_a_session_that_reads_refuses_to_write(database: Database) -> None:
     mug = add_product(database, name="Mug")
 
-    with database.read() as session:
+    with database.read() as session, pytest.raises(TypeError):
         rename(mug, "Cup")(session)
+    with database.read() as session, pytest.raises(TypeError):
+        session.get_one(Product, mug).name = "Cup"
+        session.flush()
 
     assert name_of(database, mug) == "Mug"
 

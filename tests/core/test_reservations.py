@@ -203,7 +203,7 @@ def test_the_promised_terms_are_kept_with_the_checkout(
 
     checkout_id = database.write(
         lambda s: reservations.reserve(s, {mug: 2}, agreed, now=now)
-    )
+    ).checkout_id
 
     with database.read() as session:
         checkout = session.get_one(Checkout, checkout_id)

@@ -1,0 +1,234 @@
+"""
+Each change of a checkout as one statement, for PostgreSQL.
+
+What costs is the round trip, so the whole of a change travels at once, and as a single
+statement is a transaction of its own, it needs no BEGIN and COMMIT around it. The rules
+are those of `reservations` and `orders`, where SQLite takes them one by one.
+
+Two things keep these statements from deadlocking. The checkout row comes first: what
+follows reads from the part that wrote it. Then products are taken in ascending id by a
+part of their own (ORDER BY id FOR NO KEY UPDATE), because a single statement does not
+sort by itself.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Row, TextClause, text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from core.database import LostRaceError
+
+NOT_NULL_VIOLATION = "23502"
+
+_CHECKOUT = """
+    INSERT INTO checkout (visitor, address, locale, notice, idempotency_key,
+                          expires_at, stripe_expires_at, created_at)
+    SELECT :visitor, :address, :locale, :notice, :idempotency_key,
+           :expires_at, :stripe_expires_at, :created_at"""
+
+_LINE = """
+    INSERT INTO stock_reservation (checkout_id, product_id, quantity,
+                                   unit_price_cents, currency, vat_bp, product_name,
+                                   expires_at)"""
+
+_RESERVED = """
+    RETURNING checkout_id, product_id, quantity, unit_price_cents, currency,
+              product_name"""
+
+# The first look leaves nothing behind when the units are gone. If they went after it,
+# the line has no price, which NOT NULL refuses, and with it the whole statement.
+RESERVE_ONE = text(f"""
+WITH made AS ({_CHECKOUT}
+    FROM product
+    WHERE id = :product_id AND is_listed AND stock - reserved >= :quantity
+    RETURNING id
+), claimed AS (
+    UPDATE product SET reserved = reserved + :quantity
+    FROM made
+    WHERE product.id = :product_id AND is_listed AND stock - reserved >= :quantity
+    RETURNING price_cents, currency, vat_bp, name
+)
+{_LINE}
+    SELECT made.id, :product_id, :quantity, price_cents, currency, vat_bp, name,
+           :expires_at
+    FROM made LEFT JOIN claimed ON true
+{_RESERVED}
+""")  # noqa: S608 (nothing in it comes from outside)
+
+RESERVE_MANY = text(f"""
+WITH cart AS (
+    SELECT product_id, quantity
+    FROM unnest(CAST(:product_ids AS bigint[]), CAST(:quantities AS integer[]))
+      AS line (product_id, quantity)
+), made AS ({_CHECKOUT}
+    WHERE (
+        SELECT count(*) = :lines AND min(currency) = max(currency)
+        FROM cart JOIN product ON product.id = product_id
+        WHERE is_listed AND stock - reserved >= quantity
+    )
+    RETURNING id
+), sorted AS (
+    SELECT product.id, quantity
+    FROM made, cart JOIN product ON product.id = product_id
+    ORDER BY product.id
+    FOR NO KEY UPDATE OF product
+), claimed AS (
+    UPDATE product SET reserved = reserved + quantity
+    FROM sorted
+    WHERE product.id = sorted.id AND is_listed AND stock - reserved >= quantity
+    RETURNING product.id, price_cents, currency, vat_bp, name
+)
+{_LINE}
+    SELECT made.id, product_id, quantity, price_cents, currency, vat_bp, name,
+           :expires_at
+    FROM made CROSS JOIN cart LEFT JOIN claimed ON claimed.id = product_id
+{_RESERVED}
+""")  # noqa: S608 (nothing in it comes from outside)
+
+ATTACH = text("""
+WITH taken AS (
+    UPDATE checkout SET stripe_session_id = :stripe_session_id
+    WHERE id = :checkout_id AND status = 'PENDING'
+      AND (stripe_session_id IS NULL OR stripe_session_id = :stripe_session_id)
+    RETURNING id
+), noted AS (
+    UPDATE stock_reservation SET stripe_session_id = :stripe_session_id
+    FROM taken WHERE checkout_id = taken.id
+)
+SELECT id FROM taken
+""")
+
+PROLONG = text("""
+WITH taken AS (
+    UPDATE checkout SET awaits_payment = true, expires_at = :until
+    WHERE id = :checkout_id AND status = 'PENDING'
+    RETURNING id
+), noted AS (
+    UPDATE stock_reservation SET expires_at = :until
+    FROM taken WHERE checkout_id = taken.id AND status = 'PENDING'
+)
+SELECT id FROM taken
+""")
+
+_GIVE_BACK = """
+    UPDATE stock_reservation SET status = :status
+    FROM taken WHERE checkout_id = taken.id
+    RETURNING product_id, quantity
+), units AS (
+    SELECT product_id, sum(quantity) AS quantity FROM closed GROUP BY product_id
+), sorted AS (
+    SELECT product.id, quantity
+    FROM units JOIN product ON product.id = product_id
+    ORDER BY product.id
+    FOR NO KEY UPDATE OF product
+), freed AS (
+    UPDATE product SET reserved = reserved - quantity
+    FROM sorted WHERE product.id = sorted.id
+)
+SELECT id FROM taken"""
+
+GIVE_BACK = text(f"""
+WITH taken AS (
+    UPDATE checkout
+    SET status = :status, cause = :cause, closed_at = :now, awaits_payment = false
+    WHERE id = :checkout_id AND status = 'PENDING'
+    RETURNING id
+), closed AS ({_GIVE_BACK}
+""")  # noqa: S608 (nothing in it comes from outside)
+
+# Whoever is at one of these checkouts right now decides about it: it is passed over.
+GIVE_ALL_BACK = text(f"""
+WITH free AS (
+    SELECT id FROM checkout
+    WHERE id = ANY(CAST(:checkout_ids AS bigint[])) AND status = 'PENDING'
+    ORDER BY id
+    FOR NO KEY UPDATE SKIP LOCKED
+), taken AS (
+    UPDATE checkout
+    SET status = :status, cause = :cause, closed_at = :now, awaits_payment = false
+    FROM free WHERE checkout.id = free.id AND status = 'PENDING'
+    RETURNING checkout.id
+), closed AS ({_GIVE_BACK}
+""")  # noqa: S608 (nothing in it comes from outside)
+
+SELL = text("""
+WITH taken AS (
+    UPDATE checkout
+    SET status = 'CONFIRMED', cause = 'paid', closed_at = :now, awaits_payment = false,
+        stripe_session_id = coalesce(stripe_session_id, :stripe_session_id)
+    WHERE id = :checkout_id AND status = 'PENDING'
+    RETURNING id, stripe_session_id
+), sold AS (
+    UPDATE stock_reservation
+    SET status = 'CONFIRMED', stripe_session_id = taken.stripe_session_id
+    FROM taken WHERE checkout_id = taken.id
+    RETURNING product_id, quantity, unit_price_cents, currency, vat_bp, product_name
+), promised AS (
+    SELECT min(currency) AS currency,
+           sum(CAST(quantity AS bigint) * unit_price_cents) AS cents
+    FROM sold
+), sale AS (
+    INSERT INTO orders (checkout_id, stripe_session_id, payment_intent, token, status,
+                        currency, amount_cents, promised_currency, promised_cents,
+                        customer_name, customer_email, created_at)
+    SELECT taken.id, :stripe_session_id, :payment_intent, :token,
+           CASE WHEN (promised.cents, promised.currency) = (:amount_cents, :currency)
+                THEN 'PAID' ELSE 'REVIEW' END,
+           :currency, :amount_cents, promised.currency, promised.cents,
+           :customer_name, :customer_email, :now
+    FROM taken, promised
+    RETURNING id
+), lines AS (
+    INSERT INTO order_line (order_id, product_id, product_name, quantity,
+                            unit_price_cents, vat_bp)
+    SELECT sale.id, product_id, product_name, quantity, unit_price_cents, vat_bp
+    FROM sale, sold ORDER BY product_id
+), movements AS (
+    INSERT INTO stock_movement (product_id, quantity, reason, order_id, created_at)
+    SELECT product_id, -quantity, 'sold', sale.id, :now
+    FROM sale, sold ORDER BY product_id
+), sorted AS (
+    SELECT product.id, quantity
+    FROM sale, sold JOIN product ON product.id = product_id
+    ORDER BY product.id
+    FOR NO KEY UPDATE OF product
+), moved AS (
+    UPDATE product SET stock = stock - quantity, reserved = reserved - quantity
+    FROM sorted WHERE product.id = sorted.id
+)
+SELECT id FROM sale
+""")
+
+
+def reserve(
+    session: Session, cart: Mapping[int, int], terms: Mapping[str, object]
+) -> Sequence[Row[*tuple[Any, ...]]]:
+    """
+    Reserve the lines of *cart*; no rows if any of them could not be.
+
+    Raises LostRaceError when the units went while the statement ran.
+    """
+    if len(cart) == 1:
+        ((product_id, quantity),) = cart.items()
+        statement = RESERVE_ONE
+        lines: dict[str, object] = {"product_id": product_id, "quantity": quantity}
+    else:
+        statement = RESERVE_MANY
+        lines = {
+            "product_ids": list(cart),
+            "quantities": list(cart.values()),
+            "lines": len(cart),
+        }
+    try:
+        return session.execute(statement, {**terms, **lines}).all()
+    except IntegrityError as error:
+        if getattr(error.orig, "sqlstate", None) == NOT_NULL_VIOLATION:
+            raise LostRaceError from error
+        raise
+
+
+def change(session: Session, statement: TextClause, **values: object) -> list[int]:
+    """Run one of the statements above; return the ids of what it has changed."""
+    return list(session.scalars(statement, values))
