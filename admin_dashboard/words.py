@@ -18,7 +18,7 @@ from core.models import (
     REVIEW,
 )
 from core.queries import OrderView
-from core.reports import OpenReservation
+from core.reports import MOST_COUNTED, OpenReservation
 
 LOCALE = "nl"
 TIMES = "\N{MULTIPLICATION SIGN}"
@@ -43,6 +43,13 @@ def money(cents: int, currency: str = "eur") -> str:
 
 def number(value: int) -> str:
     return format_decimal(value, locale=LOCALE)
+
+
+def counted(value: int) -> str:
+    """Return how many were counted; beyond a bound that is not told exactly."""
+    if value > MOST_COUNTED:
+        return f"meer dan {number(MOST_COUNTED)}"
+    return number(value)
 
 
 def percentage(basis_points: int) -> str:

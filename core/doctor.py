@@ -12,6 +12,7 @@ from datetime import datetime
 from sqlalchemy import Select, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from core import sales
 from core.models import (
     ADJUSTED,
     CONFIRMED,
@@ -53,6 +54,7 @@ def examine(session: Session) -> list[Finding]:
         *(_finding("stock", drift, "its movements") for drift in _stock_drift(session)),
         *_reservations_against_checkouts(session),
         *_confirmed_without_order(session),
+        *map(_sales_finding, sales.drift(session)),
     ]
 
 
@@ -62,8 +64,8 @@ def repair(session: Session, *, now: datetime) -> list[Finding]:
 
     Rows are the truth for *reserved*: the counter is set to their sum, unless there is
     not so much stock. The shelf is the truth for *stock*: a movement is appended that
-    makes the ledger agree. What was sold wrongly only a person can tell. Safe to
-    repeat.
+    makes the ledger agree. Orders are the truth for a day's sums. What was sold wrongly
+    only a person can tell. Safe to repeat.
     """
     repaired = []
     for drift in _reserved_drift(session):
@@ -91,6 +93,9 @@ def repair(session: Session, *, now: datetime) -> list[Finding]:
         )
         repaired.append(_finding("stock", drift, "its movements"))
     session.flush()
+    for day in list(sales.drift(session)):
+        sales.sum_again(session, day.day)
+        repaired.append(_sales_finding(day))
     return repaired
 
 
@@ -99,6 +104,15 @@ def _finding(kind: str, drift: _Drift, rows: str) -> Finding:
         kind,
         f"product {drift.product_id} ({drift.name})",
         f"{kind} is {drift.counter}, {rows} add up to {drift.rows}",
+    )
+
+
+def _sales_finding(drift: sales.Drift) -> Finding:
+    return Finding(
+        "sales",
+        f"sales of {drift.day} in {drift.currency}",
+        f"{drift.kept[0]} orders of {drift.kept[1]} cents are kept as their sum, the"
+        f" orders are {drift.found[0]} of {drift.found[1]}",
     )
 
 

@@ -5,7 +5,7 @@ The CHECK constraints are the second line behind every rule: no bug and no edit 
 can sell what is not there.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from sqlalchemy import (
     BigInteger,
@@ -219,7 +219,15 @@ class Order(Base):
     """
 
     __tablename__ = "orders"
-    __table_args__ = (_one_of("status", (PAID, REVIEW, FULFILLED, REFUNDED)),)
+    __table_args__ = (
+        _one_of("status", (PAID, REVIEW, FULFILLED, REFUNDED)),
+        Index(
+            "ix_orders_to_review",
+            "created_at",
+            postgresql_where=text("status = 'REVIEW'"),
+            sqlite_where=text("status = 'REVIEW'"),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     checkout_id: Mapped[int] = mapped_column(ForeignKey("checkout.id"), unique=True)
@@ -251,6 +259,17 @@ class OrderLine(Base):
     quantity: Mapped[int]
     unit_price_cents: Mapped[int]
     vat_bp: Mapped[int]
+
+
+class SalesDay(Base):
+    """What one day (UTC) brought, summed when it was over: the past stays summed."""
+
+    __tablename__ = "sales_day"
+
+    day: Mapped[date] = mapped_column(primary_key=True)
+    currency: Mapped[str] = mapped_column(String(3), primary_key=True)
+    orders: Mapped[int]
+    amount_cents: Mapped[int] = mapped_column(BigInteger)
 
 
 RECEIVED = "received"
@@ -294,6 +313,12 @@ class Refund(Base):
             "created_at",
             postgresql_where=text("status = 'REQUESTED'"),
             sqlite_where=text("status = 'REQUESTED'"),
+        ),
+        Index(
+            "ix_refund_failed",
+            "created_at",
+            postgresql_where=text("status = 'FAILED'"),
+            sqlite_where=text("status = 'FAILED'"),
         ),
     )
 

@@ -10,7 +10,7 @@ import threading
 
 import schedule
 
-from core import expiry
+from core import expiry, sales
 from core.shop import Shop
 
 logger = logging.getLogger(__name__)
@@ -48,11 +48,12 @@ class Scheduler:
         return self._thread.is_alive() and silent_for < patience
 
     def run_once(self) -> None:
-        """Make one pass: end what is due, send what is owed. An error is logged."""
+        """Make one pass: end what is due, sum up days. An error is logged."""
         try:
             swept = expiry.sweep(self._shop)
             if swept != expiry.Sweep(0, 0, 0):
                 logger.info("swept: %s", swept)
+            sales.roll_up(self._shop.database, now=self._shop.clock())
         except Exception:
             # Else one failing pass would end the thread, and with it every later one.
             logger.exception("the sweep failed")

@@ -41,6 +41,7 @@ def metrics() -> Response:
     shop = current_shop()
     with shop.database.read() as session:
         totals = reports.totals(session, shop.clock())
+    most = reports.MOST_COUNTED + 1
     figures = {
         "voorraad_products": ("Products in the catalogue", totals.products),
         "voorraad_stock_units": ("Units owned and not yet sold", totals.stock),
@@ -48,9 +49,12 @@ def metrics() -> Response:
             "Units under PENDING reservations",
             totals.reserved,
         ),
-        "voorraad_open_checkouts": ("PENDING checkouts", totals.open_checkouts),
+        "voorraad_open_checkouts": (
+            f"PENDING checkouts, counted to {most}",
+            totals.open_checkouts,
+        ),
         "voorraad_overdue_checkouts": (
-            "PENDING checkouts whose hold is over",
+            f"PENDING checkouts whose hold is over, counted to {most}",
             totals.overdue_checkouts,
         ),
         "voorraad_orders": ("Orders", totals.orders),

@@ -50,23 +50,25 @@ def figures() -> None:
 
 def show_warnings(totals: Totals, attention: Attention) -> None:
     if totals.overdue_checkouts:
+        overdue = words.counted(totals.overdue_checkouts)
         st.warning(
-            f"Verlopen en nog niet afgesloten: {totals.overdue_checkouts}. Hun goederen"
-            " blijven gereserveerd tot Stripe zegt dat er niet meer betaald kan worden."
+            f"Verlopen en nog niet afgesloten: {overdue}. Hun goederen blijven"
+            " gereserveerd tot Stripe zegt dat er niet meer betaald kan worden."
         )
     if attention.refunds_failed:
+        failed = words.counted(attention.refunds_failed)
         st.error(
-            f"Terugbetalingen die Stripe weigerde: {attention.refunds_failed}."
+            f"Terugbetalingen die Stripe weigerde: {failed}."
             " Deze klanten hebben nog geld tegoed; zie Bestellingen."
         )
     if attention.refunds_open:
-        st.warning(
-            f"Terugbetalingen onderweg: {attention.refunds_open}; zie Bestellingen."
-        )
+        under_way = words.counted(attention.refunds_open)
+        st.warning(f"Terugbetalingen onderweg: {under_way}; zie Bestellingen.")
     if attention.orders_to_review:
+        to_review = words.counted(attention.orders_to_review)
         st.warning(
-            f"Bestellingen om na te kijken: {attention.orders_to_review}; er is een"
-            " ander bedrag betaald dan gevraagd."
+            f"Bestellingen om na te kijken: {to_review}; er is een ander bedrag"
+            " betaald dan gevraagd."
         )
 
 
@@ -75,7 +77,7 @@ def show_totals(totals: Totals) -> None:
         "Beschikbaar": words.number(totals.stock - totals.reserved),
         "Gereserveerd": words.number(totals.reserved),
         "Voorraad": words.number(totals.stock),
-        "Lopende afrekeningen": words.number(totals.open_checkouts),
+        "Lopende afrekeningen": words.counted(totals.open_checkouts),
         "Bestellingen": words.number(totals.orders),
         "Ontvangen": words.money(totals.paid_cents),
     }

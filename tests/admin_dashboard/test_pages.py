@@ -8,6 +8,8 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from admin_dashboard import words
+from core import reports
 from core.clock import utcnow
 from core.database import Database
 from tests.admin_dashboard import situations
@@ -140,6 +142,21 @@ def test_the_overview_warns_of_a_hold_that_nobody_closed(database: Database):
     page = opened("overview")
 
     assert "Verlopen en nog niet afgesloten: 1." in page.warning[0].value
+
+
+def test_more_than_an_owner_counts_is_not_counted(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(reports, "MOST_COUNTED", 1)
+    monkeypatch.setattr(words, "MOST_COUNTED", 1)
+    mug = add_product(database)
+    for _ in range(3):
+        reserved(database, {mug: 1}, utcnow() - timedelta(minutes=30))
+
+    page = opened("overview")
+
+    assert metrics(page)["Lopende afrekeningen"] == "meer dan 1"
+    assert "Verlopen en nog niet afgesloten: meer dan 1." in page.warning[0].value
 
 
 def test_the_overview_warns_of_a_refund_on_its_way(database: Database):

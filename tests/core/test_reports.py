@@ -1,9 +1,13 @@
+import re
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
+from sqlalchemy import event
 from sqlalchemy.orm import Session
 
-from core import orders, reports, reservations
+from core import orders, reports, reservations, sales
 from core.database import Database
 from core.orders import Payment
 from core.reports import StockLevel
@@ -161,3 +165,90 @@ def refund_id(session: Session) -> int:
     found = orders.refund_of(session, "cs_3")
     assert found is not None
     return found.id
+
+
+def test_checkouts_are_counted_only_so_far(
+    database: Database, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reports, "MOST_COUNTED", 2)
+    mug = add_product(database)
+    counts = []
+    for _ in range(4):
+        reserved(database, {mug: 1}, now, minutes=5)
+        totals = ask(database, lambda s: reports.totals(s, now + timedelta(hours=1)))
+        counts.append((totals.open_checkouts, totals.overdue_checkouts))
+
+    assert counts == [(1, 1), (2, 2), (3, 3), (3, 3)]
+
+
+def test_what_a_person_must_look_at_is_counted_only_so_far(
+    database: Database, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reports, "MOST_COUNTED", 2)
+    mug = add_product(database)
+    for number in range(4):
+        sold(database, {mug: 1}, now, session_id=f"cs_{number}", cents=1)
+
+    assert ask(database, reports.attention).orders_to_review == 3
+
+
+def test_of_many_open_carts_the_first_lines_to_end_are_listed(
+    database: Database, now: datetime
+) -> None:
+    mug, cup = add_product(database), add_product(database)
+    for minutes in (3, 1, 2):
+        reserved(database, {mug: 1, cup: 1}, now, minutes=minutes)
+
+    rows = ask(database, lambda s: reports.open_reservations(s, limit=3))
+
+    ends = [now + timedelta(minutes=minutes) for minutes in (1, 1, 2)]
+    assert [row.expires_at for row in rows] == ends
+
+
+def plans(database: Database, question: Callable[[Session], object]) -> str:
+    """Return how the database goes about the statements of a *question*."""
+    asked: list[tuple[str, Any]] = []
+
+    def note(_conn: object, _cursor: object, sql: str, values: Any, *_: object) -> None:
+        asked.append((sql, values))
+
+    event.listen(database.engine, "before_cursor_execute", note)
+    ask(database, question)
+    event.remove(database.engine, "before_cursor_execute", note)
+    selects = [each for each in asked if each[0].startswith("SELECT")]
+    explain = "EXPLAIN QUERY PLAN" if database.is_sqlite else "EXPLAIN"
+    with database.engine.connect() as connection:
+        if not database.is_sqlite:  # it reads small tables as a whole, and rightly so
+            connection.exec_driver_sql("SET enable_seqscan = off")
+        rows = [
+            row
+            for sql, values in selects
+            for row in connection.exec_driver_sql(f"{explain} {sql}", values)
+        ]
+        connection.invalidate()
+    return "\n".join(str(row[-1]) for row in rows)
+
+
+def test_a_glance_goes_along_indexes_so_that_the_past_costs_nothing(
+    database: Database, now: datetime
+) -> None:
+    sold(database, {add_product(database): 1}, now - timedelta(days=2))
+    sales.roll_up(database, now=now)
+
+    def glance(session: Session) -> None:
+        reports.totals(session, now)
+        reports.attention(session)
+        reports.open_reservations(session)
+
+    plan = plans(database, glance)
+
+    for index in (
+        "ix_checkout_due",
+        "ix_orders_created_at",
+        "ix_orders_to_review",
+        "ix_refund_failed",
+        "ix_refund_open",
+    ):
+        assert index in plan
+    whole = r"(?:Seq Scan on|SCAN) (\w+)(?! USING)\b"
+    assert {*re.findall(whole, plan)} - {"anon_1"} <= {"product", "sales_day"}
