@@ -5,6 +5,7 @@ import secrets
 import shutil
 import sqlite3
 import sys
+import time
 from collections.abc import Callable
 from contextlib import closing
 from functools import wraps
@@ -18,8 +19,9 @@ from flask.cli import with_appcontext
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
-from core import catalogue, doctor, expiry, owners
+from core import catalogue, copying, doctor, expiry, owners
 from core.config import keep
+from core.copying import Copied
 from core.doctor import Finding
 from core.errors import ConfigError, ShopError
 from core.models import Product
@@ -42,6 +44,7 @@ def init_app(app: Flask) -> None:
         examine,
         create_owner,
         backup,
+        copy_to,
     ):
         app.cli.add_command(command)
 
@@ -262,3 +265,61 @@ def backup(file: Path) -> None:
         source.backup(copy)
     shutil.move(draft, file)
     click.echo(f"written to {file}")
+
+
+@click.command("copy-to")
+@click.argument("url")
+@with_schema
+def copy_to(url: str) -> None:
+    """
+    Copy the whole shop to the empty database at URL, as in DATABASE_URL.
+
+    All of it or nothing. Stop the shop first: what is sold meanwhile is not copied.
+    """
+    target = copying.open_target(url)
+    try:
+        copied = copying.copy(current_shop().database, target, told=_Progress())
+    finally:
+        target.engine.dispose()
+    _tell_copied(copied)
+    if not copied.agrees:
+        click.echo("the two sides differ; the target was left empty", err=True)
+        sys.exit(1)
+    if copied.since:
+        grown = ", ".join(f"{name} {more:+}" for name, more in copied.since.items())
+        click.echo(
+            f"warning: the shop was at work meanwhile ({grown}), and that is not in the"
+            " copy. Stop the shop, and copy again to an empty database.",
+            err=True,
+        )
+        return
+    click.echo(
+        "Next: set DATABASE_URL to the new database and start the shop with it. What"
+        " the old one sells from now on is not in the copy."
+    )
+
+
+class _Progress:
+    """Says how far a copy has come, not more often than every two seconds."""
+
+    def __init__(self) -> None:
+        self._said_at = time.monotonic()
+
+    def __call__(self, table: str, done: int, total: int) -> None:
+        if time.monotonic() - self._said_at >= 2:
+            self._said_at = time.monotonic()
+            click.echo(f"copied {done:,} of {total:,} rows ({table})", err=True)
+
+
+def _tell_copied(copied: Copied) -> None:
+    click.echo(f"{'table':<20}{'source':>12}{'target':>12}")
+    for table, rows in copied.source.items():
+        click.echo(f"{table:<20}{rows:>12}{copied.target[table]:>12}")
+    for side, findings in (
+        ("source", copied.source_findings),
+        ("target", copied.target_findings),
+    ):
+        for finding in findings:
+            click.echo(f"{side}: {finding.subject}: {finding.explanation}")
+        said = f"{len(findings)} findings" if findings else "all is well"
+        click.echo(f"doctor on the {side}: {said}")

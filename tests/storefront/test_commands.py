@@ -20,7 +20,7 @@ from core.database import Database
 from core.models import Base, Product
 from storefront import create_app
 from storefront.extensions import db
-from tests.emulator import EmulatorServer
+from tests.emulator import EmulatorServer, free_port
 from tests.factories import (
     FakeClock,
     add_product,
@@ -508,16 +508,105 @@ def test_a_login_that_cannot_be_told_is_not_made(
 @on_sqlite
 @pytest.mark.parametrize(
     "command",
-    ["seed", "import-products", "cleanup-reservations", "doctor", "backup"],
+    ["seed", "import-products", "cleanup-reservations", "doctor", "backup", "copy-to"],
 )
 def test_a_database_without_a_schema_is_told_plainly(
     run_with: Run, tops: Path, tmp_path: Path, command: str
 ) -> None:
     empty = f"sqlite:///{tmp_path / 'empty.db'}"
-    files = {"import-products": [str(tops)], "backup": [str(tmp_path / "copy.db")]}
+    files = {
+        "import-products": [str(tops)],
+        "backup": [str(tmp_path / "copy.db")],
+        "copy-to": [f"sqlite:///{tmp_path / 'copy.db'}"],
+    }
 
     result = run_with(command, *files.get(command, []), database_url=empty)
 
     assert result.exit_code == 1
     assert isinstance(result.exception, SystemExit)
     assert "migrate" in result.stderr
+
+
+def test_a_shop_is_copied_with_counts_and_reports_of_both_sides(
+    run: Run, database: Database, tmp_path: Path
+) -> None:
+    add_product(database, stock_units=5)
+    add_product(database, stock_units=3)
+
+    result = run("copy-to", f"sqlite:///{tmp_path / 'new.db'}")
+
+    copy = databases.connect(f"sqlite:///{tmp_path / 'new.db'}")
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert result.exit_code == 0
+    assert ["product", "2", "2"] in lines
+    assert {line[0] for line in lines} >= {*Base.metadata.tables}
+    assert "doctor on the source: all is well\n" in result.stdout
+    assert "doctor on the target: all is well\n" in result.stdout
+    assert "DATABASE_URL" in result.stdout
+    assert everything(copy) == everything(database)
+    copy.engine.dispose()
+
+
+def test_drift_is_told_of_both_sides_of_a_copy(
+    run: Run, database: Database, tmp_path: Path
+) -> None:
+    mug = add_product(database, stock_units=5, name="Mug")
+    drift(database)
+
+    result = run("copy-to", f"sqlite:///{tmp_path / 'new.db'}")
+
+    explained = f"product {mug} (Mug): stock is 9, its movements add up to 5"
+    assert result.exit_code == 0
+    assert f"source: {explained}" in result.stdout
+    assert f"target: {explained}" in result.stdout
+
+
+def test_a_copy_that_differs_ends_with_1(
+    run: Run, database: Database, tmp_path: Path
+) -> None:
+    add_product(database, stock_units=5)
+    copy = databases.connect(f"sqlite:///{tmp_path / 'new.db'}")
+    copy.migrate()
+    with copy.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "CREATE TRIGGER lose BEFORE INSERT ON stock_movement"
+            " BEGIN SELECT RAISE(IGNORE); END"
+        )
+
+    result = run("copy-to", f"sqlite:///{tmp_path / 'new.db'}")
+
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert result.exit_code == 1
+    assert ["stock_movement", "1", "0"] in lines
+    assert "doctor on the target: 1 findings\n" in result.stdout
+    assert "left empty" in result.stderr
+    assert {*map(len, everything(copy).values())} == {0}
+    copy.engine.dispose()
+
+
+def test_a_shop_that_sells_on_is_warned_that_its_copy_is_old(
+    run: Run, busy: int, tmp_path: Path
+) -> None:
+    result = run("copy-to", f"sqlite:///{tmp_path / 'new.db'}")
+
+    assert result.exit_code == 0
+    assert "stock_movement +" in result.stderr
+    assert "Stop the shop" in result.stderr
+    assert "Next" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "mysql://shop:s3cret@127.0.0.1/shop",
+        f"postgresql://shop:s3cret@127.0.0.1:{free_port()}/shop",
+        "sqlite:////dev/null/new.db",
+    ],
+)
+def test_a_target_that_cannot_be_is_refused_in_one_line(run: Run, address: str) -> None:
+    result = run("copy-to", address)
+
+    (line,) = result.stderr.splitlines()
+    assert result.exit_code == 1
+    assert line.startswith("Error: ")
+    assert "s3cret" not in result.output

@@ -1,0 +1,241 @@
+"""
+A shop moved to another database: every row as it is, or none.
+
+The source is read in one snapshot, so that what is sold meanwhile cannot tear the copy
+apart; it is missing from it. The target is written in one transaction, which ends with
+the same counts and the same doctor's report on both sides, or is rolled back.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    MappingResult,
+    Table,
+    func,
+    insert,
+    inspect,
+    literal,
+    make_url,
+    select,
+    text,
+)
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from core import database, doctor
+from core.database import Database
+from core.doctor import Finding
+from core.errors import ShopError
+from core.models import Base
+
+Counts = dict[str, int]
+Progress = Callable[[str, int, int], None]
+"""Told a table's name, how many rows are copied by now, and how many there are."""
+
+BATCH = 1000
+COPY_KEY = 8_675_002  # any number, as long as only copies use it
+TABLES = Base.metadata.sorted_tables  # what others refer to comes first
+
+
+@dataclass(frozen=True)
+class Copied:
+    """
+    What a copy came to, table by table, and what the doctor says on both sides.
+
+    *since* has how many more (or fewer) rows the source has now than were copied: it
+    was written to in the meantime.
+    """
+
+    source: Counts
+    target: Counts
+    source_findings: list[Finding]
+    target_findings: list[Finding]
+    since: Counts
+
+    @property
+    def agrees(self) -> bool:
+        """Whether both sides are the same; if not, the target was left empty."""
+        return (self.source, self.source_findings) == (
+            self.target,
+            self.target_findings,
+        )
+
+
+def open_target(address: str) -> Database:
+    """Return the database at *address*; nothing is opened before it is needed."""
+    try:
+        url = make_url(address)
+    except (ArgumentError, ValueError):
+        url = URL.create("")
+    if url.drivername in ("postgresql", "postgresql+psycopg"):
+        url = url.set(drivername="postgresql+psycopg")
+    elif url.drivername != "sqlite" or url.database in (None, "", ":memory:"):
+        # The address itself may hold a password, so it is not repeated.
+        raise ShopError(
+            "the target must begin with sqlite:/// and a file, or postgresql+psycopg://"
+        )
+    return database.connect(url.render_as_string(hide_password=False))
+
+
+def copy(source: Database, target: Database, *, told: Progress) -> Copied:
+    """
+    Copy all that is in *source* to the empty *target*, whose schema is made if needed.
+
+    Raises ShopError in one line when the target is not empty, is the source itself,
+    cannot be reached or does not take a row; it is then as empty as before.
+    """
+    _refuse_same_file(source, target)
+    with _told_plainly(target.engine), _snapshot(source) as rows:
+        before = _counts(rows)
+        _make_ready(target)
+        with _writing(target) as connection, connection.begin() as transaction:
+            _require_empty(connection)
+            _copy_tables(rows, connection, before, told=told)
+            copied = Copied(
+                source=before,
+                target=_counts(connection),
+                source_findings=_examine(rows),
+                target_findings=_examine(connection),
+                since={},
+            )
+            if not copied.agrees:
+                transaction.rollback()
+    with source.engine.connect() as connection:
+        now = _counts(connection)
+    since = {name: now[name] - before[name] for name in now}
+    copied.since.update({name: more for name, more in since.items() if more})
+    return copied
+
+
+@contextmanager
+def _told_plainly(target: Engine, place: str = "") -> Iterator[None]:
+    """Say in one line what a database refuses, and never with the password."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        password = target.url.password
+        if password:
+            reason = reason.replace(str(password), "***")
+        raise ShopError(f"nothing was copied: {place}{reason}") from error
+
+
+@contextmanager
+def _snapshot(source: Database) -> Iterator[Connection]:
+    """Read what is there at this moment, however long that takes."""
+    with source.engine.connect() as connection:
+        if not source.is_sqlite:
+            connection.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
+            # Shared by all who copy from here, and in the way of who copies to here.
+            connection.execute(select(func.pg_advisory_xact_lock_shared(COPY_KEY)))
+        yield connection
+
+
+def _writing(target: Database) -> Connection:
+    options = (
+        {"begin": "BEGIN IMMEDIATE"}
+        if target.is_sqlite
+        else {"isolation_level": "READ COMMITTED"}
+    )
+    return target.engine.execution_options(**options).connect()
+
+
+def _refuse_same_file(source: Database, target: Database) -> None:
+    if source.is_sqlite and target.is_sqlite:
+        file, other = (Path(str(each.engine.url.database)) for each in (source, target))
+        if other.exists() and other.samefile(file):
+            raise ShopError("the target is the shop's own database")
+
+
+def _make_ready(target: Database) -> None:
+    """Migrate a new database; refuse, before that, one that is not empty."""
+    with _writing(target) as connection, connection.begin():
+        _require_empty(connection)
+        there = {*inspect(connection).get_table_names()}
+    if not there & {*Base.metadata.tables, "alembic_version"}:
+        target.migrate()
+    elif not target.is_migrated():
+        raise ShopError(
+            "the target has tables, but not this version's schema; run migrate there"
+            " first, or name an empty database"
+        )
+
+
+def _require_empty(connection: Connection) -> None:
+    """Refuse a database with a row in any of our tables; let nobody else add one."""
+    there = {*inspect(connection).get_table_names()}
+    ours = [table for table in TABLES if table.name in there]
+    if connection.dialect.name == "postgresql":
+        if not connection.scalar(select(func.pg_try_advisory_xact_lock(COPY_KEY))):
+            raise ShopError(
+                "the target is the shop's own database, or another copy is made of it"
+                " or to it"
+            )
+        if ours:
+            names = ", ".join(table.name for table in ours)
+            connection.execute(text(f"LOCK TABLE {names} IN EXCLUSIVE MODE"))
+    for table in ours:
+        row = select(literal(1)).select_from(table).limit(1)
+        if connection.scalar(row) is not None:
+            raise ShopError(f"the target is not empty: there are rows in {table.name}")
+
+
+def _copy_tables(
+    source: Connection, target: Connection, counts: Counts, *, told: Progress
+) -> None:
+    done, total = 0, sum(counts.values())
+    for table in TABLES:
+        with (
+            _told_plainly(target.engine, f"{table.name}: "),
+            closing(_rows(source, table)) as rows,
+        ):
+            for batch in rows.partitions():
+                target.execute(insert(table), [dict(row) for row in batch])
+                done += len(batch)
+                told(table.name, done, total)
+    if target.dialect.name == "postgresql":
+        _set_sequences(target)
+        # A shop whose statistics say that it is empty would be slow at first.
+        target.execute(text("ANALYZE"))
+
+
+def _rows(source: Connection, table: Table) -> MappingResult:
+    """Return the rows of *table*, of which only a batch is in memory at any moment."""
+    return source.execute(
+        select(table).order_by(*table.primary_key),
+        execution_options={"stream_results": True, "yield_per": BATCH},
+    ).mappings()
+
+
+def _set_sequences(target: Connection) -> None:
+    """Let PostgreSQL number on where the copied rows end."""
+    for table in TABLES:
+        column = table.autoincrement_column
+        if column is None:
+            continue
+        last = target.scalar(select(func.max(column))) or 0
+        sequence = target.scalar(
+            select(func.pg_get_serial_sequence(table.name, column.name))
+        )
+        # Unlike setval, this is undone when the copy is rolled back.
+        target.execute(text(f"ALTER SEQUENCE {sequence} RESTART {last + 1}"))
+
+
+def _counts(connection: Connection) -> Counts:
+    return {
+        table.name: connection.scalar(select(func.count()).select_from(table)) or 0
+        for table in TABLES
+    }
+
+
+def _examine(connection: Connection) -> list[Finding]:
+    with Session(connection) as session:
+        return doctor.examine(session)

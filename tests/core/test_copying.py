@@ -1,0 +1,415 @@
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import inspect, select, text
+from sqlalchemy.orm import Session
+
+from core import copying, orders, owners, reservations, sales
+from core import database as databases
+from core.copying import Copied
+from core.database import Database
+from core.errors import ShopError
+from core.models import Base, StripeEvent
+from core.orders import Payment
+from tests.factories import (
+    add_product,
+    assert_invariants,
+    at_once,
+    change,
+    reserved,
+    sold,
+)
+
+BIG = 2**31 - 1
+ODD_NAME = "Tasse „Größe 1“\n'; -- \\ \N{SNOWMAN} \N{HOT BEVERAGE}"
+
+
+@dataclass(frozen=True)
+class Move:
+    """A shop, and the address of the empty database that it is to go to."""
+
+    source: Database
+    target: Database
+
+    def make(self, told: copying.Progress = lambda *_: None) -> Copied:
+        return copying.copy(self.source, self.target, told=told)
+
+
+def without_tables(database: Database) -> Database:
+    """Take away the schema that a test's database comes with."""
+    if database.is_sqlite:
+        database.engine.dispose()
+        Path(str(database.engine.url.database)).unlink()
+    else:
+        with database.engine.begin() as connection:
+            connection.execute(text("DROP SCHEMA public CASCADE"))
+            connection.execute(text("CREATE SCHEMA public"))
+    return database
+
+
+@pytest.fixture(
+    params=["sqlite to postgres", "postgres to sqlite"], ids=lambda way: way
+)
+def migrated(
+    request: pytest.FixtureRequest, sqlite_url: str, postgres_url: str
+) -> Iterator[Move]:
+    """Give an empty shop on one kind of database, and an empty one on the other."""
+    urls = [sqlite_url, postgres_url]
+    if request.param == "postgres to sqlite":
+        urls.reverse()
+    source, target = map(databases.connect, urls)
+    yield Move(source, target)
+    source.engine.dispose()
+    target.engine.dispose()
+
+
+@pytest.fixture
+def move(migrated: Move) -> Move:
+    without_tables(migrated.target)
+    return migrated
+
+
+def payment(number: int, cents: int = 1250) -> Payment:
+    return Payment(f"cs_{number}", f"pi_{number}", cents, "eur", ODD_NAME, "a@b.nl")
+
+
+def stock_up(database: Database, now: datetime) -> int:
+    """Put every kind of row that there is into a shop; return a product's id."""
+    odd = now.replace(microsecond=123456)
+    mug = add_product(database, stock_units=40, name=ODD_NAME, now=odd)
+    change(database, mug, imported_quantity=0, description=ODD_NAME)
+    add_product(database, stock_units=BIG, price_cents=BIG)
+    change(database, add_product(database, stock_units=0), is_listed=False)
+    sold(database, {mug: 1}, odd - timedelta(days=3), session_id="cs_old")
+    sales.roll_up(database, now=odd)
+    sold(database, {mug: 1}, odd, session_id="cs_review", cents=2**40)
+    gone = reserved(database, {mug: 2}, odd)
+    waiting = reserved(database, {mug: 3}, odd)
+    reserved(database, {mug: 4}, odd + timedelta(days=1))
+    event = StripeEvent(
+        id="evt_Z", type="x", stripe_session_id="cs", outcome="", received_at=odd
+    )
+
+    def work(session: Session) -> None:
+        reservations.expire(session, gone, cause="time", now=odd)
+        reservations.prolong(session, waiting, odd + timedelta(days=9))
+        orders.request_refund(session, gone, payment(1), now=odd)
+        orders.request_refund(session, gone, payment(2, 2**40), now=odd)
+        session.add(event)
+        owners.set_owner(session, "ben@shop.example", "long enough", now=odd)
+
+    database.write(work)
+    return mug
+
+
+def everything(database: Database) -> dict[str, list[Any]]:
+    """Return every row of every table."""
+    with database.read() as session:
+        return {
+            table.name: [
+                tuple(row)
+                for row in session.execute(select(table).order_by(*table.primary_key))
+            ]
+            for table in Base.metadata.sorted_tables
+        }
+
+
+def rows_in(database: Database) -> int:
+    return sum(map(len, everything(database).values()))
+
+
+def interfere(target: Database, table: str, *, on_sqlite: str, otherwise: str) -> None:
+    """Let *table* do something else with every row that comes in."""
+    begins = f"CREATE TRIGGER t BEFORE INSERT ON {table}"
+    statements = [f"{begins} BEGIN SELECT {on_sqlite}; END"]
+    if not target.is_sqlite:
+        statements = [
+            f"CREATE FUNCTION t() RETURNS trigger LANGUAGE plpgsql"
+            f" AS $$ BEGIN {otherwise}; END $$",
+            f"{begins} FOR EACH ROW EXECUTE FUNCTION t()",
+        ]
+    with target.engine.begin() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+
+
+def refuse_rows(target: Database, table: str) -> None:
+    interfere(
+        target, table, on_sqlite="RAISE(ABORT, 'no more')", otherwise="RAISE 'no more'"
+    )
+
+
+def lose_rows(target: Database, table: str) -> None:
+    interfere(target, table, on_sqlite="RAISE(IGNORE)", otherwise="RETURN NULL")
+
+
+@pytest.mark.postgres
+def test_a_shop_arrives_row_by_row_as_it_was(
+    move: Move, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copying, "BATCH", 2)
+    stock_up(move.source, now)
+
+    copied = move.make()
+
+    there = everything(move.target)
+    assert there == everything(move.source)
+    assert copied.agrees
+    assert copied.since == {}
+    assert copied.target == {name: len(rows) for name, rows in there.items()}
+    assert [name for name, count in copied.target.items() if not count] == []
+    assert move.target.is_migrated()
+    assert_invariants(move.target)
+
+
+@pytest.mark.postgres
+def test_the_shop_goes_on_where_it_was_copied_to(move: Move, now: datetime) -> None:
+    mug = stock_up(move.source, now)
+    move.make()
+    newest = {name: rows[-1][0] for name, rows in everything(move.source).items()}
+
+    sold(move.target, {mug: 1}, now, session_id="cs_new")
+    add_product(move.target)
+
+    last = {name: rows[-1][0] for name, rows in everything(move.target).items()}
+    numbered = ["product", "checkout", "stock_reservation", "orders", "order_line"]
+    assert [last[name] for name in numbered] == [newest[name] + 1 for name in numbered]
+    assert_invariants(move.target)
+
+
+@pytest.mark.postgres
+def test_an_empty_shop_is_copied_and_begins_with_number_1(move: Move) -> None:
+    copied = move.make()
+
+    assert copied.agrees
+    assert add_product(move.target) == 1
+
+
+@pytest.mark.postgres
+def test_an_empty_database_that_was_migrated_before_will_do(
+    migrated: Move, now: datetime
+) -> None:
+    stock_up(migrated.source, now)
+
+    migrated.make()
+
+    assert everything(migrated.target) == everything(migrated.source)
+
+
+@pytest.mark.postgres
+def test_a_target_that_is_not_empty_is_left_as_it_is(
+    migrated: Move, now: datetime
+) -> None:
+    stock_up(migrated.source, now)
+    owner = ("ben@shop.example", "long enough")
+    migrated.target.write(lambda s: owners.set_owner(s, *owner, now=now))
+    before = everything(migrated.target)
+
+    with pytest.raises(ShopError, match=r"not empty.*owner"):
+        migrated.make()
+
+    assert everything(migrated.target) == before
+
+
+@pytest.mark.postgres
+def test_a_target_with_another_schema_is_left_as_it_is(
+    migrated: Move, now: datetime
+) -> None:
+    stock_up(migrated.source, now)
+    with migrated.target.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+
+    with pytest.raises(ShopError, match="this version's schema"):
+        migrated.make()
+
+    assert rows_in(migrated.target) == 0
+
+
+@pytest.mark.postgres
+def test_somebody_elses_tables_are_no_target(move: Move, now: datetime) -> None:
+    stock_up(move.source, now)
+    with move.target.engine.begin() as connection:
+        connection.execute(text("CREATE TABLE orders (id INTEGER)"))
+
+    with pytest.raises(ShopError, match="this version's schema"):
+        move.make()
+
+    assert inspect(move.target.engine).get_table_names() == ["orders"]
+
+
+@pytest.mark.postgres
+def test_an_error_in_the_middle_leaves_the_target_empty(
+    migrated: Move, now: datetime
+) -> None:
+    stock_up(migrated.source, now)
+    before = everything(migrated.source)
+    refuse_rows(migrated.target, "order_line")
+
+    with pytest.raises(ShopError, match="nothing was copied: order_line: no more"):
+        migrated.make()
+
+    assert rows_in(migrated.target) == 0
+    assert everything(migrated.source) == before
+
+
+@pytest.mark.postgres
+def test_a_copy_that_differs_is_not_kept(migrated: Move, now: datetime) -> None:
+    stock_up(migrated.source, now)
+    lose_rows(migrated.target, "order_line")
+
+    copied = migrated.make()
+
+    assert not copied.agrees
+    assert (copied.source["order_line"], copied.target["order_line"]) == (2, 0)
+    assert rows_in(migrated.target) == 0
+
+
+@pytest.mark.postgres
+def test_a_text_that_postgresql_does_not_take_is_told_with_its_table(
+    sqlite_url: str, postgres_url: str, now: datetime
+) -> None:
+    move = Move(databases.connect(sqlite_url), databases.connect(postgres_url))
+    mug = stock_up(move.source, now)
+    change(move.source, mug, vendor="a\0b")
+
+    with pytest.raises(ShopError, match=r"product: .*NUL") as refused:
+        move.make()
+
+    assert len(str(refused.value).splitlines()) == 1
+    assert rows_in(move.target) == 0
+    move.source.engine.dispose()
+    move.target.engine.dispose()
+
+
+@pytest.mark.postgres
+def test_drift_is_copied_and_told_on_both_sides(move: Move, now: datetime) -> None:
+    mug = stock_up(move.source, now)
+    change(move.source, mug, stock=30)
+
+    copied = move.make()
+
+    assert copied.agrees
+    assert copied.source_findings == copied.target_findings
+    assert [finding.kind for finding in copied.target_findings] == ["stock"]
+
+
+@pytest.mark.postgres
+def test_what_is_sold_meanwhile_is_missing_from_the_copy_as_a_whole(
+    move: Move, now: datetime
+) -> None:
+    mug = stock_up(move.source, now)
+    before = everything(move.source)
+    calls: list[str] = []
+
+    def sell(table: str, _done: int, _total: int) -> None:
+        calls.append(table)
+        if len(calls) == 1:
+            sold(move.source, {mug: 1}, now, session_id="cs_meanwhile")
+
+    copied = move.make(sell)
+
+    assert everything(move.target) == before
+    assert copied.agrees
+    assert copied.since == {
+        "checkout": 1,
+        "stock_reservation": 1,
+        "orders": 1,
+        "order_line": 1,
+        "stock_movement": 1,
+    }
+    assert_invariants(move.target)
+
+
+@pytest.mark.postgres
+def test_the_progress_ends_with_every_row(move: Move, now: datetime) -> None:
+    stock_up(move.source, now)
+    steps: list[tuple[int, int]] = []
+
+    move.make(lambda _table, done, total: steps.append((done, total)))
+
+    total = rows_in(move.source)
+    assert steps == sorted(steps)
+    assert steps[-1] == (total, total)
+
+
+@pytest.mark.slow
+@pytest.mark.postgres
+def test_of_two_copies_to_one_database_one_is_refused(
+    move: Move, now: datetime
+) -> None:
+    stock_up(move.source, now)
+
+    outcomes = at_once([move.make, move.make])
+
+    (refused,) = (each for each in outcomes if isinstance(each, Exception))
+    assert isinstance(refused, ShopError)
+    assert everything(move.target) == everything(move.source)
+
+
+def test_a_shop_is_not_copied_to_itself(database: Database, now: datetime) -> None:
+    stock_up(database, now)
+    before = everything(database)
+    url = database.engine.url
+    # The same place by another name, as by a link or a pooler.
+    if database.is_sqlite:
+        link = Path(str(url.database)).with_name("link.db")
+        link.symlink_to(str(url.database))
+        url = url.set(database=str(link))
+    else:
+        url = url.update_query_dict({"application_name": "another"})
+    target = copying.open_target(url.render_as_string(hide_password=False))
+
+    with pytest.raises(ShopError, match="shop's own database"):
+        Move(database, target).make()
+
+    target.engine.dispose()
+    assert everything(database) == before
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        "voorraad.db",
+        "sqlite://",
+        "sqlite:///:memory:",
+        "mysql://shop:s3cret@db.example/shop",
+        "postgresql+asyncpg://shop:s3cret@db.example/shop",
+        "postgresql://shop:s3cret@db.example:port/shop",
+    ],
+)
+def test_what_is_no_address_of_ours_is_refused_without_repeating_it(
+    address: str,
+) -> None:
+    with pytest.raises(ShopError, match="must begin with") as refused:
+        copying.open_target(address)
+
+    assert "s3cret" not in str(refused.value)
+
+
+def test_a_target_that_cannot_be_reached_is_told_without_the_password(
+    database: Database,
+) -> None:
+    target = copying.open_target(
+        "postgresql://shop:127@127.0.0.1:1/shop?connect_timeout=5"
+    )
+
+    with pytest.raises(ShopError, match="nothing was copied: ") as refused:
+        Move(database, target).make()
+
+    assert "127" not in str(refused.value)
+    assert len(str(refused.value).splitlines()) == 1
+    target.engine.dispose()
+
+
+def test_a_file_that_cannot_be_made_is_told(database: Database, tmp_path: Path) -> None:
+    target = copying.open_target(f"sqlite:///{tmp_path / 'no folder' / 'new.db'}")
+
+    with pytest.raises(ShopError, match="unable to open database file"):
+        Move(database, target).make()
+
+    target.engine.dispose()
