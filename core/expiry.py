@@ -15,7 +15,8 @@ from core.models import PENDING, Checkout
 from core.settlement import STILL_HELD, Ending, end_all
 from core.shop import Shop
 
-BATCH = 200
+# Few enough to be through with before RETRY_PAUSE, unless Stripe hangs.
+BATCH = 100
 # A checkout that could not be ended, or whose sweeper was killed, is tried again then.
 RETRY_PAUSE = timedelta(seconds=15)
 

@@ -91,7 +91,7 @@ class FoldedWrites:
 
 
 def _work_off(jobs: list[_Job], connection: Connection) -> None:
-    # Straight to the driver: a savepoint of SQLAlchemy's costs more than what it guards.
+    # Straight to the driver: SQLAlchemy's savepoint costs more than what it guards.
     driver: Any = connection.connection.driver_connection
     session = _session(connection)
     for job in jobs:

@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import Enum, auto
+from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Row, insert, select, update
 from sqlalchemy.orm import Session
 
 from core import postgres, reservations
-from core.database import is_postgresql
+from core.database import Executor, is_postgresql
 from core.models import (
     DONE,
     FAILED,
@@ -29,7 +30,13 @@ from core.models import (
     Refund,
     StockMovement,
     StockReservation,
+    table,
 )
+
+_order = table(Order)
+_order_line = table(OrderLine)
+_movement = table(StockMovement)
+_reservation = table(StockReservation)
 
 
 @dataclass(frozen=True)
@@ -83,7 +90,7 @@ def confirm(
 
 
 def sell(
-    session: Session, checkout_id: int, payment: Payment, *, now: datetime
+    session: Executor, checkout_id: int, payment: Payment, *, now: datetime
 ) -> bool:
     """
     Sell the units of a PENDING checkout, as confirm does. A single statement.
@@ -126,17 +133,17 @@ def _again(session: Session, checkout_id: int, payment: Payment) -> Confirmation
 
 
 def _record(
-    session: Session,
+    session: Executor,
     checkout_id: int,
     payment: Payment,
     *,
     late: bool,
     now: datetime,
 ) -> None:
-    lines = session.scalars(
-        select(StockReservation)
-        .where(StockReservation.checkout_id == checkout_id)
-        .order_by(StockReservation.product_id)
+    lines = session.execute(
+        select(_reservation)
+        .where(_reservation.c.checkout_id == checkout_id)
+        .order_by(_reservation.c.product_id)
     ).all()
     promised_cents = sum(line.quantity * line.unit_price_cents for line in lines)
     promised_currency = lines[0].currency
@@ -145,7 +152,7 @@ def _record(
         promised_currency,
     )
     order_id: int = session.execute(
-        insert(Order)
+        insert(_order)
         .values(
             checkout_id=checkout_id,
             stripe_session_id=payment.stripe_session_id,
@@ -161,21 +168,21 @@ def _record(
             customer_email=payment.customer_email,
             created_at=now,
         )
-        .returning(Order.id)
+        .returning(_order.c.id)
     ).scalar_one()
     _record_lines(session, order_id, lines, now=now)
 
 
 def _record_lines(
-    session: Session,
+    session: Executor,
     order_id: int,
-    lines: Sequence[StockReservation],
+    lines: Sequence[Row[*tuple[Any, ...]]],
     *,
     now: datetime,
 ) -> None:
     """Write what was sold to the order and to the ledger."""
     session.execute(
-        insert(OrderLine),
+        insert(_order_line),
         [
             {
                 "order_id": order_id,
@@ -189,7 +196,7 @@ def _record_lines(
         ],
     )
     session.execute(
-        insert(StockMovement),
+        insert(_movement),
         [
             {
                 "product_id": line.product_id,

@@ -16,9 +16,8 @@ from typing import Any
 
 from sqlalchemy import Row, TextClause, text
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
 
-from core.database import LostRaceError
+from core.database import Executor, LostRaceError
 
 NOT_NULL_VIOLATION = "23502"
 
@@ -203,7 +202,7 @@ SELECT id FROM sale
 
 
 def reserve(
-    session: Session, cart: Mapping[int, int], terms: Mapping[str, object]
+    executor: Executor, cart: Mapping[int, int], terms: Mapping[str, object]
 ) -> Sequence[Row[*tuple[Any, ...]]]:
     """
     Reserve the lines of *cart*; no rows if any of them could not be.
@@ -222,13 +221,13 @@ def reserve(
             "lines": len(cart),
         }
     try:
-        return session.execute(statement, {**terms, **lines}).all()
+        return executor.execute(statement, {**terms, **lines}).all()
     except IntegrityError as error:
         if getattr(error.orig, "sqlstate", None) == NOT_NULL_VIOLATION:
             raise LostRaceError from error
         raise
 
 
-def change(session: Session, statement: TextClause, **values: object) -> list[int]:
+def change(executor: Executor, statement: TextClause, **values: object) -> list[int]:
     """Run one of the statements above; return the ids of what it has changed."""
-    return list(session.scalars(statement, values))
+    return list(executor.scalars(statement, values))

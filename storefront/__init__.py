@@ -22,7 +22,7 @@ from storefront import (
     problems,
     safety,
 )
-from storefront.extensions import babel, csrf, db, limiter
+from storefront.extensions import babel, csrf, db
 
 # A signed event of Stripe's is some kilobytes, a cart far less.
 LARGEST_REQUEST_BYTES = 256 * 1024
@@ -59,7 +59,6 @@ def create_app(config: Config | None = None) -> Flask:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1)  # type: ignore[method-assign]  # as Flask's documentation does it
     db.init_app(app)
     csrf.init_app(app)
-    limiter.init_app(app)
     babel.init_app(app, locale_selector=language.choose)
     with app.app_context():
         database = Database(db.engine)

@@ -12,7 +12,7 @@ from core import checkout, events, expiry, queries
 from core.errors import CartError, EmptyCartError, ProductNotFoundError
 from core.reservations import sum_cart
 from storefront import visit
-from storefront.extensions import current_shop, db, limit_checkouts
+from storefront.extensions import count_checkout, current_shop, db
 from storefront.language import iso
 from storefront.visit import LARGEST_ID
 
@@ -41,8 +41,8 @@ def products() -> Response:
 
 
 @blueprint.post("/checkout")
-@limit_checkouts
 def start_checkout() -> tuple[Response, int]:
+    count_checkout()
     page = checkout.begin(
         current_shop(),
         _cart_in(_json_body()),

@@ -2,9 +2,12 @@
 
 from flask import current_app, request
 from flask_babel import Babel
-from flask_limiter import Limiter
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf import CSRFProtect
+from limits import RateLimitItemPerMinute
+from limits.storage import MemoryStorage
+from limits.strategies import FixedWindowRateLimiter
+from werkzeug.exceptions import TooManyRequests
 
 from core.models import Base
 from core.shop import Shop
@@ -18,23 +21,17 @@ def visitor_address() -> str:
     return request.remote_addr or ""
 
 
-# Counted by each worker for itself: several workers allow as many times the limit.
-limiter = Limiter(key_func=visitor_address, storage_uri="memory://")
-
-
 def current_shop() -> Shop:
     shop: Shop = current_app.extensions["shop"]
     return shop
 
 
-def _checkout_limit() -> str:
-    return f"{current_shop().config.limits.checkouts_per_minute} per minute"
+# Counted by each worker for itself: several workers allow as many times the limit.
+checkout_tries = FixedWindowRateLimiter(MemoryStorage())
 
 
-def _has_no_checkout_limit() -> bool:
-    return not current_shop().config.limits.checkouts_per_minute
-
-
-limit_checkouts = limiter.shared_limit(
-    _checkout_limit, scope="checkout", exempt_when=_has_no_checkout_limit
-)
+def count_checkout() -> None:
+    """Count a try to check out; refuse one too many from an address (429)."""
+    most = current_shop().config.limits.checkouts_per_minute
+    if most and not checkout_tries.hit(RateLimitItemPerMinute(most), visitor_address()):
+        raise TooManyRequests(f"more than {most} checkouts a minute", retry_after=60)

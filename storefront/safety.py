@@ -4,12 +4,32 @@ from urllib.parse import urlsplit
 
 from flask import Flask, Response, abort, request
 
-from storefront.extensions import current_shop
+from core.config import Config
 
 STRIPE_PAGES = "https://checkout.stripe.com"
 
 
 def init_app(app: Flask) -> None:
+    config: Config = app.extensions["shop"].config
+    fixed = {
+        "Content-Security-Policy": _policy(config.stripe_api_base),
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
+        "Referrer-Policy": "same-origin",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    }
+    if config.shop_url.startswith("https://"):
+        fixed["Strict-Transport-Security"] = "max-age=31536000"
+
+    def add_headers(response: Response) -> Response:
+        for name, value in fixed.items():
+            response.headers[name] = value
+        if request.endpoint != "static":
+            # Availability is true for a moment, and a cart is nobody else's business.
+            response.headers["Cache-Control"] = "no-store"
+        return response
+
     app.before_request(refuse_nul)
     app.after_request(add_headers)
 
@@ -20,28 +40,12 @@ def refuse_nul() -> None:
         abort(404)
 
 
-def add_headers(response: Response) -> Response:
-    headers = response.headers
-    headers["Content-Security-Policy"] = _policy()
-    headers["X-Content-Type-Options"] = "nosniff"
-    headers["X-Frame-Options"] = "DENY"
-    headers["Referrer-Policy"] = "same-origin"
-    headers["Cross-Origin-Opener-Policy"] = "same-origin"
-    headers["Permissions-Policy"] = "camera=(), geolocation=(), microphone=()"
-    if current_shop().config.shop_url.startswith("https://"):
-        headers["Strict-Transport-Security"] = "max-age=31536000"
-    if request.endpoint != "static":
-        # Availability is true for a moment, and a cart is nobody else's business.
-        headers["Cache-Control"] = "no-store"
-    return response
-
-
-def _policy() -> str:
+def _policy(stripe_api_base: str | None) -> str:
     # A browser applies form-action to the redirect after a POST, too: the payment page
     # must be named, or the button does nothing.
     targets = ["'self'", STRIPE_PAGES]
-    if base := current_shop().config.stripe_api_base:
-        parts = urlsplit(base)
+    if stripe_api_base:
+        parts = urlsplit(stripe_api_base)
         targets.append(f"{parts.scheme}://{parts.netloc}")
     return "; ".join(
         (

@@ -3,9 +3,10 @@
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from flask import session
-from flask_babel import gettext
+from flask_babel import force_locale, gettext
 
 from core import queries
 from core.checkout import Visitor
@@ -102,9 +103,15 @@ def _take_out_paid() -> None:
 
 def payment_notice(deadline: datetime) -> str:
     """Make the sentence above the button of Stripe's page."""
-    return str(
-        gettext(
-            "We hold your products until %(time)s. After that nothing is charged.",
-            time=language.clock(deadline),
+    return _notice(language.current(), deadline.replace(second=0, microsecond=0))
+
+
+@lru_cache(maxsize=64)
+def _notice(locale: str, minute: datetime) -> str:
+    with force_locale(locale):
+        return str(
+            gettext(
+                "We hold your products until %(time)s. After that nothing is charged.",
+                time=language.clock(minute),
+            )
         )
-    )

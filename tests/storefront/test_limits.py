@@ -9,7 +9,7 @@ from werkzeug.test import TestResponse
 from core.config import Config, Limits
 from core.database import Database
 from storefront import create_app
-from storefront.extensions import db, limiter
+from storefront.extensions import checkout_tries, db
 from tests.factories import add_product, levels
 
 Open = Callable[..., Flask]
@@ -24,7 +24,7 @@ def open_shop(config: Config, database: Database) -> Iterator[Open]:
         app = create_app(replace(config, limits=Limits(**limits)))
         made.append(app)
         # The counters are the program's, not the application's.
-        limiter.reset()
+        checkout_tries.storage.reset()
         return app
 
     yield make
