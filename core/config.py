@@ -18,7 +18,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import make_url
+from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from core.errors import ConfigError
@@ -225,8 +225,7 @@ def _database_url(env: _Environment, data_dir: Path) -> str:
         # The address itself may hold a password, so it is not repeated.
         raise ConfigError("DATABASE_URL", "is no database address") from error
     if parsed.drivername in ("postgresql", "postgresql+psycopg"):
-        parsed = parsed.set(drivername="postgresql+psycopg")
-        return parsed.render_as_string(hide_password=False)
+        return _postgresql_url(parsed.set(drivername="postgresql+psycopg"))
     if parsed.drivername != "sqlite" or parsed.database in (None, "", ":memory:"):
         raise ConfigError(
             "DATABASE_URL",
@@ -235,6 +234,22 @@ def _database_url(env: _Environment, data_dir: Path) -> str:
     # Flask-SQLAlchemy and SQLAlchemy read a relative path differently.
     absolute = Path(parsed.database).absolute()
     return parsed.set(database=str(absolute)).render_as_string(hide_password=False)
+
+
+def _postgresql_url(url: URL) -> str:
+    from psycopg.pq import Conninfo  # a shop on SQLite need not load it
+
+    try:
+        _, options = url.get_dialect()().create_connect_args(url)
+    except (ArgumentError, ValueError) as error:
+        raise ConfigError("DATABASE_URL", "is no database address") from error
+    known = {option.keyword.decode() for option in Conninfo.get_defaults()}
+    if unknown := sorted(options.keys() - known):
+        raise ConfigError("DATABASE_URL", f"has an unknown option, {unknown[0]}")
+    if "," in options.get("host", "") and "target_session_attrs" not in options:
+        # All hosts but one are standbys, where nothing can be reserved.
+        url = url.update_query_dict({"target_session_attrs": "read-write"})
+    return url.render_as_string(hide_password=False)
 
 
 def _owner_email(env: _Environment) -> str:

