@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from core.errors import BusyError
@@ -22,6 +23,10 @@ Work = Callable[[Session], Any]
 
 # More in one transaction would make the first of them wait for the last.
 MOST_AT_ONCE = 64
+
+
+class _UndoneError(Exception):
+    """One work's error has rolled back what others had done before it."""
 
 
 class _Job:
@@ -56,7 +61,7 @@ class FoldedWrites:
             self._waiting.append(job)
             must_wait, self._is_led = self._is_led, True
         if must_wait:
-            job.woken.wait()
+            self._await(job)
         if not job.is_done:
             self._lead()
         if job.error is not None:
@@ -75,14 +80,32 @@ class FoldedWrites:
                     job.error, job.is_done = BusyError(), True
                 job.woken.set()
             with self._mutex:
-                self._is_led = bool(self._waiting)
-                if self._is_led:
-                    self._waiting[0].woken.set()
+                self._pass_on()
+
+    def _await(self, job: _Job) -> None:
+        try:
+            job.woken.wait()
+        except BaseException:  # Ctrl-C, in the main thread
+            with self._mutex:
+                if job in self._waiting:
+                    self._waiting.remove(job)
+                    if job.woken.is_set():  # it was to lead
+                        self._pass_on()
+            raise
+
+    def _pass_on(self) -> None:
+        self._is_led = bool(self._waiting)
+        if self._is_led:
+            self._waiting[0].woken.set()
 
     def _carry_out(self, jobs: list[_Job]) -> None:
         try:
             with self._engine.begin() as connection:
                 _work_off(jobs, connection)
+        except _UndoneError:
+            # Each time it is one fewer: whoever failed has its error.
+            if rest := [job for job in jobs if job.error is None]:
+                self._carry_out(rest)
         except Exception as error:
             for job in jobs:
                 job.error = job.error or error
@@ -102,9 +125,13 @@ def _work_off(jobs: list[_Job], connection: Connection) -> None:
             session.expunge_all()
         except Exception as error:
             # After some errors, a full disk for one, SQLite has rolled back the whole
-            # transaction: then nobody's work stands.
+            # transaction: then nobody's work stands. A session does so, too, after a
+            # flush that failed, but then the others are not to blame.
             if not driver.in_transaction:
-                raise
+                if isinstance(error, OperationalError):
+                    raise
+                job.error = error
+                raise _UndoneError from error
             driver.execute("ROLLBACK TO job")
             job.error = error
             session = _session(connection)

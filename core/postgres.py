@@ -14,18 +14,13 @@ sort by itself.
 from collections.abc import Mapping
 from typing import Any
 
-import psycopg
-from sqlalchemy import Connection, exc
+from sqlalchemy import exc
 
-from core.database import Executor, LostRaceError
+from core.database import Executor, LostRaceError, run
 
 Rows = list[tuple[Any, ...]]
 
 NOT_NULL_VIOLATION = "23502"
-KINDS = (
-    (psycopg.OperationalError, exc.OperationalError),
-    (psycopg.IntegrityError, exc.IntegrityError),
-)
 
 _CHECKOUT = """
     INSERT INTO checkout (visitor, address, locale, notice, idempotency_key,
@@ -232,7 +227,7 @@ def reserve(
             "lines": len(cart),
         }
     try:
-        return _run(executor, statement, {**terms, **lines})
+        return run(executor, statement, {**terms, **lines})
     except exc.IntegrityError as error:
         if getattr(error.orig, "sqlstate", None) == NOT_NULL_VIOLATION:
             raise LostRaceError from error
@@ -241,25 +236,4 @@ def reserve(
 
 def change(executor: Executor, statement: str, **values: object) -> list[int]:
     """Run one of the statements above; return the ids of what it has changed."""
-    return [row[0] for row in _run(executor, statement, values)]
-
-
-def _run(executor: Executor, statement: str, values: Mapping[str, object]) -> Rows:
-    """
-    Send *statement* by the driver itself; errors are SQLAlchemy's all the same.
-
-    What SQLAlchemy does around a statement costs about as much as the driver's work
-    for it, which counts where a processor serves many shoppers.
-    """
-    connection = executor if isinstance(executor, Connection) else executor.connection()
-    driver: Any = connection.connection.driver_connection
-    try:
-        rows: Rows = driver.execute(statement, values).fetchall()
-    except psycopg.Error as error:
-        if driver.closed:
-            connection.invalidate(error)
-        kind = next(
-            (kind for ours, kind in KINDS if isinstance(error, ours)), exc.DBAPIError
-        )
-        raise kind(statement, values, error) from error
-    return rows
+    return [row[0] for row in run(executor, statement, values)]

@@ -16,13 +16,13 @@ PostgreSQL those that say so are a single statement (Database.write_single).
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import UTC, datetime
 
-from sqlalchemy import Connection, Integer, bindparam, insert, or_, select, update
+from sqlalchemy import Integer, bindparam, or_, select, update
 from sqlalchemy.orm import Session
 
 from core import postgres
-from core.database import Executor, LostRaceError, is_postgresql
+from core.database import Executor, LostRaceError, is_postgresql, run
 from core.errors import (
     CartError,
     EmptyCartError,
@@ -60,21 +60,27 @@ _of_product = _product.c.id == bindparam("of_product", type_=Integer)
 # In the order of ReservedLine.
 _PROMISED = ("product_id", "quantity", "unit_price_cents", "currency", "product_name")
 
-_INSERT_LINES = insert(_reservation)
-_INSERT_CHECKOUT = insert(_checkout).returning(_checkout.c.id)
+_CLAIMED = ("unit_price_cents", "currency", "vat_bp", "product_name")
+
+_INSERT_CHECKOUT = """
+INSERT INTO checkout (visitor, address, locale, notice, idempotency_key, expires_at,
+                      stripe_expires_at, created_at)
+VALUES (:visitor, :address, :locale, :notice, :idempotency_key, :expires_at,
+        :stripe_expires_at, :created_at)
+RETURNING id
+"""
 # A quantity below 1 was refused before: it would pass this and lower reserved.
-_CLAIM = (
-    update(_product)
-    .where(_of_product, _product.c.is_listed, _available >= _units)
-    .values(reserved=_product.c.reserved + _units)
-    .returning(
-        _product.c.id,
-        _product.c.name,
-        _product.c.price_cents,
-        _product.c.currency,
-        _product.c.vat_bp,
-    )
-)
+_CLAIM = """
+UPDATE product SET reserved = reserved + :quantity
+WHERE id = :product_id AND is_listed AND stock - reserved >= :quantity
+RETURNING price_cents, currency, vat_bp, name
+"""
+_INSERT_LINE = """
+INSERT INTO stock_reservation (checkout_id, product_id, quantity, unit_price_cents,
+                               currency, vat_bp, product_name, expires_at)
+VALUES (:checkout_id, :product_id, :quantity, :unit_price_cents,
+        :currency, :vat_bp, :product_name, :expires_at)
+"""
 _FREE = (
     update(_product).where(_of_product).values(reserved=_product.c.reserved - _units)
 )
@@ -182,38 +188,38 @@ def _reserve_in_turn(
     session: Executor, cart: Mapping[int, int], fixed: Mapping[str, object]
 ) -> Reserved:
     """Reserve statement by statement: without a network that is the quickest way."""
-    connection = session if isinstance(session, Connection) else session.connection()
-    checkout_id: int = connection.scalars(_INSERT_CHECKOUT, fixed).one()
+    moments = {
+        name: _as_text(value)
+        for name, value in fixed.items()
+        if isinstance(value, datetime)
+    }
+    fixed = {**fixed, **moments}
+    ((checkout_id,),) = run(session, _INSERT_CHECKOUT, fixed)
     lines = []
     refused = {}
     for product_id in sorted(cart):
-        quantity = cart[product_id]
-        claim = {"of_product": product_id, "units": quantity}
-        product = connection.execute(_CLAIM, claim).one_or_none()
-        if product is None:
-            refused[product_id] = quantity
+        line = {"product_id": product_id, "quantity": cart[product_id]}
+        claimed = run(session, _CLAIM, line)
+        if claimed:
+            promised = dict(zip(_CLAIMED, claimed[0], strict=True))
+            lines.append({**fixed, **line, **promised, "checkout_id": checkout_id})
         else:
-            lines.append(
-                {
-                    "checkout_id": checkout_id,
-                    "product_id": product_id,
-                    "quantity": quantity,
-                    "unit_price_cents": product.price_cents,
-                    "currency": product.currency,
-                    "vat_bp": product.vat_bp,
-                    "product_name": product.name,
-                    "expires_at": fixed["expires_at"],
-                }
-            )
+            refused[product_id] = cart[product_id]
     if refused:
         raise _refusal(session, refused)
     if len({line["currency"] for line in lines}) > 1:
         raise CartError(MIXED_CURRENCIES)
-    connection.execute(_INSERT_LINES, lines)
+    for line in lines:
+        run(session, _INSERT_LINE, line)
     return Reserved(
         checkout_id,
         tuple(ReservedLine(*(line[name] for name in _PROMISED)) for line in lines),
     )
+
+
+def _as_text(moment: datetime) -> str:
+    """Return a moment as SQLite keeps it."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
 
 
 def _refusal(session: Executor, short: Mapping[int, int]) -> ShopError | LostRaceError:

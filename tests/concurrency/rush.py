@@ -16,10 +16,11 @@ ANSWER_SECONDS = 45.0
 
 @dataclass(frozen=True)
 class Answer:
-    """What the API said to one shopper."""
+    """What the API said to one shopper, and by which cookie it will know him again."""
 
     status: int
     body: dict[str, Any]
+    cookie: str = ""
 
 
 def check_out(
@@ -33,7 +34,8 @@ def check_out(
         headers={"Content-Type": "application/json"},
     )
     response = connection.getresponse()
-    return Answer(response.status, json.loads(response.read()))
+    cookie = response.getheader("Set-Cookie", "").partition(";")[0]
+    return Answer(response.status, json.loads(response.read()), cookie)
 
 
 def rush(url: str, carts: Sequence[Mapping[int, int]]) -> list[Answer | Exception]:

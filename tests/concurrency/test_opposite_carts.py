@@ -1,24 +1,15 @@
 """Carts with the same products in opposite order, from many processes at once."""
 
 import pytest
-from sqlalchemy import text
 
 from core.database import Database
 from tests.concurrency.buyers import BUYERS, sell
+from tests.concurrency.watcher import deadlocks
 from tests.factories import add_product, assert_invariants, levels
 
 pytestmark = pytest.mark.slow
 
 ROUNDS = 10
-
-
-def deadlocks(database: Database) -> int:
-    """Ask how many deadlocks had to be broken: a retry would hide them."""
-    if database.is_sqlite:
-        return 0
-    query = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
-    with database.engine.connect() as connection:
-        return int(connection.scalar(text(query)) or 0)
 
 
 def test_carts_in_opposite_order_are_all_sold(
