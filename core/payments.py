@@ -2,9 +2,9 @@
 Stripe, as the shop uses it: one gateway over the official package.
 
 The package's own defaults are not the shop's: a client waits 80 seconds, retries
-nothing and sends telemetry. Both are set here. What a call answers is turned into the
-small PaymentSession, as the package's objects are no dictionaries and miss attributes
-that Stripe left out.
+nothing and sends telemetry. All of it is set here. Calls go out by `raw_request`, which
+leaves an answer as it came: to build the package's objects of it costs as much CPU as
+all the rest of a call, and what the shop needs of them is the small PaymentSession.
 """
 
 import json
@@ -18,9 +18,15 @@ from typing import TYPE_CHECKING, Any
 import stripe
 
 from core.errors import PaymentError, PaymentUnavailableError, WebhookSignatureError
+from core.transport import NoAnswerError, Transport, environment_proxy
 
 if TYPE_CHECKING:
-    from stripe.params.checkout import SessionCreateParams
+    from stripe.params import RefundCreateParams, RefundListParams
+    from stripe.params.checkout import (
+        SessionCreateParams,
+        SessionListParams,
+        SessionRetrieveParams,
+    )
 
 stripe.enable_telemetry = False
 
@@ -32,6 +38,9 @@ CREATE_RETRIES = 2
 SIGNATURE_TOLERANCE_SECONDS = 300
 MOST_NAME_CHARACTERS = 250
 PASSING_REFUND_CODES = ("balance_insufficient", "insufficient_funds")
+_SESSIONS, _REFUNDS = "/v1/checkout/sessions", "/v1/refunds"
+# Anybody may come back with an id of his own making, and it becomes part of an address.
+_SESSION_ID = re.compile(r"[A-Za-z0-9_]+")
 
 # They pay days later, while the units stay held. A list of what is allowed would hide
 # what Stripe adds; this one may miss a method: a delayed payment is still understood.
@@ -120,6 +129,35 @@ class Event:
     checkout_key: str
 
 
+class _HTTPClient(stripe.HTTPClient):
+    """The transport, as the package wants it."""
+
+    name = "urllib3"
+
+    def __init__(self, transport: Transport) -> None:
+        super().__init__()
+        self._transport = transport
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None,
+        post_data: Any = None,
+        *,
+        _usage: list[str] | None = None,
+    ) -> tuple[Any, int, Mapping[str, str]]:
+        try:
+            return self._transport.send(method, url, headers or {}, post_data)
+        except NoAnswerError as error:
+            raise stripe.APIConnectionError(  # type: ignore[no-untyped-call]  # theirs
+                str(error), should_retry=error.may_pass
+            ) from error
+
+    def close(self) -> None:
+        self._transport.close()
+
+
 class StripeGateway:
     """Safe to share between threads; one client, as a new one for each call is slow."""
 
@@ -134,14 +172,17 @@ class StripeGateway:
         self._webhook_secret = webhook_secret
         self._excluded_methods = excluded_methods
         self._is_live = "_live_" in secret_key
+        transport = Transport(
+            stripe.ca_bundle_path,
+            connect_seconds=CONNECT_SECONDS,
+            read_seconds=READ_SECONDS,
+            # A stand-in is behind no proxy that the environment may name.
+            proxy=None if api_base else environment_proxy(stripe.DEFAULT_API_BASE),
+        )
         self._client = stripe.StripeClient(
             secret_key,
             base_addresses={"api": api_base} if api_base else {},
-            http_client=stripe.RequestsClient(
-                timeout=(CONNECT_SECONDS, READ_SECONDS),
-                # A stand-in is behind no proxy that the environment may name.
-                proxy={"http": None, "https": None} if api_base else None,
-            ),
+            http_client=_HTTPClient(transport),
         )
 
     def create(
@@ -153,28 +194,23 @@ class StripeGateway:
         PaymentError means that there is certainly none, PaymentUnavailableError that
         there may be one.
         """
-        with _translated():
-            return _payment_session(
-                self._client.v1.checkout.sessions.create(
-                    _create_params(request, self._excluded_methods),
-                    {
-                        "idempotency_key": request.idempotency_key,
-                        "max_network_retries": retries,
-                    },
-                )
-            )
+        answer = self._post(
+            _SESSIONS,
+            _create_params(request, self._excluded_methods),
+            key=request.idempotency_key,
+            retries=retries,
+        )
+        return _payment_session(answer)
 
     def retrieve(self, session_id: str) -> PaymentSession | None:
         """Return the session as it is now; None if Stripe knows no such session."""
+        if not _SESSION_ID.fullmatch(session_id):
+            return None
+        params: SessionRetrieveParams = {"expand": ["payment_intent"]}
         try:
-            with _translated():
-                return _payment_session(
-                    self._client.v1.checkout.sessions.retrieve(
-                        session_id,
-                        {"expand": ["payment_intent"]},
-                        {"max_network_retries": 1},
-                    )
-                )
+            return _payment_session(
+                self._get(f"{_SESSIONS}/{session_id}", params, retries=1)
+            )
         except PaymentError as error:
             if _is_missing(error.__cause__):
                 return None
@@ -187,15 +223,14 @@ class StripeGateway:
         A refusal says nothing by itself: it was paid first, or closed before. Stripe is
         asked which. None if Stripe knows no such session. Safe to repeat.
         """
+        if not _SESSION_ID.fullmatch(session_id):
+            return None
         try:
-            with _translated():
-                # Without a key of our own: under one fixed key Stripe would play a
-                # stored 500 again for a day.
-                return _payment_session(
-                    self._client.v1.checkout.sessions.expire(
-                        session_id, options={"max_network_retries": 1}
-                    )
-                )
+            # Without a key of our own: under one fixed key Stripe would play a stored
+            # 500 again for a day.
+            return _payment_session(
+                self._post(f"{_SESSIONS}/{session_id}/expire", {}, retries=1)
+            )
         except PaymentUnavailableError:
             raise
         except PaymentError:
@@ -203,15 +238,19 @@ class StripeGateway:
 
     def find(self, checkout_key: str, *, since: datetime) -> PaymentSession | None:
         """Look through the sessions made *since* then for the one with this key."""
-        with _translated():
-            sessions = self._client.v1.checkout.sessions.list(
-                {"created": {"gte": int(since.timestamp())}, "limit": 100}
-            )
-            for session in sessions.auto_paging_iter():
-                found = _payment_session(session)
-                if found.checkout_key == checkout_key:
-                    return found
-        return None
+        params: SessionListParams = {
+            "created": {"gte": int(since.timestamp())},
+            "limit": 100,
+        }
+        while True:
+            page = self._get(_SESSIONS, params)
+            sessions = [_payment_session(each) for each in page["data"]]
+            for session in sessions:
+                if session.checkout_key == checkout_key:
+                    return session
+            if not sessions or not page["has_more"]:
+                return None
+            params["starting_after"] = sessions[-1].id
 
     def refund(self, payment_intent: str, amount_cents: int, *, key: str) -> str:
         """
@@ -220,12 +259,12 @@ class StripeGateway:
         PaymentError is a verdict on this refund. What may pass (a key that is being
         changed, a balance too low) is PaymentUnavailableError, to be tried again.
         """
+        params: RefundCreateParams = {
+            "payment_intent": payment_intent,
+            "amount": amount_cents,
+        }
         try:
-            with _translated():
-                return self._client.v1.refunds.create(
-                    {"payment_intent": payment_intent, "amount": amount_cents},
-                    {"idempotency_key": key, "max_network_retries": 2},
-                ).id
+            return str(self._post(_REFUNDS, params, key=key, retries=2)["id"])
         except PaymentUnavailableError:
             raise
         except PaymentError as error:
@@ -238,9 +277,40 @@ class StripeGateway:
             raise PaymentUnavailableError(str(error)) from error
 
     def _refund_of(self, payment_intent: str) -> str:
+        params: RefundListParams = {"payment_intent": payment_intent}
+        refunds = self._get(_REFUNDS, params)["data"]
+        return str(refunds[0]["id"]) if refunds else "already refunded"
+
+    def _get(
+        self, path: str, params: Mapping[str, Any], *, retries: int = 0
+    ) -> dict[str, Any]:
+        return self._call("get", path, params, {"max_network_retries": retries})
+
+    def _post(
+        self,
+        path: str,
+        params: Mapping[str, Any],
+        *,
+        key: str | None = None,
+        retries: int,
+    ) -> dict[str, Any]:
+        options: dict[str, Any] = {"max_network_retries": retries}
+        if key is not None:
+            options["idempotency_key"] = key
+        return self._call("post", path, params, options)
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, Any],
+        options: Mapping[str, Any],
+    ) -> dict[str, Any]:
         with _translated():
-            listed = self._client.v1.refunds.list({"payment_intent": payment_intent})
-            return listed.data[0].id if listed.data else "already refunded"
+            answer = self._client.raw_request(method, path, **params, **options).data
+        if not isinstance(answer, dict) or "object" not in answer:
+            raise PaymentUnavailableError("an answer that is no object of Stripe's")
+        return answer
 
     def read_event(self, body: bytes, signature: str | None, now: datetime) -> Event:
         """
@@ -311,30 +381,30 @@ def _create_params(
     return params
 
 
-def _payment_session(session: stripe.checkout.Session) -> PaymentSession:
-    intent = getattr(session, "payment_intent", None)
-    customer = getattr(session, "customer_details", None)
-    intent_status = getattr(intent, "status", "")
+def _payment_session(session: Mapping[str, Any]) -> PaymentSession:
+    intent = session.get("payment_intent")  # its id, or all of it where expanded
+    opened = intent if isinstance(intent, dict) else {"id": intent}
+    customer = session.get("customer_details") or {}
     return PaymentSession(
-        id=session.id,
-        status=session.status or "",
-        payment_status=session.payment_status,
-        url=getattr(session, "url", None),
-        payment_intent=getattr(intent, "id", intent),
-        payment_failed=intent_status in ("requires_payment_method", "canceled"),
-        amount_cents=getattr(session, "amount_total", None) or 0,
-        currency=getattr(session, "currency", None) or "",
-        customer_name=getattr(customer, "name", None) or "",
-        customer_email=getattr(customer, "email", None) or "",
-        reference=getattr(session, "client_reference_id", None) or "",
-        checkout_key=_key_in(getattr(session, "metadata", None)),
+        id=session["id"],
+        status=session["status"] or "",
+        payment_status=session["payment_status"],
+        url=session.get("url"),
+        payment_intent=opened["id"],
+        payment_failed=opened.get("status") in ("requires_payment_method", "canceled"),
+        amount_cents=session.get("amount_total") or 0,
+        currency=session.get("currency") or "",
+        customer_name=customer.get("name") or "",
+        customer_email=customer.get("email") or "",
+        reference=session.get("client_reference_id") or "",
+        checkout_key=_key_in(session.get("metadata")),
     )
 
 
 def _key_in(metadata: Any) -> str:
-    if isinstance(metadata, Mapping):
-        return str(metadata.get("checkout_key") or "")
-    return str(getattr(metadata, "checkout_key", None) or "")
+    if not isinstance(metadata, Mapping):
+        return ""
+    return str(metadata.get("checkout_key") or "")
 
 
 def _event(event: Any, *, is_live: bool) -> Event:

@@ -2,6 +2,7 @@
 
 import argparse
 import ctypes
+import gc
 import os
 import signal
 import sys
@@ -39,9 +40,11 @@ def _run(emulator: Emulator, port: int) -> int:
     # Blocked in every thread and waited for: a handler that sets an Event may deadlock
     # with the thread that waits for it.
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    # An account only grows: to look through all of it again would make calls wait.
+    gc.set_threshold(10_000, 10, 1_000)
     try:
         address = emulator.start(port)
-    except (OSError, SystemExit):
+    except OSError:
         return _refuse(f"cannot listen on port {port}")
     _say(f"Stripe emulator on {address} (test only, no real money)")
     signal.sigwait(_ENDING)
@@ -50,6 +53,7 @@ def _run(emulator: Emulator, port: int) -> int:
     last_resort.daemon = True
     last_resort.start()
     emulator.stop()
+    gc.freeze()  # nor need the interpreter look through it before it ends
     return 0
 
 

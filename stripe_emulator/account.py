@@ -39,11 +39,12 @@ _NOUNS = {
     "events": "event",
     "disputes": "dispute",
 }
-_LETTERS = string.ascii_letters + string.digits
+# A letter for each byte: an id has to be new, not evenly spread.
+_LETTERS = (f"{string.ascii_letters}{string.digits}" * 5)[:256].encode()
 
 
 def new_id(prefix: str, length: int = 24) -> str:
-    return f"{prefix}_" + "".join(secrets.choice(_LETTERS) for _ in range(length))
+    return f"{prefix}_{secrets.token_bytes(length).translate(_LETTERS).decode()}"
 
 
 class Account:
@@ -52,7 +53,7 @@ class Account:
         self.clock = clock
         self.base_url = ""
         self.tables: dict[str, dict[str, Any]] = {name: {} for name in TABLES}
-        self.changed: set[tuple[str, str]] = set()
+        self.changed: set[tuple[str, str]] | None = None  # None: nobody asks
         self._ends: list[tuple[int, str]] = []
         self.on_event: Callable[[Json], None] = lambda event: None
 
@@ -62,11 +63,15 @@ class Account:
     def put(self, table: str, object_id: str, value: Any) -> None:
         """Write *value*, or note that it was changed in place."""
         self.tables[table][object_id] = value
-        self.changed.add((table, object_id))
+        self._note(table, object_id)
 
     def drop(self, table: str, object_id: str) -> None:
         self.tables[table].pop(object_id, None)
-        self.changed.add((table, object_id))
+        self._note(table, object_id)
+
+    def _note(self, table: str, object_id: str) -> None:
+        if self.changed is not None:
+            self.changed.add((table, object_id))
 
     def get(self, table: str, object_id: str, *, param: str = "id") -> Json:
         try:
@@ -93,7 +98,8 @@ class Account:
     def clear(self) -> None:
         self._ends.clear()
         for name, rows in self.tables.items():
-            self.changed.update((name, object_id) for object_id in rows)
+            for object_id in rows:
+                self._note(name, object_id)
             rows.clear()
 
     def record_event(

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import hashlib
 import json
 import socket
 import time
@@ -17,6 +18,7 @@ from stripe_emulator.faults import DroppedError, HtmlError
 from stripe_emulator.idempotency import Answer
 from stripe_emulator.parameters import WITHOUT_METHOD_TYPES, judged
 from stripe_emulator.routes import ROUTES, Call, Route
+from stripe_emulator.server import CONNECTION
 
 if TYPE_CHECKING:
     from stripe_emulator.emulator import Emulator
@@ -46,7 +48,8 @@ def failed() -> Response:
 
 def _answer(emulator: "Emulator", route: Route, object_id: str = "") -> Response:
     request_id = new_id("req", 14)
-    time.sleep(emulator.delay_seconds)
+    if emulator.delay_seconds:
+        time.sleep(emulator.delay_seconds)
     where = (route.name, object_id or None)
     try:
         _check_key(request.headers.get("Authorization", ""), emulator.key)
@@ -72,7 +75,7 @@ def _under_key(
     emulator: "Emulator", route: Route, object_id: str, request_id: str
 ) -> Answer:
     tree = _parsed()
-    asked = {"path": request.path, "params": tree}
+    asked = {"path": request.path, "params": _digest(tree)}
     caused_by = {"id": request_id, "idempotency_key": _idempotency_key()}
 
     def act() -> Answer:
@@ -86,6 +89,11 @@ def _under_key(
             return Answer(error.status, json.dumps(error.body()), kept=error.executed)
 
     return emulator.keys.answer(_idempotency_key(), asked, act)
+
+
+def _digest(tree: Json) -> str:
+    """What is compared under a key, without keeping all of it for a day."""
+    return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()
 
 
 def _take_effect(emulator: "Emulator", route: Route, call: Call) -> Answer:
@@ -182,7 +190,6 @@ def _json(error: ApiError, request_id: str | None = None) -> Response:
 
 def dropped() -> Response:
     """End the connection; what is answered below goes nowhere."""
-    connection = request.environ.get("werkzeug.socket")
-    if isinstance(connection, socket.socket):
-        connection.shutdown(socket.SHUT_RDWR)
+    connection: socket.socket = request.environ[CONNECTION]
+    connection.shutdown(socket.SHUT_RDWR)
     return Response(status=500)

@@ -8,13 +8,13 @@ from typing import Any
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
-from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 from stripe_emulator import api, control, hosted_page, sessions
 from stripe_emulator.account import Account, Json
 from stripe_emulator.clock import Clock
 from stripe_emulator.faults import Barriers, Faults
 from stripe_emulator.idempotency import Keys
+from stripe_emulator.server import Server
 from stripe_emulator.snapshot import Snapshot
 from stripe_emulator.webhooks import Webhooks
 
@@ -49,7 +49,7 @@ class Emulator:
         self._snapshot = Snapshot(self.account, state) if state else None
         self._halt = threading.Event()
         self._ticker = threading.Thread(target=self._tick, daemon=True)
-        self._server: ThreadedWSGIServer | None = None
+        self._server: Server | None = None
         self._listener: threading.Thread | None = None
 
     def send_webhooks(self, url: str | None, secret: str) -> None:
@@ -57,8 +57,8 @@ class Emulator:
 
     def start(self, port: int) -> str:
         """Listen on loopback and return the address; port 0 picks a free one."""
-        server = _Server("127.0.0.1", port, create_app(self), _Handler)
-        self.account.base_url = f"http://127.0.0.1:{server.server_port}"
+        server = Server(port, create_app(self))
+        self.account.base_url = f"http://127.0.0.1:{server.port}"
         if self._snapshot:
             self._snapshot.load()
             self._snapshot.start()
@@ -75,9 +75,8 @@ class Emulator:
         self.barriers.release(None)
         self.faults.clear()
         if self._server and self._listener:
-            self._server.shutdown()
+            self._server.stop()
             self._listener.join()
-            self._server.server_close()
         self._halt.set()
         self._ticker.join()
         self.webhooks.stop()
@@ -147,12 +146,3 @@ def _record(emulator: Emulator) -> None:
         "at": emulator.clock.now(),
     }
     emulator.requests.append(row)
-
-
-class _Server(ThreadedWSGIServer):
-    request_queue_size = 512  # a rush of shoppers must not be refused
-
-
-class _Handler(WSGIRequestHandler):
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Say nothing of a request; the shop's own log tells what was asked."""

@@ -1,8 +1,9 @@
 """Form bodies as Stripe reads them: `a[b][0][c]=1` is a tree."""
 
+import functools
 import re
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import unquote_plus
 
 from stripe_emulator.errors import ApiError
 
@@ -13,25 +14,29 @@ _DEEPEST = 12
 def parse(body: str) -> dict[str, Any]:
     """A list stays a tree of digits here: only the types tell it from a mapping."""
     tree: dict[str, Any] = {}
-    for name, value in parse_qsl(body, keep_blank_values=True):
-        _put(tree, _steps(name), value, name=name)
+    for pair in filter(None, body.split("&")):
+        name, _, value = pair.partition("=")
+        _put(tree, _steps(name), unquote_plus(value), name=name)
     return tree
 
 
-def _steps(name: str) -> list[str]:
+@functools.lru_cache(maxsize=4096)
+def _steps(quoted: str) -> tuple[str, ...]:
+    """The names of parameters come again and again, so what they mean is kept."""
+    name = unquote_plus(quoted)
     match = _NAME.fullmatch(name)
     if match is None:
         raise ApiError(f"Invalid request: cannot read the parameter {name!r}")
-    return [match[1], *re.findall(r"\[([^\[\]]*)\]", match[2])][:_DEEPEST]
+    return (match[1], *re.findall(r"\[([^\[\]]*)\]", match[2]))[:_DEEPEST]
 
 
-def _put(tree: dict[str, Any], steps: list[str], value: str, *, name: str) -> None:
+def _put(
+    tree: dict[str, Any], steps: tuple[str, ...], value: str, *, name: str
+) -> None:
     node = tree
-    for step, following in zip(steps, [*steps[1:], None], strict=True):
-        key = step if step else str(len(node))
-        if following is None:
-            node[key] = value
-            return
-        node = node.setdefault(key, {})
+    for step in steps[:-1]:
+        node = node.setdefault(step or str(len(node)), {})
         if not isinstance(node, dict):
-            raise ApiError(f"Invalid request: {name} is both a value and a hash")
+            text = f"Invalid request: {unquote_plus(name)} is both a value and a hash"
+            raise ApiError(text)
+    node[steps[-1] or str(len(node))] = value

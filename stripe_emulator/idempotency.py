@@ -26,7 +26,7 @@ class Keys:
         self._under_way: set[str] = set()
 
     def answer(self, key: str | None, asked: Json, act: Callable[[], Answer]) -> Answer:
-        """Act once for *key*; *asked* (path and parameters) must stay the same."""
+        """Act once for *key*; *asked* (path, digest of all) must stay the same."""
         if key is None:
             return act()
         _check(key)

@@ -19,6 +19,7 @@ class Snapshot:
 
     def __init__(self, account: Account, path: Path) -> None:
         self._account = account
+        self._account.changed = set()
         self._path = path
         self._texts: dict[str, dict[str, str]] = {name: {} for name in TABLES}
         self._halt = threading.Event()
@@ -63,7 +64,7 @@ class Snapshot:
     def _take_changes(self) -> bool:
         """Only here the account stands still: each changed object becomes text."""
         with self._account.mutex:
-            changed, self._account.changed = self._account.changed, set()
+            changed, self._account.changed = self._account.changed or set(), set()
             for table, object_id in changed:
                 value = self._account.tables[table].get(object_id)
                 if value is None:

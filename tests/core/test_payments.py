@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from stripe import api_version
 from stripe.params.checkout import SessionCreateParams, SessionListParams
 
 from core import payments
@@ -242,6 +243,34 @@ def test_a_failure_that_passes_is_tried_again_under_the_same_key(
     assert first["headers"]["Idempotency-Key"] == second["headers"]["Idempotency-Key"]
 
 
+@pytest.mark.parametrize("kind", ["drop_after", "hang", "timeout_after"])
+def test_an_answer_that_was_lost_is_asked_for_again_under_the_same_key(
+    hasty: StripeGateway,
+    stripe: EmulatorServer,
+    request_: SessionRequest,
+    kind: str,
+) -> None:
+    stripe.fault("create", kind, seconds=1)
+
+    page = hasty.create(request_)
+
+    first, *more = created(stripe)
+    assert page.status == "open"
+    assert more
+    for again in more:
+        assert first["body"] == again["body"]
+        assert again["headers"]["Idempotency-Key"] == "checkout-7"
+
+
+def test_calls_name_the_version_that_the_package_is_made_for(
+    gateway: StripeGateway, stripe: EmulatorServer, request_: SessionRequest
+) -> None:
+    gateway.retrieve(gateway.create(request_).id)
+
+    versions = {call["headers"]["Stripe-Version"] for call in stripe.requests()}
+    assert versions == {api_version}
+
+
 @pytest.mark.parametrize(
     ("fault", "error"),
     [
@@ -299,6 +328,17 @@ def test_a_session_is_retrieved_as_it_is_now(
 def test_what_stripe_does_not_know_is_none(gateway: StripeGateway) -> None:
     assert gateway.retrieve("cs_test_unknown") is None
     assert gateway.expire("cs_test_unknown") is None
+
+
+@pytest.mark.parametrize(
+    "strange", ["", ".", "..", "/", "cs/expire", "cs?x=1", "cs#x", "@host", "é", "a b"]
+)
+def test_what_can_be_no_session_is_not_asked_for(
+    gateway: StripeGateway, stripe: EmulatorServer, strange: str
+) -> None:
+    assert gateway.retrieve(strange) is None
+    assert gateway.expire(strange) is None
+    assert stripe.requests() == []
 
 
 def test_an_expired_session_is_closed_however_often_it_is_asked(
