@@ -19,6 +19,7 @@ Usage: ./run.sh [COMMAND]
   setup                  set up only
   test [PYTEST OPTIONS]  set up and run the tests
   check                  format, lint, types and lock files
+  bench [OPTIONS]        measure how fast the shop is, in some minutes; --help tells more
   flask COMMAND …        the shop's commands: import-products FILE, export-products FILE,
                          cleanup-reservations, migrate, create-owner EMAIL, …
   help                   this text
@@ -194,7 +195,15 @@ run_tests() {
     say "There is no Chromium and none could be installed: the browser tests will be skipped."
   fi
   cd -- "$root"
+  # Without options it is the whole suite, which several workers share, file by file.
+  [ $# -gt 0 ] || set -- --numprocesses auto --maxprocesses 4 --dist loadfile
   exec "$python" -m pytest "$@"
+}
+
+run_bench() {
+  set_up dev
+  cd -- "$root"
+  exec "$python" -m benchmarks "$@"
 }
 
 run_checks() {
@@ -210,6 +219,7 @@ command=${1-}
 [ $# -eq 0 ] || shift
 case $command in
   test) run_tests "$@" ;;
+  bench) run_bench "$@" ;;
   flask) run_flask "$@" ;;
   '' | setup | check | help | --help | -h)
     if [ $# -gt 0 ]; then usage >&2; exit 2; fi
