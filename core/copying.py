@@ -2,21 +2,29 @@
 A shop moved to another database: every row as it is, or none.
 
 The source is read in one snapshot, so that what is sold meanwhile cannot tear the copy
-apart; it is missing from it. The target is written in one transaction, which ends with
-the same counts and the same doctor's report on both sides, or is rolled back.
+apart. The target is written in one transaction, which ends with the same sums and the
+same doctor's report on both sides and a source that nobody has written to meanwhile, or
+is rolled back.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import (
     URL,
+    Boolean,
+    Column,
+    ColumnElement,
     Connection,
     Engine,
+    Integer,
     MappingResult,
+    String,
     Table,
+    cast,
     func,
     insert,
     inspect,
@@ -31,10 +39,11 @@ from sqlalchemy.orm import Session
 from core import database, doctor
 from core.database import Database
 from core.doctor import Finding
-from core.errors import ShopError
+from core.errors import CopyError
 from core.models import Base
 
-Counts = dict[str, int]
+Sums = dict[str, set[tuple[Any, ...]]]
+"""What is in each table: a row of sums for each status, the number of rows first."""
 Progress = Callable[[str, int, int], None]
 """Told a table's name, how many rows are copied by now, and how many there are."""
 
@@ -44,27 +53,35 @@ TABLES = Base.metadata.sorted_tables  # what others refer to comes first
 
 
 @dataclass(frozen=True)
+class Side:
+    """What one of the two databases holds, and what the doctor says of it."""
+
+    sums: Sums
+    findings: list[Finding]
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """How many rows each table has."""
+        return {name: sum(row[0] for row in rows) for name, rows in self.sums.items()}
+
+
+@dataclass(frozen=True)
 class Copied:
-    """
-    What a copy came to, table by table, and what the doctor says on both sides.
+    """What a copy came to."""
 
-    *since* has how many more (or fewer) rows the source has now than were copied: it
-    was written to in the meantime.
-    """
-
-    source: Counts
-    target: Counts
-    source_findings: list[Finding]
-    target_findings: list[Finding]
-    since: Counts
+    source: Side
+    target: Side
 
     @property
     def agrees(self) -> bool:
         """Whether both sides are the same; if not, the target was left empty."""
-        return (self.source, self.source_findings) == (
-            self.target,
-            self.target_findings,
-        )
+        return self.source == self.target
+
+    @property
+    def differing(self) -> list[str]:
+        """The tables that are not the same on both sides."""
+        there = self.target.sums
+        return [name for name, here in self.source.sums.items() if here != there[name]]
 
 
 def open_target(address: str) -> Database:
@@ -77,7 +94,7 @@ def open_target(address: str) -> Database:
         url = url.set(drivername="postgresql+psycopg")
     elif url.drivername != "sqlite" or url.database in (None, "", ":memory:"):
         # The address itself may hold a password, so it is not repeated.
-        raise ShopError(
+        raise CopyError(
             "the target must begin with sqlite:/// and a file, or postgresql+psycopg://"
         )
     return database.connect(url.render_as_string(hide_password=False))
@@ -87,29 +104,21 @@ def copy(source: Database, target: Database, *, told: Progress) -> Copied:
     """
     Copy all that is in *source* to the empty *target*, whose schema is made if needed.
 
-    Raises ShopError in one line when the target is not empty, is the source itself,
-    cannot be reached or does not take a row; it is then as empty as before.
+    Raises CopyError in one line when the target is not empty, is the source itself,
+    cannot be reached or does not take a row, and when the shop was at work meanwhile,
+    because what it has sold would be lost. The target is then as empty as before.
     """
     _refuse_same_file(source, target)
     with _told_plainly(target.engine), _snapshot(source) as rows:
-        before = _counts(rows)
+        here = Side(_sums(rows), _examine(rows))
         _make_ready(target)
         with _writing(target) as connection, connection.begin() as transaction:
             _require_empty(connection)
-            _copy_tables(rows, connection, before, told=told)
-            copied = Copied(
-                source=before,
-                target=_counts(connection),
-                source_findings=_examine(rows),
-                target_findings=_examine(connection),
-                since={},
-            )
+            _copy_tables(rows, connection, sum(here.rows.values()), told=told)
+            copied = Copied(here, Side(_sums(connection), _examine(connection)))
             if not copied.agrees:
                 transaction.rollback()
-    with source.engine.connect() as connection:
-        now = _counts(connection)
-    since = {name: now[name] - before[name] for name in now}
-    copied.since.update({name: more for name, more in since.items() if more})
+            _require_unchanged(source, here)
     return copied
 
 
@@ -123,7 +132,7 @@ def _told_plainly(target: Engine, place: str = "") -> Iterator[None]:
         password = target.url.password
         if password:
             reason = reason.replace(str(password), "***")
-        raise ShopError(f"nothing was copied: {place}{reason}") from error
+        raise CopyError(f"nothing was copied: {place}{reason}") from error
 
 
 @contextmanager
@@ -152,7 +161,7 @@ def _refuse_same_file(source: Database, target: Database) -> None:
     if source.is_sqlite and target.is_sqlite:
         file, other = (Path(str(each.engine.url.database)) for each in (source, target))
         if other.exists() and other.samefile(file):
-            raise ShopError("the target is the shop's own database")
+            raise CopyError("the target is the shop's own database")
 
 
 def _make_ready(target: Database) -> None:
@@ -163,7 +172,7 @@ def _make_ready(target: Database) -> None:
     if not there & {*Base.metadata.tables, "alembic_version"}:
         target.migrate()
     elif not target.is_migrated():
-        raise ShopError(
+        raise CopyError(
             "the target has tables, but not this version's schema; run migrate there"
             " first, or name an empty database"
         )
@@ -175,7 +184,7 @@ def _require_empty(connection: Connection) -> None:
     ours = [table for table in TABLES if table.name in there]
     if connection.dialect.name == "postgresql":
         if not connection.scalar(select(func.pg_try_advisory_xact_lock(COPY_KEY))):
-            raise ShopError(
+            raise CopyError(
                 "the target is the shop's own database, or another copy is made of it"
                 " or to it"
             )
@@ -185,13 +194,22 @@ def _require_empty(connection: Connection) -> None:
     for table in ours:
         row = select(literal(1)).select_from(table).limit(1)
         if connection.scalar(row) is not None:
-            raise ShopError(f"the target is not empty: there are rows in {table.name}")
+            raise CopyError(f"the target is not empty: there are rows in {table.name}")
+
+
+def _require_unchanged(source: Database, before: Side) -> None:
+    with source.engine.connect() as connection:
+        if _sums(connection) != before.sums:
+            raise CopyError(
+                "nothing was copied: the shop was at work meanwhile; stop it, then copy"
+                " it again"
+            )
 
 
 def _copy_tables(
-    source: Connection, target: Connection, counts: Counts, *, told: Progress
+    source: Connection, target: Connection, total: int, *, told: Progress
 ) -> None:
-    done, total = 0, sum(counts.values())
+    done = 0
     for table in TABLES:
         with (
             _told_plainly(target.engine, f"{table.name}: "),
@@ -229,11 +247,31 @@ def _set_sequences(target: Connection) -> None:
         target.execute(text(f"ALTER SEQUENCE {sequence} RESTART {last + 1}"))
 
 
-def _counts(connection: Connection) -> Counts:
-    return {
-        table.name: connection.scalar(select(func.count()).select_from(table)) or 0
-        for table in TABLES
-    }
+def _sums(connection: Connection) -> Sums:
+    """
+    Sum up what is there, quickly: two databases with the same rows have the same sums.
+
+    Rows that were changed show in them, too, unless all that changed is a text and its
+    length stayed the same.
+    """
+    found = {}
+    for table in TABLES:
+        by = [column for column in table.c if column.name == "status"]
+        sums = [sum_ for column in table.c for sum_ in _sums_of(column)]
+        query = select(func.count(), *by, *sums).select_from(table).group_by(*by)
+        found[table.name] = {tuple(row) for row in connection.execute(query)}
+    return found
+
+
+def _sums_of(column: Column[Any]) -> list[ColumnElement[Any]]:
+    kind = column.type
+    if isinstance(kind, String):
+        return [func.count(column), func.sum(func.length(column))]
+    if isinstance(kind, Boolean):
+        return [func.sum(cast(column, Integer))]
+    if isinstance(kind, Integer):
+        return [func.count(column), func.sum(column)]
+    return [func.count(column), func.max(column)]
 
 
 def _examine(connection: Connection) -> list[Finding]:

@@ -5,6 +5,7 @@ Every refusal on purpose. Anything else that is raised is a bug.
   + ConfigError                 the environment describes no shop; stops the start
   + OwnerError                  no e-mail address, or a password that is too short
   + CatalogueError              a product file is not as it should be
+  + CopyError                   the shop cannot be copied there, or not now
   + NotFoundError
     - ProductNotFoundError      a cart names a product that does not exist
     - CheckoutNotFoundError     our payment, but no checkout here
@@ -75,6 +76,10 @@ class CatalogueError(ShopError):
         self.problem = problem
         self.line = line
         self.column = column
+
+
+class CopyError(ShopError):
+    """The shop cannot be copied like this; the target is as empty as before."""
 
 
 class NotFoundError(ShopError):

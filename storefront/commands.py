@@ -274,7 +274,7 @@ def copy_to(url: str) -> None:
     """
     Copy the whole shop to the empty database at URL, as in DATABASE_URL.
 
-    All of it or nothing. Stop the shop first: what is sold meanwhile is not copied.
+    All of it or nothing. Stop the shop first: a copy of one that sells is not kept.
     """
     target = copying.open_target(url)
     try:
@@ -283,16 +283,9 @@ def copy_to(url: str) -> None:
         target.engine.dispose()
     _tell_copied(copied)
     if not copied.agrees:
-        click.echo("the two sides differ; the target was left empty", err=True)
+        where = ", ".join(copied.differing) or "what the doctor says"
+        click.echo(f"they differ in {where}; the target was left empty", err=True)
         sys.exit(1)
-    if copied.since:
-        grown = ", ".join(f"{name} {more:+}" for name, more in copied.since.items())
-        click.echo(
-            f"warning: the shop was at work meanwhile ({grown}), and that is not in the"
-            " copy. Stop the shop, and copy again to an empty database.",
-            err=True,
-        )
-        return
     click.echo(
         "Next: set DATABASE_URL to the new database and start the shop with it. What"
         " the old one sells from now on is not in the copy."
@@ -313,13 +306,11 @@ class _Progress:
 
 def _tell_copied(copied: Copied) -> None:
     click.echo(f"{'table':<20}{'source':>12}{'target':>12}")
-    for table, rows in copied.source.items():
-        click.echo(f"{table:<20}{rows:>12}{copied.target[table]:>12}")
-    for side, findings in (
-        ("source", copied.source_findings),
-        ("target", copied.target_findings),
-    ):
-        for finding in findings:
-            click.echo(f"{side}: {finding.subject}: {finding.explanation}")
-        said = f"{len(findings)} findings" if findings else "all is well"
-        click.echo(f"doctor on the {side}: {said}")
+    there = copied.target.rows
+    for table, rows in copied.source.rows.items():
+        click.echo(f"{table:<20}{rows:>12}{there[table]:>12}")
+    for name, side in (("source", copied.source), ("target", copied.target)):
+        for finding in side.findings:
+            click.echo(f"{name}: {finding.subject}: {finding.explanation}")
+        said = f"{len(side.findings)} findings" if side.findings else "all is well"
+        click.echo(f"doctor on the {name}: {said}")

@@ -26,6 +26,7 @@ STATUSES: dict[type[ShopError], int] = {
     errors.ConfigError: 500,
     errors.OwnerError: 422,
     errors.CatalogueError: 422,
+    errors.CopyError: 409,
     errors.NotFoundError: 404,
     errors.ProductNotFoundError: 422,
     # Stripe must send the event again, so that it is not lost.

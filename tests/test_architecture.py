@@ -28,11 +28,20 @@ RULES = (
     "stock",
     "queries",
     "reports",
+    "sales",
     "owners",
     "doctor",
     "catalogue",
 )
-WORKFLOWS = ("shop", "settlement", "checkout", "events", "expiry", "refunds")
+WORKFLOWS = (
+    "shop",
+    "settlement",
+    "checkout",
+    "copying",
+    "events",
+    "expiry",
+    "refunds",
+)
 NOT_FOR_RULES = {f"core.{name}" for name in (*WORKFLOWS, "payments", "scheduler")}
 
 
