@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from benchmarks.load import HOT, PRODUCTS
+from core.checkout import new_key
 from core.clock import utcnow
 from core.reservations import Terms
 
@@ -53,7 +54,7 @@ def new_terms() -> Callable[[], tuple[Terms, datetime]]:
             address="127.0.0.1",
             locale="nl",
             notice=NOTICE,
-            idempotency_key=f"checkout-{secrets.token_hex(16)}",
+            idempotency_key=new_key(),
             expires_at=expires_at,
             stripe_expires_at=expires_at,
         )

@@ -22,6 +22,7 @@ from core import postgres
 from core.clock import utcnow
 from core.models import CANCELLED
 
+TIME_TEXT = "to_char(clock_timestamp(), 'YYYYMMDDHH24MISSUS')"
 RANDOM_TEXT = "md5(random()::text || :client_id)"
 
 
@@ -122,7 +123,7 @@ def reserve_script(path: Path, carts: Carts) -> Path:
     terms, now = new_terms()()
     varying = {
         "visitor": RANDOM_TEXT,
-        "idempotency_key": f"'checkout-' || {RANDOM_TEXT}",
+        "idempotency_key": f"'checkout-' || {TIME_TEXT} || left({RANDOM_TEXT}, 16)",
         "product_id": f":{names[0]}",
         "product_ids": f"ARRAY[{', '.join(f':{name}' for name in names)}]",
     }

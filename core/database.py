@@ -33,6 +33,8 @@ W = TypeVar("W")
 ATTEMPTS = 5
 BUSY_TIMEOUT_MS = 10_000
 POOL_SIZE = 10
+# What a large shop reads comes out of the system's memory, without copying it first.
+MAPPED_BYTES = 2**30
 # A machine that dies says nothing: without these a thread waits for it for minutes.
 SILENCE = {
     "connect_timeout": 5,
@@ -222,6 +224,7 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     # NORMAL may lose the last commits when the power fails: a paid order, for example.
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute(f"PRAGMA mmap_size={MAPPED_BYTES}")
 
 
 def _prepare_postgresql(connection: Any, _record: object) -> None:

@@ -101,18 +101,6 @@ WITH taken AS (
 SELECT id FROM taken
 """
 
-PROLONG = """
-WITH taken AS (
-    UPDATE checkout SET awaits_payment = true, expires_at = %(until)s
-    WHERE id = %(checkout_id)s AND status = 'PENDING'
-    RETURNING id
-), noted AS (
-    UPDATE stock_reservation SET expires_at = %(until)s
-    FROM taken WHERE checkout_id = taken.id AND status = 'PENDING'
-)
-SELECT id FROM taken
-"""
-
 _GIVE_BACK = """
     UPDATE stock_reservation SET status = %(status)s
     FROM taken WHERE checkout_id = taken.id

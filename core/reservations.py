@@ -13,12 +13,13 @@ All functions are rules: they work in the caller's transaction and never commit.
 PostgreSQL those that say so are a single statement (Database.write_single).
 """
 
+import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 
-from sqlalchemy import Integer, bindparam, or_, select, update
+from sqlalchemy import Integer, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from core import postgres
@@ -80,6 +81,27 @@ INSERT INTO stock_reservation (checkout_id, product_id, quantity, unit_price_cen
                                currency, vat_bp, product_name, expires_at)
 VALUES (:checkout_id, :product_id, :quantity, :unit_price_cents,
         :currency, :vat_bp, :product_name, :expires_at)
+"""
+_ATTACH = """
+UPDATE checkout SET stripe_session_id = :stripe_session_id
+WHERE id = :checkout_id AND status = 'PENDING'
+  AND (stripe_session_id IS NULL OR stripe_session_id = :stripe_session_id)
+RETURNING id
+"""
+_ATTACH_LINES = """
+UPDATE stock_reservation SET stripe_session_id = :stripe_session_id
+WHERE checkout_id = :checkout_id
+"""
+_END = """
+UPDATE checkout
+SET status = :status, cause = :cause, closed_at = :now, awaits_payment = 0
+WHERE id IN (SELECT value FROM json_each(:checkout_ids)) AND status = 'PENDING'
+RETURNING id
+"""
+_END_LINES = """
+UPDATE stock_reservation SET status = :status
+WHERE checkout_id IN (SELECT value FROM json_each(:checkout_ids))
+RETURNING product_id, quantity
 """
 _FREE = (
     update(_product).where(_of_product).values(reserved=_product.c.reserved - _units)
@@ -276,26 +298,10 @@ def attach(session: Executor, checkout_id: int, stripe_session_id: str) -> bool:
                 stripe_session_id=stripe_session_id,
             )
         )
-    found = session.scalar(
-        update(_checkout)
-        .where(
-            _checkout.c.id == checkout_id,
-            _checkout.c.status == PENDING,
-            or_(
-                _checkout.c.stripe_session_id.is_(None),
-                _checkout.c.stripe_session_id == stripe_session_id,
-            ),
-        )
-        .values(stripe_session_id=stripe_session_id)
-        .returning(_checkout.c.id)
-    )
-    if found is None:
+    values = {"checkout_id": checkout_id, "stripe_session_id": stripe_session_id}
+    if not run(session, _ATTACH, values):
         return False
-    session.execute(
-        update(_reservation)
-        .where(_reservation.c.checkout_id == checkout_id)
-        .values(stripe_session_id=stripe_session_id)
-    )
+    run(session, _ATTACH_LINES, values)
     return True
 
 
@@ -392,7 +398,8 @@ def confirm(session: Executor, checkout_id: int, *, now: datetime) -> bool:
 
     Stock and reserved fall together, so nothing is checked: the units are counted. The
     caller writes order and movements in the same transaction. Safe to repeat: returns
-    False and changes nothing unless the checkout was PENDING.
+    False and changes nothing unless the checkout was PENDING. On SQLite; PostgreSQL
+    does it in one statement with the order (postgres.SELL).
     """
     sold = _take_rows(session, [checkout_id], CONFIRMED, cause="paid", now=now)
     if sold:
@@ -425,7 +432,14 @@ def confirm_late(session: Session, checkout_id: int, *, now: datetime) -> bool:
     Only after take_ended. Returns False and changes nothing if any line is short now.
     """
     savepoint = session.begin_nested()
-    for line in _close_lines(session, [checkout_id], CONFIRMED):
+    lines = session.execute(
+        update(_reservation)
+        .where(_reservation.c.checkout_id == checkout_id)
+        .values(status=CONFIRMED)
+        .returning(_reservation.c.product_id, _reservation.c.quantity)
+    )
+    for product_id, quantity in sorted(lines.all()):
+        line = {"of_product": product_id, "units": quantity}
         if session.scalar(_SELL_FREE, line) is None:
             savepoint.rollback()
             return False
@@ -447,26 +461,21 @@ def _take_rows(
     now: datetime,
 ) -> list[int]:
     """Whoever gets the row decides how the checkout ends."""
-    taken = session.scalars(
-        update(_checkout)
-        .where(_checkout.c.id.in_(checkout_ids), _checkout.c.status == PENDING)
-        .values(status=status, cause=cause, closed_at=now, awaits_payment=False)
-        .returning(_checkout.c.id)
-    )
-    return list(taken)
+    values = {
+        "checkout_ids": json.dumps(list(checkout_ids)),
+        "status": status,
+        "cause": cause,
+        "now": _as_text(now),
+    }
+    return [row[0] for row in run(session, _END, values)]
 
 
 def _close_lines(
     session: Executor, checkout_ids: Collection[int], status: str
 ) -> list[dict[str, int]]:
     """Set the status of all lines; return their units, summed and sorted by product."""
-    rows = session.execute(
-        update(_reservation)
-        .where(_reservation.c.checkout_id.in_(checkout_ids))
-        .values(status=status)
-        .returning(_reservation.c.product_id, _reservation.c.quantity)
-    )
+    values = {"checkout_ids": json.dumps(list(checkout_ids)), "status": status}
     units: Counter[int] = Counter()
-    for product_id, quantity in rows:
+    for product_id, quantity in run(session, _END_LINES, values):
         units[product_id] += quantity
     return [{"of_product": key, "units": units[key]} for key in sorted(units)]

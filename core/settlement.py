@@ -5,8 +5,8 @@ Invariant: while a Stripe session can be paid, its units stay reserved. Units ar
 back only after Stripe has said that the session is closed; if it says that it was paid,
 the order is made instead; if it says nothing, the hold stays and is tried again.
 
-Webhook, return page, sweep and cancel all end in settle(): whoever comes first does the
-work, the others find it done. A workflow opens its own transactions and never holds one
+Webhook, return page, sweep and cancel all end here: whoever comes first does the work,
+the others find it done. A workflow opens its own transactions and never holds one
 across a call to Stripe.
 """
 
