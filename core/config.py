@@ -219,6 +219,15 @@ def _database_url(env: _Environment, data_dir: Path) -> str:
     url = env.text("DATABASE_URL", "")
     if not url:
         return f"sqlite:///{data_dir / 'voorraad.db'}"
+    return checked_database_url(url)
+
+
+def checked_database_url(url: str) -> str:
+    """
+    Return a database's address as the shop uses it; opens nothing.
+
+    A relative path becomes absolute. Raises ConfigError, which names no password.
+    """
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError) as error:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
-    URL,
     Boolean,
     Column,
     ColumnElement,
@@ -29,17 +28,17 @@ from sqlalchemy import (
     insert,
     inspect,
     literal,
-    make_url,
     select,
     text,
 )
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from core import database, doctor
+from core.config import checked_database_url
 from core.database import Database
 from core.doctor import Finding
-from core.errors import CopyError
+from core.errors import ConfigError, CopyError
 from core.models import Base
 
 Sums = dict[str, set[tuple[Any, ...]]]
@@ -87,17 +86,10 @@ class Copied:
 def open_target(address: str) -> Database:
     """Return the database at *address*; nothing is opened before it is needed."""
     try:
-        url = make_url(address)
-    except (ArgumentError, ValueError):
-        url = URL.create("")
-    if url.drivername in ("postgresql", "postgresql+psycopg"):
-        url = url.set(drivername="postgresql+psycopg")
-    elif url.drivername != "sqlite" or url.database in (None, "", ":memory:"):
-        # The address itself may hold a password, so it is not repeated.
-        raise CopyError(
-            "the target must begin with sqlite:/// and a file, or postgresql+psycopg://"
-        )
-    return database.connect(url.render_as_string(hide_password=False))
+        url = checked_database_url(address)
+    except ConfigError as error:
+        raise CopyError(f"the target {error.problem}") from error
+    return database.connect(url)
 
 
 def copy(source: Database, target: Database, *, told: Progress) -> Copied:

@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 from flask import Flask, Response, json, make_response, render_template, request
 from flask_babel import gettext, lazy_gettext
 from flask_wtf.csrf import CSRFError
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionError
 from werkzeug.exceptions import HTTPException
 
 from core import errors
@@ -164,6 +166,14 @@ def answer_shop_error(error: ShopError) -> Response:
     return page(status, message_of(error))
 
 
+def answer_database_failure(error: Exception) -> Response:
+    """Tell that the database is away for a moment, as in a failover."""
+    # Without the statement: its values may be a customer's.
+    cause = getattr(error, "orig", error)
+    logger.error("%s %s: %s", request.method, request.path, cause)
+    return answer_shop_error(errors.BusyError())
+
+
 def answer_http_exception(error: HTTPException) -> Response:
     if error.code is None or error.code < 400:
         return Response(error.get_body(), error.code, error.get_headers())
@@ -192,3 +202,5 @@ def _page_message(error: HTTPException) -> str:
 def init_app(app: Flask) -> None:
     app.register_error_handler(ShopError, answer_shop_error)
     app.register_error_handler(HTTPException, answer_http_exception)
+    for failure in (OperationalError, NoConnectionError):
+        app.register_error_handler(failure, answer_database_failure)

@@ -1,10 +1,14 @@
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from flask import Flask
 
+from core.config import Config
 from core.errors import ShopError
+from storefront import create_app
 from storefront.problems import MESSAGES, STATUSES, message_of, status_of
+from tests.postgres import free_port
 
 
 def family(kind: type[ShopError]) -> Iterator[type[ShopError]]:
@@ -26,3 +30,26 @@ def test_every_shop_error_has_a_status_and_words(
         assert any(each in MESSAGES for each in kind.__mro__)
         assert kind in STATUSES or kind.__mro__[1] in STATUSES
     assert callable(message_of)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/"),
+        ("GET", "/cart"),
+        ("GET", "/api/products"),
+        ("POST", "/api/checkout"),
+        ("GET", "/metrics"),
+    ],
+)
+def test_while_the_database_is_away_everybody_is_told_to_come_back(
+    config: Config, method: str, path: str
+) -> None:
+    nobody = f"postgresql+psycopg://shop@127.0.0.1:{free_port()}/shop"
+    app = create_app(replace(config, database_url=nobody))
+    items = {"items": [{"product_id": 1, "quantity": 1}]}
+
+    answer = app.test_client().open(path, method=method, json=items)
+
+    assert answer.status_code == 503
+    assert int(answer.headers["Retry-After"]) > 0
