@@ -466,7 +466,7 @@ def test_a_shop_is_not_copied_to_itself(database: Database, now: datetime) -> No
 def test_what_is_no_address_of_ours_is_refused_without_repeating_it(
     address: str,
 ) -> None:
-    with pytest.raises(CopyError, match="^the target ") as refused:
+    with pytest.raises(CopyError, match="the target ") as refused:
         copying.open_target(address)
 
     assert "s3cret" not in str(refused.value)
