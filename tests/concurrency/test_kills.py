@@ -7,6 +7,7 @@ page whose units were given back. Stripe's barriers make a worker stand at one p
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from http.client import HTTPException
 
 import pytest
 from sqlalchemy import func, select
@@ -33,6 +34,8 @@ pytestmark = pytest.mark.slow
 # What a killed sweeper had taken is tried again after a pause.
 OVER_SECONDS = 60
 RUSH = 100
+# Nothing came, or only a part of an answer.
+BROKEN_OFF = (ConnectionError, HTTPException)
 Outcomes = Sequence[Answer | Exception]
 
 
@@ -75,7 +78,7 @@ def wait_for_creates(stripe: EmulatorServer, count: int) -> None:
 
 def assert_broken_off(outcomes: Outcomes) -> None:
     """Some shoppers lost their connection: it was killed in the middle."""
-    broken = [each for each in outcomes if isinstance(each, ConnectionError)]
+    broken = [each for each in outcomes if isinstance(each, BROKEN_OFF)]
     assert broken
     assert len(broken) + len(answers(outcomes)) == len(outcomes)
 
