@@ -19,7 +19,7 @@ Usage: ./run.sh [COMMAND]
   setup                  set up only
   test [PYTEST OPTIONS]  set up and run the tests
   check                  format, lint, types and lock files
-  bench [OPTIONS]        measure how fast the shop is, in some minutes; --help tells more
+  bench [OPTIONS]        measure how fast the shop is (20 minutes); --help tells more
   flask COMMAND …        the shop's commands: import-products FILE, export-products FILE,
                          cleanup-reservations, migrate, create-owner EMAIL, …
   help                   this text

@@ -130,20 +130,11 @@ class Server:
         return kilobytes / 1000
 
 
-@contextmanager
-def served(
-    app: str,
-    database_url: str,
-    stripe: EmulatorServer,
-    folder: Path,
-    *,
-    workers: int,
-) -> Iterator[Server]:
-    """Serve *app* as the shop is served; it ends with this process."""
-    port = free_port()
-    log = folder / f"served-{port}.log"
+def _settings(
+    database_url: str, stripe: EmulatorServer, folder: Path, port: int, workers: int
+) -> dict[str, str]:
     # Nothing else reaches it: what the machine is set up for could change the figures.
-    settings = {
+    return {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(ROOT),
         "DATABASE_URL": database_url,
@@ -158,6 +149,21 @@ def served(
         "CLEANUP_INTERVAL_SECONDS": "60",
         "WEB_CONCURRENCY": str(workers),
     }
+
+
+@contextmanager
+def served(
+    app: str,
+    database_url: str,
+    stripe: EmulatorServer,
+    folder: Path,
+    *,
+    workers: int,
+) -> Iterator[Server]:
+    """Serve *app* as the shop is served; it ends with this process."""
+    port = free_port()
+    log = folder / f"served-{port}.log"
+    settings = _settings(database_url, stripe, folder, port, workers)
     command = [
         *("setpriv", "--pdeathsig", "TERM", "--", sys.executable, "-m", "gunicorn"),
         *("--config", CONFIGURATION, app),
