@@ -1,14 +1,12 @@
 """Carts and terms that every contender is given alike."""
 
 import random
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from benchmarks.load import HOT, PRODUCTS
-from core.checkout import new_key
-from core.clock import utcnow
+from core.clock import new_token, utcnow
 from core.reservations import Terms
 
 NOTICE = "We hold your products until 12:00. After that nothing is charged."
@@ -45,16 +43,17 @@ THREE_LINES = Carts(lines=3)
 
 def new_terms() -> Callable[[], tuple[Terms, datetime]]:
     """Return a function that makes the terms of a new visitor, cheaply."""
-    now = utcnow()
-    expires_at = now + timedelta(days=1)
+    hold_for = timedelta(days=1)
 
     def make() -> tuple[Terms, datetime]:
+        now = utcnow()
+        expires_at = now + hold_for
         terms = Terms(
-            visitor=secrets.token_hex(16),
+            visitor=new_token(),
             address="127.0.0.1",
             locale="nl",
             notice=NOTICE,
-            idempotency_key=new_key(),
+            idempotency_key=f"checkout-{new_token()}",
             expires_at=expires_at,
             stripe_expires_at=expires_at,
         )

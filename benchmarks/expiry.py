@@ -28,9 +28,9 @@ from benchmarks.stand import ENGINES, Stand
 from core import reservations
 from core.clock import utcnow
 from core.database import Database
+from core.expiry import BATCH
 from core.models import PENDING, Checkout, UtcDateTime
 
-BATCH = 1_000
 FLAT_FROM = 10_000
 BATCHES, ONE_STATEMENT = f"batches of {BATCH:,}", "one statement"
 QUIET, SWEPT = "without the sweep", "with the sweep"

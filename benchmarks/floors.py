@@ -22,8 +22,12 @@ from core import postgres
 from core.clock import utcnow
 from core.models import CANCELLED
 
-TIME_TEXT = "to_char(clock_timestamp(), 'YYYYMMDDHH24MISSUS')"
-RANDOM_TEXT = "md5(random()::text || :client_id)"
+# A token that begins with the time, as the shop's own do.
+UNIQUE_TEXT = (
+    "(to_char(clock_timestamp(), 'YYYYMMDDHH24MISSUS')"
+    " || left(md5(random()::text || :client_id), 12))"
+)
+A_DAY_ON = "(now() + interval '1 day')"
 
 
 @contextmanager
@@ -122,8 +126,11 @@ def reserve_script(path: Path, carts: Carts) -> Path:
     ]
     terms, now = new_terms()()
     varying = {
-        "visitor": RANDOM_TEXT,
-        "idempotency_key": f"'checkout-' || {TIME_TEXT} || left({RANDOM_TEXT}, 16)",
+        "visitor": UNIQUE_TEXT,
+        "idempotency_key": f"'checkout-' || {UNIQUE_TEXT}",
+        "created_at": "now()",
+        "expires_at": A_DAY_ON,
+        "stripe_expires_at": A_DAY_ON,
         "product_id": f":{names[0]}",
         "product_ids": f"ARRAY[{', '.join(f':{name}' for name in names)}]",
     }

@@ -19,14 +19,15 @@ PRODUCTS = 10_000
 HOT = 1  # the product that everybody wants
 STOCK = 1_000_000_000
 
-# What the two databases say differently: a row for each number, a random text, a time
-# so many seconds from now.
+# What the two databases say differently: a row for each number, a number as 16 digits,
+# as many digits at random, a time so many seconds from now.
 WORDS = {
     "postgresql": {
         "numbers": """SELECT n FROM
             generate_series(CAST(:first AS bigint), CAST(:last AS bigint)) AS series(n)
             """,
-        "random": "md5(random()::text || n)",
+        "number": "lpad(to_hex(n), 16, '0')",
+        "random": "substr(md5(random()::text || n), 1, 16)",
         "moment": "now() + make_interval(secs => {})",
     },
     "sqlite": {
@@ -34,7 +35,8 @@ WORDS = {
             WITH RECURSIVE series(n) AS (
                 SELECT :first UNION ALL SELECT n + 1 FROM series WHERE n < :last)
             SELECT n FROM series)""",
-        "random": "lower(hex(randomblob(16)))",
+        "number": "printf('%016x', n)",
+        "random": "lower(hex(randomblob(8)))",
         "moment": "strftime('%Y-%m-%d %H:%M:%f000', 'now', ({}) || ' seconds')",
     },
 }
@@ -128,7 +130,8 @@ def _spread() -> str:
 def _do(connection: Connection, statement: str, **values: object) -> None:
     words = WORDS[connection.dialect.name]
     said = statement.replace("[numbers]", words["numbers"])
-    said = said.replace("[random]", words["random"])
+    for word in ("number", "random"):
+        said = said.replace(f"[{word}]", words[word])
     while "[moment " in said:
         before, rest = said.split("[moment ", 1)
         seconds, after = rest.split("]", 1)
@@ -174,9 +177,10 @@ def _put_checkouts(
         f"""INSERT INTO checkout (id, visitor, address, status, cause, notice,
                                   idempotency_key, stripe_session_id, created_at,
                                   expires_at, stripe_expires_at, closed_at)
-            SELECT n, [random], '127.0.0.1', {status}, '',
+            SELECT n, [number] || [random], '127.0.0.1', {status}, '',
                    'We hold your products until 12:00. After that nothing is charged.',
-                   'checkout-' || [random], 'cs_test_' || [random] || '-' || n,
+                   'checkout-' || [number] || [random],
+                   'cs_test_' || [random] || [random] || [random] || n,
                    [moment {ago}], [moment {ends}], [moment {ends} + 1200],
                    {f"[moment {ends}]" if is_old else "NULL"}
             FROM ([numbers]) AS each_one""",  # noqa: S608 (nothing from outside)
@@ -205,8 +209,9 @@ def _put_orders(connection: Connection) -> None:
                                token, currency, amount_cents, promised_currency,
                                promised_cents, customer_name, customer_email,
                                created_at)
-           SELECT n, n, stripe_session_id, 'pi_' || stripe_session_id, [random], 'eur',
-                  995, 'eur', 995, 'Marijke de Vries', 'm@shop.example', closed_at
+           SELECT n, n, stripe_session_id, 'pi_' || stripe_session_id,
+                  [random] || [random], 'eur', 995, 'eur', 995,
+                  'Marijke de Vries', 'm@shop.example', closed_at
            FROM (SELECT id AS n, * FROM checkout) AS sold WHERE status = 'CONFIRMED'""",
         """INSERT INTO order_line (order_id, product_id, product_name, quantity,
                                    unit_price_cents, vat_bp)

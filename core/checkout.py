@@ -6,7 +6,6 @@ committed reservations, and no transaction is held across the call.
 """
 
 import logging
-import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.exc import IntegrityError
 
 from core import reservations, settlement
+from core.clock import new_token
 from core.config import Limits
 from core.errors import (
     BusyError,
@@ -230,7 +230,7 @@ def _try_reserve(
         address=visitor.address,
         locale=visitor.locale,
         notice=notice(expires_at),
-        idempotency_key=new_key(),
+        idempotency_key=f"checkout-{new_token()}",
         expires_at=expires_at,
         stripe_expires_at=epoch(
             max(now + STRIPE_LEAST, expires_at + STRIPE_AFTER_HOLD)
@@ -242,15 +242,6 @@ def _try_reserve(
         lambda session: reservations.reserve(session, cart, terms, now=now)
     )
     return terms, reserved
-
-
-def new_key() -> str:
-    """
-    Return an idempotency key that nobody else has.
-
-    It begins with the time, so that its index grows at one end and keeps its pace.
-    """
-    return f"checkout-{time.time_ns():016x}{secrets.token_hex(8)}"
 
 
 def _check_holds(shop: Shop, visitor: Visitor) -> None:

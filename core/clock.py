@@ -1,5 +1,7 @@
 """The one place that reads the time. Everything else is given *now*."""
 
+import secrets
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -9,3 +11,13 @@ Clock = Callable[[], datetime]
 def utcnow() -> datetime:
     """Return the present moment as an aware UTC datetime."""
     return datetime.now(UTC)
+
+
+def new_token() -> str:
+    """
+    Return 32 hexadecimal digits that nobody else has; not meant to be a secret.
+
+    It begins with the time, so that an index of them grows at one end and keeps its
+    pace however many there are.
+    """
+    return f"{time.time_ns():016x}{secrets.token_hex(8)}"

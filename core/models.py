@@ -183,9 +183,10 @@ class StockReservation(Base):
         CheckConstraint("quantity > 0", name="quantity_over_zero"),
         UniqueConstraint("checkout_id", "product_id"),
         Index(
-            "ix_stock_reservation_held",
-            "product_id",
+            # By time: one that began with the product would be written at random.
+            "ix_stock_reservation_due",
             "expires_at",
+            "product_id",
             postgresql_where=text("status = 'PENDING'"),
             sqlite_where=text("status = 'PENDING'"),
         ),

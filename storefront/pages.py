@@ -131,9 +131,13 @@ def cart_lines() -> list[visit.CartLine]:
     hold = queries.open_hold(session, visit.visitor_id(), current_shop().clock())
     own = hold.units if hold else {}
     sold = [known[product_id] for product_id in wanted if product_id in known]
+
+    def is_short(product: ProductView) -> bool:
+        return product.available < wanted[product.id]
+
     return [
         visit.CartLine(product, wanted[product.id], own.get(product.id, 0))
-        for product in with_free_at(sold, lambda _product: True)
+        for product in with_free_at(sold, is_short)
     ]
 
 

@@ -1,6 +1,5 @@
 """Who is visiting, and what is in the visitor's cart: the signed session cookie."""
 
-import secrets
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -10,6 +9,7 @@ from flask_babel import force_locale, gettext
 
 from core import queries
 from core.checkout import Visitor
+from core.clock import new_token
 from core.models import CONFIRMED
 from core.queries import ProductView
 from core.reservations import MOST_LINES
@@ -50,7 +50,7 @@ def visitor() -> Visitor:
     """Return who asks; somebody new gets a number of his own."""
     if "visitor" not in session:
         session.permanent = True
-        session["visitor"] = secrets.token_hex(16)
+        session["visitor"] = new_token()
     return Visitor(session["visitor"], visitor_address(), language.current())
 
 
