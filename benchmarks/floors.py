@@ -87,7 +87,13 @@ Values = Callable[[int], dict[str, object]]
 
 def sale(checkout_id: int) -> dict[str, object]:
     payment = asdict(payment_of(checkout_id))
-    return {"checkout_id": checkout_id, "token": f"{checkout_id:032}", **payment}
+    return {
+        **payment,
+        "checkout_id": checkout_id,
+        "token": f"{checkout_id:032}",
+        "was_late": False,
+        "cause": "paid",
+    }
 
 
 def cancellation(checkout_id: int) -> dict[str, object]:

@@ -1,31 +1,19 @@
-"""The floors on SQLite: what the shop does there, by the raw module and by hand."""
+"""The floors on SQLite: the shop's statements, sent by the raw module."""
 
+import json
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from benchmarks.carts import Carts, new_terms
 from benchmarks.clients import Caller, Part
-from benchmarks.shop import payment_of
+from benchmarks.floors import cancellation, sale
+from core import sqlite
 from core.clock import utcnow
 from core.database import BUSY_TIMEOUT_MS
-
-CHECKOUT = """
-    INSERT INTO checkout (visitor, address, locale, notice, idempotency_key, expires_at,
-                          stripe_expires_at, created_at)
-    VALUES (:visitor, :address, :locale, :notice, :idempotency_key, :expires_at,
-            :stripe_expires_at, :created_at) RETURNING id"""
-CLAIM = """
-    UPDATE product SET reserved = reserved + 1
-    WHERE id = ? AND is_listed AND stock - reserved >= 1
-    RETURNING price_cents, currency, vat_bp, name"""
-LINE = """
-    INSERT INTO stock_reservation (checkout_id, product_id, quantity, unit_price_cents,
-                                   currency, vat_bp, product_name, expires_at)
-    VALUES (?, ?, 1, ?, ?, ?, ?, ?)"""
 
 
 @dataclass(frozen=True)
@@ -45,17 +33,24 @@ class Reserve:
 
     def _reserve(self, connection: sqlite3.Connection, make: Callable[[], Any]) -> None:
         terms, now = make()
+        cart = dict.fromkeys(self.carts.draw(), 1)
         values = {
-            key: str(value) for key, value in {**vars(terms), "created_at": now}.items()
+            **{key: str(value) for key, value in vars(terms).items()},
+            "created_at": str(now),
+            "cart": json.dumps(cart),
+            "lines": len(cart),
         }
         connection.execute("BEGIN IMMEDIATE")
-        ((checkout_id,),) = connection.execute(CHECKOUT, values).fetchall()
-        for product_id in self.carts.draw():
-            (product,) = connection.execute(CLAIM, (product_id,)).fetchall()
-            connection.execute(
-                LINE, (checkout_id, product_id, *product, values["expires_at"])
-            )
+        ((values["checkout_id"],),) = _do(connection, sqlite.CHECKOUT, values)
+        _do(connection, sqlite.CLAIM, values)
+        _do(connection, sqlite.LINES, values)
         connection.execute("COMMIT")
+
+
+def _do(
+    connection: sqlite3.Connection, statement: str, values: dict[str, object]
+) -> list[Any]:
+    return connection.execute(statement, values).fetchall()
 
 
 @contextmanager
@@ -78,41 +73,15 @@ def connected(url: str, count: int) -> Iterator[list[sqlite3.Connection]]:
         yield connections
 
 
-CANCEL = (
-    """UPDATE checkout SET status = 'CANCELLED', cause = 'hold over', closed_at = :now,
-                           awaits_payment = false
-       WHERE id = :id AND status = 'PENDING'""",
-    "UPDATE stock_reservation SET status = 'CANCELLED' WHERE checkout_id = :id",
-    """UPDATE product SET reserved = reserved - line.quantity
-       FROM stock_reservation AS line
-       WHERE line.checkout_id = :id AND product.id = line.product_id""",
-)
-SELL = (
-    """UPDATE checkout SET status = 'CONFIRMED', cause = 'paid', closed_at = :now,
-                           awaits_payment = false
-       WHERE id = :id AND status = 'PENDING'""",
-    """UPDATE stock_reservation
-       SET status = 'CONFIRMED', stripe_session_id = :stripe_session_id
-       WHERE checkout_id = :id""",
-    """UPDATE product SET stock = stock - line.quantity,
-                          reserved = reserved - line.quantity
-       FROM stock_reservation AS line
-       WHERE line.checkout_id = :id AND product.id = line.product_id""",
-    """INSERT INTO orders (checkout_id, stripe_session_id, payment_intent, token,
-                           currency, amount_cents, promised_currency, promised_cents,
-                           customer_name, customer_email, created_at)
-       VALUES (:id, :stripe_session_id, :payment_intent, :stripe_session_id, :currency,
-               :amount_cents, :currency, :amount_cents, :customer_name,
-               :customer_email, :now)""",
-    """INSERT INTO order_line (order_id, product_id, product_name, quantity,
-                               unit_price_cents, vat_bp)
-       SELECT orders.id, product_id, product_name, quantity, unit_price_cents, vat_bp
-       FROM stock_reservation AS line JOIN orders USING (checkout_id)
-       WHERE line.checkout_id = :id""",
-    """INSERT INTO stock_movement (product_id, quantity, reason, order_id, created_at)
-       SELECT product_id, -quantity, 'sold', orders.id, :now
-       FROM stock_reservation AS line JOIN orders USING (checkout_id)
-       WHERE line.checkout_id = :id""",
+Statements = tuple[str, ...]
+CANCEL: Statements = (sqlite.END, sqlite.END_LINES, sqlite.GIVE_BACK)
+SELL: Statements = (
+    sqlite.CONFIRM,
+    sqlite.CONFIRM_LINES,
+    sqlite.TAKE_OFF,
+    sqlite.ORDER,
+    sqlite.ORDER_LINES,
+    sqlite.MOVEMENTS,
 )
 
 
@@ -121,7 +90,7 @@ class Ending:
     """What shop.Ending does, by the raw module."""
 
     url: str
-    statements: tuple[str, ...]
+    statements: Statements
     checkout_ids: range
 
     @contextmanager
@@ -133,11 +102,15 @@ class Ending:
     def _end(self, connection: sqlite3.Connection, ids: Iterator[int]) -> None:
         checkout_id = next(ids)
         values = {
-            **asdict(payment_of(checkout_id)),
-            "id": checkout_id,
+            **sale(checkout_id),
+            **cancellation(checkout_id),
+            "checkout_ids": f"[{checkout_id}]",
+            "noted": f"{checkout_id}",
             "now": str(utcnow()),
         }
         connection.execute("BEGIN IMMEDIATE")
         for statement in self.statements:
-            connection.execute(statement, values)
+            rows = _do(connection, statement, values)
+            if statement is sqlite.ORDER:
+                ((values["order_id"],),) = rows
         connection.execute("COMMIT")

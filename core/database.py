@@ -76,6 +76,7 @@ def connect(url: str) -> "Database":
 
 # Where a single statement is run: in a transaction, or, quicker, without a session.
 Executor = Session | Connection
+Rows = list[tuple[Any, ...]]
 
 
 def is_postgresql(executor: Executor) -> bool:
@@ -84,9 +85,7 @@ def is_postgresql(executor: Executor) -> bool:
     return bind.dialect.name == "postgresql"
 
 
-def run(
-    executor: Executor, statement: str, values: Mapping[str, object]
-) -> list[tuple[Any, ...]]:
+def run(executor: Executor, statement: str, values: Mapping[str, object]) -> Rows:
     """
     Send *statement* by the driver itself; errors are SQLAlchemy's all the same.
 
@@ -97,7 +96,7 @@ def run(
     driver: Any = connection.connection.driver_connection
     errors = connection.dialect.loaded_dbapi.Error
     try:
-        rows: list[tuple[Any, ...]] = driver.execute(statement, values).fetchall()
+        rows: Rows = driver.execute(statement, values).fetchall()
     except errors as error:
         if connection.dialect.is_disconnect(error, driver, None):
             connection.invalidate(error)

@@ -7,36 +7,17 @@ caller's transaction and never commit.
 """
 
 import secrets
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import Enum, auto
-from typing import Any
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from core import postgres, reservations
-from core.database import Executor, is_postgresql
-from core.models import (
-    DONE,
-    FAILED,
-    PAID,
-    REQUESTED,
-    REVIEW,
-    SOLD,
-    Order,
-    OrderLine,
-    Refund,
-    StockMovement,
-    StockReservation,
-    table,
-)
-
-_order = table(Order)
-_order_line = table(OrderLine)
-_movement = table(StockMovement)
-_reservation = table(StockReservation)
+from core import reservations
+from core.database import Executor
+from core.models import DONE, FAILED, REQUESTED, Order, Refund
+from core.statements import statements_for
 
 
 @dataclass(frozen=True)
@@ -83,40 +64,34 @@ def confirm(
         return _again(session, checkout_id, payment)
     if refund_of(session, payment.stripe_session_id) is not None:
         return Confirmation.REFUND_REQUESTED
-    if not reservations.confirm_late(session, checkout_id, now=now):
+    if not reservations.retake(session, checkout_id):
         return Confirmation.TOO_LATE
-    _record(session, checkout_id, payment, late=True, now=now)
+    sell(session, checkout_id, payment, now=now, is_late=True)
     return Confirmation.CONFIRMED_LATE
 
 
 def sell(
-    session: Executor, checkout_id: int, payment: Payment, *, now: datetime
+    session: Executor,
+    checkout_id: int,
+    payment: Payment,
+    *,
+    now: datetime,
+    is_late: bool = False,
 ) -> bool:
     """
     Sell the units of a PENDING checkout, as confirm does. A single statement.
 
-    Safe to repeat: returns False and changes nothing unless the checkout was PENDING.
+    Stock and reserved fall together, so nothing is checked: the units are counted. Safe
+    to repeat: returns False and changes nothing unless the checkout was PENDING.
     """
-    if is_postgresql(session):
-        return bool(
-            postgres.change(
-                session,
-                postgres.SELL,
-                checkout_id=checkout_id,
-                token=_new_token(),
-                now=now,
-                **asdict(payment),
-            )
-        )
-    reservations.attach(session, checkout_id, payment.stripe_session_id)
-    if not reservations.confirm(session, checkout_id, now=now):
-        return False
-    _record(session, checkout_id, payment, late=False, now=now)
-    return True
-
-
-def _new_token() -> str:
-    return secrets.token_urlsafe(24)
+    sale = {
+        **asdict(payment),
+        "token": secrets.token_urlsafe(24),
+        "was_late": is_late,
+        "cause": "paid late, units taken again" if is_late else "paid",
+        "now": now,
+    }
+    return statements_for(session).sell(session, checkout_id, sale)
 
 
 def _again(session: Session, checkout_id: int, payment: Payment) -> Confirmation:
@@ -130,84 +105,6 @@ def _again(session: Session, checkout_id: int, payment: Payment) -> Confirmation
         )
     )
     return Confirmation.ALREADY_CONFIRMED if other is None else Confirmation.PAID_TWICE
-
-
-def _record(
-    session: Executor,
-    checkout_id: int,
-    payment: Payment,
-    *,
-    late: bool,
-    now: datetime,
-) -> None:
-    lines = session.execute(
-        select(_reservation)
-        .where(_reservation.c.checkout_id == checkout_id)
-        .order_by(_reservation.c.product_id)
-    ).all()
-    promised_cents = sum(line.quantity * line.unit_price_cents for line in lines)
-    promised_currency = lines[0].currency
-    as_promised = (payment.amount_cents, payment.currency) == (
-        promised_cents,
-        promised_currency,
-    )
-    order_id: int = session.execute(
-        insert(_order)
-        .values(
-            checkout_id=checkout_id,
-            stripe_session_id=payment.stripe_session_id,
-            payment_intent=payment.payment_intent,
-            token=_new_token(),
-            status=PAID if as_promised else REVIEW,
-            was_late=late,
-            currency=payment.currency,
-            amount_cents=payment.amount_cents,
-            promised_currency=promised_currency,
-            promised_cents=promised_cents,
-            customer_name=payment.customer_name,
-            customer_email=payment.customer_email,
-            created_at=now,
-        )
-        .returning(_order.c.id)
-    ).scalar_one()
-    _record_lines(session, order_id, lines, now=now)
-
-
-def _record_lines(
-    session: Executor,
-    order_id: int,
-    lines: Sequence[Row[*tuple[Any, ...]]],
-    *,
-    now: datetime,
-) -> None:
-    """Write what was sold to the order and to the ledger."""
-    session.execute(
-        insert(_order_line),
-        [
-            {
-                "order_id": order_id,
-                "product_id": line.product_id,
-                "product_name": line.product_name,
-                "quantity": line.quantity,
-                "unit_price_cents": line.unit_price_cents,
-                "vat_bp": line.vat_bp,
-            }
-            for line in lines
-        ],
-    )
-    session.execute(
-        insert(_movement),
-        [
-            {
-                "product_id": line.product_id,
-                "quantity": -line.quantity,
-                "reason": SOLD,
-                "order_id": order_id,
-                "created_at": now,
-            }
-            for line in lines
-        ],
-    )
 
 
 def refund_of(session: Session, stripe_session_id: str) -> Refund | None:

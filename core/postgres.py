@@ -2,8 +2,8 @@
 Each change of a checkout as one statement, for PostgreSQL.
 
 What costs is the round trip, so the whole of a change travels at once, and as a single
-statement is a transaction of its own, it needs no BEGIN and COMMIT around it. The rules
-are those of `reservations` and `orders`, where SQLite takes them one by one.
+statement is a transaction of its own, it needs no BEGIN and COMMIT around it. What they
+promise stands in `statements`, and SQLite's form of them in `sqlite`.
 
 Two things keep these statements from deadlocking. The checkout row comes first: what
 follows reads from the part that wrote it. Then products are taken in ascending id by a
@@ -11,14 +11,11 @@ part of their own (ORDER BY id FOR NO KEY UPDATE), because a single statement do
 sort by itself.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
 
 from sqlalchemy import exc
 
-from core.database import Executor, LostRaceError, run
-
-Rows = list[tuple[Any, ...]]
+from core.database import Executor, LostRaceError, Rows, run
 
 NOT_NULL_VIOLATION = "23502"
 
@@ -147,7 +144,7 @@ WITH free AS (
 SELL = """
 WITH taken AS (
     UPDATE checkout
-    SET status = 'CONFIRMED', cause = 'paid', closed_at = %(now)s,
+    SET status = 'CONFIRMED', cause = %(cause)s, closed_at = %(now)s,
         awaits_payment = false,
         stripe_session_id = coalesce(stripe_session_id, %(stripe_session_id)s)
     WHERE id = %(checkout_id)s AND status = 'PENDING'
@@ -163,14 +160,14 @@ WITH taken AS (
     FROM sold
 ), sale AS (
     INSERT INTO orders (checkout_id, stripe_session_id, payment_intent, token, status,
-                        currency, amount_cents, promised_currency, promised_cents,
-                        customer_name, customer_email, created_at)
+                        was_late, currency, amount_cents, promised_currency,
+                        promised_cents, customer_name, customer_email, created_at)
     SELECT taken.id, %(stripe_session_id)s, %(payment_intent)s, %(token)s,
            CASE WHEN promised.cents = %(amount_cents)s
                  AND promised.currency = %(currency)s
                 THEN 'PAID' ELSE 'REVIEW' END,
-           %(currency)s, %(amount_cents)s, promised.currency, promised.cents,
-           %(customer_name)s, %(customer_email)s, %(now)s
+           %(was_late)s, %(currency)s, %(amount_cents)s, promised.currency,
+           promised.cents, %(customer_name)s, %(customer_email)s, %(now)s
     FROM taken, promised
     RETURNING id
 ), lines AS (
@@ -198,11 +195,7 @@ SELECT id FROM sale
 def reserve(
     executor: Executor, cart: Mapping[int, int], terms: Mapping[str, object]
 ) -> Rows:
-    """
-    Reserve the lines of *cart*; no rows if any of them could not be.
-
-    Raises LostRaceError when the units went while the statement ran.
-    """
+    """Reserve; one line has a form of its own, which takes half as long."""
     if len(cart) == 1:
         ((product_id, quantity),) = cart.items()
         statement = RESERVE_ONE
@@ -222,6 +215,27 @@ def reserve(
         raise
 
 
-def change(executor: Executor, statement: str, **values: object) -> list[int]:
-    """Run one of the statements above; return the ids of what it has changed."""
-    return [row[0] for row in run(executor, statement, values)]
+def attach(executor: Executor, checkout_id: int, stripe_session_id: str) -> bool:
+    """Note the session with the checkout and its lines."""
+    values = {"checkout_id": checkout_id, "stripe_session_id": stripe_session_id}
+    return bool(run(executor, ATTACH, values))
+
+
+def give_back(
+    executor: Executor, checkout_id: int, ended: Mapping[str, object]
+) -> bool:
+    """End one checkout, after whoever is at it right now."""
+    return bool(run(executor, GIVE_BACK, {**ended, "checkout_id": checkout_id}))
+
+
+def give_all_back(
+    executor: Executor, checkout_ids: Collection[int], ended: Mapping[str, object]
+) -> list[int]:
+    """End many, and pass over those that somebody is at right now."""
+    values = {**ended, "checkout_ids": list(checkout_ids)}
+    return [row[0] for row in run(executor, GIVE_ALL_BACK, values)]
+
+
+def sell(executor: Executor, checkout_id: int, sale: Mapping[str, object]) -> bool:
+    """Write the order while the units are taken off."""
+    return bool(run(executor, SELL, {**sale, "checkout_id": checkout_id}))

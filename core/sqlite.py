@@ -1,0 +1,182 @@
+"""
+Each change of a checkout by a few statements, for SQLite.
+
+There is no network to cross, so they go one by one, each over all lines of the cart,
+straight to the driver. The transaction has had the write turn since its beginning
+(BEGIN IMMEDIATE): nothing changes between two of them. What they promise stands in
+`statements`, and PostgreSQL's form of them in `postgres`.
+"""
+
+import json
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+
+from core.database import Executor, Rows, run
+
+CHECKOUT = """
+INSERT INTO checkout (visitor, address, locale, notice, idempotency_key, expires_at,
+                      stripe_expires_at, created_at)
+SELECT :visitor, :address, :locale, :notice, :idempotency_key, :expires_at,
+       :stripe_expires_at, :created_at
+WHERE (
+    SELECT count(*) = :lines AND min(currency) = max(currency)
+    FROM json_each(:cart) AS line
+    CROSS JOIN product ON product.id = CAST(line.key AS INTEGER)
+    WHERE is_listed AND stock - reserved >= line.value
+)
+RETURNING id
+"""
+CLAIM = """
+UPDATE product SET reserved = reserved + line.value
+FROM json_each(:cart) AS line
+WHERE product.id = CAST(line.key AS INTEGER)
+"""
+LINES = """
+INSERT INTO stock_reservation (checkout_id, product_id, quantity, unit_price_cents,
+                               currency, vat_bp, product_name, expires_at)
+SELECT :checkout_id, product.id, line.value, price_cents, currency, vat_bp, name,
+       :expires_at
+FROM json_each(:cart) AS line
+CROSS JOIN product ON product.id = CAST(line.key AS INTEGER)
+RETURNING checkout_id, product_id, quantity, unit_price_cents, currency, product_name
+"""
+ATTACH = """
+UPDATE checkout SET stripe_session_id = :stripe_session_id
+WHERE id = :checkout_id AND status = 'PENDING'
+  AND (stripe_session_id IS NULL OR stripe_session_id = :stripe_session_id)
+RETURNING id
+"""
+ATTACH_LINES = """
+UPDATE stock_reservation SET stripe_session_id = :stripe_session_id
+WHERE checkout_id = :checkout_id
+"""
+END = """
+UPDATE checkout
+SET status = :status, cause = :cause, closed_at = :now, awaits_payment = 0
+WHERE id IN (SELECT value FROM json_each(:checkout_ids)) AND status = 'PENDING'
+RETURNING id
+"""
+END_LINES = """
+UPDATE stock_reservation SET status = :status
+WHERE checkout_id IN (SELECT value FROM json_each(:checkout_ids))
+"""
+GIVE_BACK = """
+UPDATE product SET reserved = reserved - units.quantity
+FROM (
+    SELECT product_id, sum(quantity) AS quantity
+    FROM stock_reservation
+    WHERE checkout_id IN (SELECT value FROM json_each(:checkout_ids))
+    GROUP BY product_id
+) AS units
+WHERE product.id = units.product_id
+"""
+CONFIRM = """
+UPDATE checkout
+SET status = 'CONFIRMED', cause = :cause, closed_at = :now, awaits_payment = 0,
+    stripe_session_id = coalesce(stripe_session_id, :stripe_session_id)
+WHERE id = :checkout_id AND status = 'PENDING'
+RETURNING stripe_session_id
+"""
+CONFIRM_LINES = """
+UPDATE stock_reservation SET status = 'CONFIRMED', stripe_session_id = :noted
+WHERE checkout_id = :checkout_id
+"""
+TAKE_OFF = """
+UPDATE product
+SET stock = stock - line.quantity, reserved = reserved - line.quantity
+FROM stock_reservation AS line
+WHERE line.checkout_id = :checkout_id AND product.id = line.product_id
+"""
+ORDER = """
+INSERT INTO orders (checkout_id, stripe_session_id, payment_intent, token, status,
+                    was_late, currency, amount_cents, promised_currency, promised_cents,
+                    customer_name, customer_email, created_at)
+SELECT :checkout_id, :stripe_session_id, :payment_intent, :token,
+       CASE WHEN promised.cents = :amount_cents AND promised.currency = :currency
+            THEN 'PAID' ELSE 'REVIEW' END,
+       :was_late, :currency, :amount_cents, promised.currency, promised.cents,
+       :customer_name, :customer_email, :now
+FROM (
+    SELECT min(currency) AS currency, sum(quantity * unit_price_cents) AS cents
+    FROM stock_reservation WHERE checkout_id = :checkout_id
+) AS promised
+RETURNING id
+"""
+ORDER_LINES = """
+INSERT INTO order_line (order_id, product_id, product_name, quantity, unit_price_cents,
+                        vat_bp)
+SELECT :order_id, product_id, product_name, quantity, unit_price_cents, vat_bp
+FROM stock_reservation WHERE checkout_id = :checkout_id ORDER BY product_id
+"""
+MOVEMENTS = """
+INSERT INTO stock_movement (product_id, quantity, reason, order_id, created_at)
+SELECT product_id, -quantity, 'sold', :order_id, :now
+FROM stock_reservation WHERE checkout_id = :checkout_id ORDER BY product_id
+"""
+
+
+def reserve(
+    executor: Executor, cart: Mapping[int, int], terms: Mapping[str, object]
+) -> Rows:
+    """Reserve; a cart that is refused has changed nothing."""
+    values = {**terms, "cart": json.dumps(cart), "lines": len(cart)}
+    made = _run(executor, CHECKOUT, values)
+    if not made:
+        return []
+    _run(executor, CLAIM, values)
+    return _run(executor, LINES, {**values, "checkout_id": made[0][0]})
+
+
+def attach(executor: Executor, checkout_id: int, stripe_session_id: str) -> bool:
+    """Note the session with the checkout and its lines."""
+    values = {"checkout_id": checkout_id, "stripe_session_id": stripe_session_id}
+    if not _run(executor, ATTACH, values):
+        return False
+    _run(executor, ATTACH_LINES, values)
+    return True
+
+
+def give_back(
+    executor: Executor, checkout_id: int, ended: Mapping[str, object]
+) -> bool:
+    """End one checkout."""
+    return bool(give_all_back(executor, [checkout_id], ended))
+
+
+def give_all_back(
+    executor: Executor, checkout_ids: Collection[int], ended: Mapping[str, object]
+) -> list[int]:
+    """End many; only those that were PENDING give their units back."""
+    values = {**ended, "checkout_ids": json.dumps(list(checkout_ids))}
+    ids = [row[0] for row in _run(executor, END, values)]
+    if ids:
+        values["checkout_ids"] = json.dumps(ids)
+        _run(executor, END_LINES, values)
+        _run(executor, GIVE_BACK, values)
+    return ids
+
+
+def sell(executor: Executor, checkout_id: int, sale: Mapping[str, object]) -> bool:
+    """Take the units off, then write the order from the same lines."""
+    values = {**sale, "checkout_id": checkout_id}
+    confirmed = _run(executor, CONFIRM, values)
+    if not confirmed:
+        return False
+    _run(executor, CONFIRM_LINES, {**values, "noted": confirmed[0][0]})
+    _run(executor, TAKE_OFF, values)
+    ((order_id,),) = _run(executor, ORDER, values)
+    values["order_id"] = order_id
+    _run(executor, ORDER_LINES, values)
+    _run(executor, MOVEMENTS, values)
+    return True
+
+
+def _run(executor: Executor, statement: str, values: Mapping[str, object]) -> Rows:
+    """Send *statement*, with moments as the text that SQLite keeps of them."""
+    texts = {
+        name: value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+        if isinstance(value, datetime)
+        else value
+        for name, value in values.items()
+    }
+    return run(executor, statement, texts)

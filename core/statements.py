@@ -1,0 +1,73 @@
+"""
+What changes a checkout, as each of the two databases does it best.
+
+The rules of `reservations` and `orders` stand here as statements: what must be true is
+in their WHERE, and nothing back means that it was not. The checkout row decides for the
+whole cart, so each takes that row first, then its reservations, then the products in
+ascending id: the same order everywhere, so that nothing deadlocks and no cart is ever
+half EXPIRED, half CONFIRMED.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Protocol
+
+from core import postgres, sqlite
+from core.database import Executor, Rows, is_postgresql
+
+
+class Statements(Protocol):
+    """
+    The changes, for one database; on PostgreSQL each is a single statement.
+
+    All work in the caller's transaction, and those that end a checkout change nothing
+    unless it is PENDING.
+    """
+
+    def reserve(
+        self, executor: Executor, cart: Mapping[int, int], terms: Mapping[str, object]
+    ) -> Rows:
+        """
+        Make a checkout of *terms* and reserve each product of *cart*, or nothing.
+
+        A row for each line: checkout_id, product_id, quantity, unit_price_cents,
+        currency, product_name. None at all if any line could not be had, or if they
+        differ in currency. Raises LostRaceError when units went meanwhile.
+        """
+        ...
+
+    def attach(
+        self, executor: Executor, checkout_id: int, stripe_session_id: str
+    ) -> bool:
+        """Note the Stripe session of a PENDING checkout that has no other."""
+        ...
+
+    def give_back(
+        self, executor: Executor, checkout_id: int, ended: Mapping[str, object]
+    ) -> bool:
+        """End a checkout (status, cause, now) and give its units back."""
+        ...
+
+    def give_all_back(
+        self,
+        executor: Executor,
+        checkout_ids: Collection[int],
+        ended: Mapping[str, object],
+    ) -> list[int]:
+        """End many and return the ids of those ended here; others are passed over."""
+        ...
+
+    def sell(
+        self, executor: Executor, checkout_id: int, sale: Mapping[str, object]
+    ) -> bool:
+        """
+        Take the units off, and write the order with its lines and movements.
+
+        *sale* has the columns of the order that do not follow from the reservations,
+        the cause and now. An amount other than promised makes it one for REVIEW.
+        """
+        ...
+
+
+def statements_for(executor: Executor) -> Statements:
+    """Return the statements of the database that it works on."""
+    return postgres if is_postgresql(executor) else sqlite
