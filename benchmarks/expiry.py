@@ -3,9 +3,9 @@
 import threading
 import time
 from array import array
-from collections.abc import Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, bindparam, select, text
 from sqlalchemy.orm import Session
 
 from benchmarks.carts import ONE_LINE
-from benchmarks.clients import SIXTEEN, Load, Outcome, Part, Threads
+from benchmarks.clients import SIXTEEN, Caller, Outcome, Part, Threads, Work
 from benchmarks.load import Fill
 from benchmarks.measure import (
     Finding,
@@ -32,7 +32,7 @@ from core.expiry import BATCH
 from core.models import PENDING, Checkout, UtcDateTime
 
 FLAT_FROM = 10_000
-# What the database does best; the shop has at most its own BATCH at once, because Stripe
+# What the database does best. The shop has no more than its own BATCH at once: Stripe
 # answers for each checkout by itself.
 LARGE_BATCH = 1_000
 ONE_STATEMENT = "one statement"
@@ -232,21 +232,17 @@ def _micros(rates: Samples) -> Samples:
 
 @dataclass(frozen=True)
 class Swept:
-    """Shoppers, and a sweep in a thread beside them, as in each worker."""
+    """Shoppers, and a sweep in a thread beside them that has their database, too."""
 
-    shoppers: Threads
-    url: str
+    work: Reserve
 
-    def run(self, part: Part) -> Outcome:
-        with opened(self.url) as shop:
+    @contextmanager
+    def callers(self, threads: int, _part: Part) -> Iterator[Sequence[Caller]]:
+        with opened(self.work.url) as shop:
             sweep = _Sweep(shop)
-
-            def start() -> None:
-                part.start()
-                sweep.start()
-
+            sweep.start()
             try:
-                return self.shoppers.run(replace(part, start=start))
+                yield self.work.callers_of(shop, threads)
             finally:
                 sweep.stop()
 
@@ -274,17 +270,16 @@ class _Sweep(threading.Thread):
 def _waits(stand: Stand, engine: str) -> Finding:
     most = stand.sizes.overdue[-1]
     with stand.database(engine, Fill(live=most, old=most)) as url:
-        shoppers = Threads(
-            Reserve(url, ONE_LINE), SIXTEEN.threads, 2 * stand.sizes.seconds
-        )
+        shoppers = Reserve(url, ONE_LINE)
 
-        def p99(load: Load) -> float:
+        def p99(work: Work) -> float:
+            load = Threads(work, SIXTEEN.threads, 2 * stand.sizes.seconds)
             return 1000 * percentile(stand.clients.run(load).durations, 0.99)
 
         taken = stand.in_turn(
             {
                 QUIET: partial(p99, shoppers),
-                SWEPT: partial(p99, Swept(shoppers, url)),
+                SWEPT: partial(p99, Swept(shoppers)),
             },
             what=f"shoppers on {engine}",
         )

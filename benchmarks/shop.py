@@ -33,7 +33,10 @@ class Reserve:
     @contextmanager
     def callers(self, threads: int, _part: Part) -> Iterator[Sequence[Caller]]:
         with opened(self.url) as shop:
-            yield [partial(self._reserve, shop, new_terms())] * threads
+            yield self.callers_of(shop, threads)
+
+    def callers_of(self, shop: Database, threads: int) -> Sequence[Caller]:
+        return [partial(self._reserve, shop, new_terms())] * threads
 
     def _reserve(self, shop: Database, make: Callable[[], Any]) -> None:
         terms, now = make()

@@ -26,6 +26,7 @@ from sqlalchemy.orm import ORMExecuteState, Session, sessionmaker
 
 from core.errors import BusyError
 from core.folding import FoldedWrites
+from core.turn import turn_of
 
 T = TypeVar("T")
 W = TypeVar("W")
@@ -128,7 +129,8 @@ class Database:
             event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", _begin)
             self._writing = engine.execution_options(begin="BEGIN IMMEDIATE")
-            self._folded = FoldedWrites(self._writing)
+            turn = turn_of(engine.url.database, BUSY_TIMEOUT_MS / 1000)
+            self._folded = FoldedWrites(self._writing, turn)
         else:
             event.listen(engine, "connect", _prepare_postgresql)
             engine.dialect.do_ping = _ping  # type: ignore[method-assign,assignment]  # cheaper

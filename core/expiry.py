@@ -15,8 +15,9 @@ from core.models import PENDING, Checkout
 from core.settlement import STILL_HELD, Ending, end_all
 from core.shop import Shop
 
-# Few enough to be through with before RETRY_PAUSE, unless Stripe hangs.
-BATCH = 100
+# Few enough to be through with before RETRY_PAUSE, unless Stripe hangs, and so that no
+# shopper notices when all of them are given back at once.
+BATCH = 50
 # A checkout that could not be ended, or whose sweeper was killed, is tried again then.
 RETRY_PAUSE = timedelta(seconds=15)
 

@@ -18,6 +18,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from core.errors import BusyError
+from core.turn import Turn
 
 Work = Callable[[Session], Any]
 
@@ -43,9 +44,14 @@ class _Job:
 class FoldedWrites:
     """The write turn of a SQLite database within this process."""
 
-    def __init__(self, engine: Engine) -> None:
-        """Take an *engine* whose transactions begin with the right to write."""
+    def __init__(self, engine: Engine, turn: Turn) -> None:
+        """
+        Take an *engine* whose transactions begin with the right to write.
+
+        *turn* is how this process waits for the others.
+        """
         self._engine = engine
+        self._turn = turn
         self._mutex = threading.Lock()
         self._waiting: deque[_Job] = deque()
         self._is_led = False
@@ -73,7 +79,8 @@ class FoldedWrites:
             count = min(len(self._waiting), MOST_AT_ONCE)
             jobs = [self._waiting.popleft() for _ in range(count)]
         try:
-            self._carry_out(jobs)
+            with self._turn():
+                self._carry_out(jobs)
         finally:
             for job in jobs:
                 if not job.is_done:  # this thread was interrupted

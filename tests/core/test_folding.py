@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from functools import partial
 
@@ -40,7 +40,11 @@ def engine(sqlite_url: str) -> Iterator[Engine]:
 
 @pytest.fixture
 def writes(engine: Engine) -> FoldedWrites:
-    return FoldedWrites(engine.execution_options(begin="BEGIN IMMEDIATE"))
+    return folded(engine)
+
+
+def folded(engine: Engine) -> FoldedWrites:
+    return FoldedWrites(engine.execution_options(begin="BEGIN IMMEDIATE"), nullcontext)
 
 
 @pytest.fixture
@@ -372,7 +376,7 @@ def test_a_busy_database_is_told_to_all_who_wait(
 ) -> None:
     monkeypatch.setattr(databases, "BUSY_TIMEOUT_MS", 200)
     opened = databases.connect(sqlite_url)
-    writes = FoldedWrites(opened.engine.execution_options(begin="BEGIN IMMEDIATE"))
+    writes = folded(opened.engine)
     elsewhere = sqlite3.connect(str(opened.engine.url.database))
     elsewhere.execute("BEGIN IMMEDIATE")
 
