@@ -163,8 +163,6 @@ class Database:
 
         That saves two of three round trips. Otherwise the same as write().
         """
-        if self.is_sqlite:
-            return self.write(work)
         return self._try_again(self._in_one_statement, work)
 
     def _in_transaction(self, work: Callable[[Session], T]) -> T:
@@ -175,6 +173,9 @@ class Database:
             return work(session)
 
     def _in_one_statement(self, work: Callable[[Executor], T]) -> T:
+        if self.is_sqlite:
+            answer: T = self._folded.write(work, in_session=False)
+            return answer
         with self.engine.connect() as connection:
             return work(connection)
 

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from core.errors import BusyError
 from core.turn import Turn
 
-Work = Callable[[Session], Any]
+Work = Callable[[Any], Any]  # given a session, or the connection itself
 
 # More in one transaction would make the first of them wait for the last.
 MOST_AT_ONCE = 64
@@ -33,8 +33,9 @@ class _UndoneError(Exception):
 class _Job:
     """Somebody's work, and where it waits for the answer or for the lead."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Work, *, in_session: bool) -> None:
         self.work = work
+        self.in_session = in_session
         self.answer: Any = None
         self.error: Exception | None = None
         self.is_done = False
@@ -56,13 +57,14 @@ class FoldedWrites:
         self._waiting: deque[_Job] = deque()
         self._is_led = False
 
-    def write(self, work: Work) -> Any:
+    def write(self, work: Work, *, in_session: bool = True) -> Any:
         """
         Do *work*, perhaps in another thread, and return its answer once committed.
 
-        An error that it raises rolls back its own changes and nobody else's.
+        An error that it raises rolls back its own changes and nobody else's. Without
+        a session it is given the connection itself, which is quicker.
         """
-        job = _Job(work)
+        job = _Job(work, in_session=in_session)
         with self._mutex:
             self._waiting.append(job)
             must_wait, self._is_led = self._is_led, True
@@ -123,13 +125,17 @@ class FoldedWrites:
 def _work_off(jobs: list[_Job], connection: Connection) -> None:
     # Straight to the driver: SQLAlchemy's savepoint costs more than what it guards.
     driver: Any = connection.connection.driver_connection
-    session = _session(connection)
+    session = None
     for job in jobs:
         driver.execute("SAVEPOINT job")
         try:
-            job.answer = job.work(session)
-            session.flush()
-            session.expunge_all()
+            if job.in_session:
+                session = session or _session(connection)
+                job.answer = job.work(session)
+                session.flush()
+                session.expunge_all()
+            else:
+                job.answer = job.work(connection)
         except Exception as error:
             # After some errors, a full disk for one, SQLite has rolled back the whole
             # transaction: then nobody's work stands. A session does so, too, after a
@@ -141,7 +147,7 @@ def _work_off(jobs: list[_Job], connection: Connection) -> None:
                 raise _UndoneError from error
             driver.execute("ROLLBACK TO job")
             job.error = error
-            session = _session(connection)
+            session = None
         driver.execute("RELEASE job")
 
 

@@ -119,20 +119,21 @@ def reserve(
     executor: Executor, cart: Mapping[int, int], terms: Mapping[str, object]
 ) -> Rows:
     """Reserve; a cart that is refused has changed nothing."""
-    values = {**terms, "cart": json.dumps(cart), "lines": len(cart)}
-    made = _run(executor, CHECKOUT, values)
+    values = _texts({**terms, "cart": json.dumps(cart), "lines": len(cart)})
+    made = run(executor, CHECKOUT, values)
     if not made:
         return []
-    _run(executor, CLAIM, values)
-    return _run(executor, LINES, {**values, "checkout_id": made[0][0]})
+    run(executor, CLAIM, values)
+    values["checkout_id"] = made[0][0]
+    return run(executor, LINES, values)
 
 
 def attach(executor: Executor, checkout_id: int, stripe_session_id: str) -> bool:
     """Note the session with the checkout and its lines."""
     values = {"checkout_id": checkout_id, "stripe_session_id": stripe_session_id}
-    if not _run(executor, ATTACH, values):
+    if not run(executor, ATTACH, values):
         return False
-    _run(executor, ATTACH_LINES, values)
+    run(executor, ATTACH_LINES, values)
     return True
 
 
@@ -147,36 +148,36 @@ def give_all_back(
     executor: Executor, checkout_ids: Collection[int], ended: Mapping[str, object]
 ) -> list[int]:
     """End many; only those that were PENDING give their units back."""
-    values = {**ended, "checkout_ids": json.dumps(list(checkout_ids))}
-    ids = [row[0] for row in _run(executor, END, values)]
+    values = _texts({**ended, "checkout_ids": json.dumps(list(checkout_ids))})
+    ids = [row[0] for row in run(executor, END, values)]
     if ids:
         values["checkout_ids"] = json.dumps(ids)
-        _run(executor, END_LINES, values)
-        _run(executor, GIVE_BACK, values)
+        run(executor, END_LINES, values)
+        run(executor, GIVE_BACK, values)
     return ids
 
 
 def sell(executor: Executor, checkout_id: int, sale: Mapping[str, object]) -> bool:
     """Take the units off, then write the order from the same lines."""
-    values = {**sale, "checkout_id": checkout_id}
-    confirmed = _run(executor, CONFIRM, values)
+    values = _texts({**sale, "checkout_id": checkout_id})
+    confirmed = run(executor, CONFIRM, values)
     if not confirmed:
         return False
-    _run(executor, CONFIRM_LINES, {**values, "noted": confirmed[0][0]})
-    _run(executor, TAKE_OFF, values)
-    ((order_id,),) = _run(executor, ORDER, values)
+    values["noted"] = confirmed[0][0]
+    run(executor, CONFIRM_LINES, values)
+    run(executor, TAKE_OFF, values)
+    ((order_id,),) = run(executor, ORDER, values)
     values["order_id"] = order_id
-    _run(executor, ORDER_LINES, values)
-    _run(executor, MOVEMENTS, values)
+    run(executor, ORDER_LINES, values)
+    run(executor, MOVEMENTS, values)
     return True
 
 
-def _run(executor: Executor, statement: str, values: Mapping[str, object]) -> Rows:
-    """Send *statement*, with moments as the text that SQLite keeps of them."""
-    texts = {
-        name: value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+def _texts(values: Mapping[str, object]) -> dict[str, object]:
+    """Return *values* with moments as the text that SQLite keeps of them."""
+    return {
+        name: value.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
         if isinstance(value, datetime)
         else value
         for name, value in values.items()
     }
-    return run(executor, statement, texts)

@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
+from io import FileIO
 from pathlib import Path
-from typing import IO
 
 Turn = Callable[[], AbstractContextManager[None]]
 
@@ -30,26 +30,24 @@ def turn_of(database: str | None, patience_seconds: float) -> Turn:
     """
     if not database or database == ":memory:" or database.startswith("file:"):
         return nullcontext
-    return partial(_taken, Path(database), patience_seconds)
+    files = (Path(f"{database}-queue"), Path(f"{database}-turn"))
+    return partial(_taken, *files, patience_seconds)
 
 
 @contextmanager
-def _taken(database: Path, patience_seconds: float) -> Iterator[None]:
+def _taken(first: Path, second: Path, patience_seconds: float) -> Iterator[None]:
     until = time.monotonic() + patience_seconds
     # Opened anew each time, which costs little: a lock taken with a file that was
-    # opened before a fork would belong to parent and child alike.
-    with _beside(database, "queue") as queue, _beside(database, "turn") as turn:
+    # opened before a fork would belong to parent and child alike. Nothing is changed of
+    # the files, or each sync of the disk would carry that, too.
+    with first.open("ab", 0) as queue, second.open("ab", 0) as turn:
         _lock(queue, until)
         _lock(turn, until)
         fcntl.flock(queue, fcntl.LOCK_UN)
         yield
 
 
-def _beside(database: Path, name: str) -> IO[bytes]:
-    return database.with_name(f"{database.name}-{name}").open("wb")
-
-
-def _lock(file: IO[bytes], until: float) -> None:
+def _lock(file: FileIO, until: float) -> None:
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
