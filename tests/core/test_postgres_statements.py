@@ -82,7 +82,7 @@ def round_trips(sent: list[str]) -> int:
 
 
 def attach(executor: Executor, checkout_id: int, _now: datetime) -> object:
-    return reservations.attach(executor, checkout_id, "cs_test_1")
+    return reservations.attach(executor, checkout_id, f"cs_test_{checkout_id}")
 
 
 def cancel(executor: Executor, checkout_id: int, now: datetime) -> object:
@@ -98,7 +98,7 @@ def expire_all(executor: Executor, checkout_id: int, now: datetime) -> object:
 
 
 def sell(executor: Executor, checkout_id: int, now: datetime) -> object:
-    payment = Payment("cs_test_1", "pi_1", 3750, "eur", "", "")
+    payment = Payment(f"cs_test_{checkout_id}", "pi_1", 3750, "eur", "", "")
     return orders.sell(executor, checkout_id, payment, now=now)
 
 
@@ -111,6 +111,33 @@ def test_a_cart_is_reserved_in_one_round_trip(
 
     assert round_trips(sent) == 1
     assert [levels(database, each) for each in three[:lines]] == [(5, 2)] * lines
+
+
+def looks_through_pending(database: Database) -> int:
+    """Count how often the index of all PENDING checkouts was searched so far."""
+    with database.engine.connect() as connection:
+        connection.exec_driver_sql("SELECT pg_stat_force_next_flush()")
+        searched = connection.exec_driver_sql(
+            "SELECT idx_scan FROM pg_stat_user_indexes"
+            " WHERE indexrelname = 'ix_checkout_due'"
+        )
+        return int(searched.scalar_one())
+
+
+@pytest.mark.parametrize("change", [attach, cancel, expire, expire_all, sell])
+def test_a_change_goes_to_its_checkout_and_does_not_look_through_the_others(
+    database: Database, now: datetime, change: Change
+) -> None:
+    """A plan made in a quiet hour is kept in a rush, when thousands are PENDING."""
+    mug = add_product(database, stock_units=20)
+    before = looks_through_pending(database)
+
+    for _ in range(10):  # the driver prepares, and the server keeps the plan
+        checkout_id = reserved(database, {mug: 1}, now)
+        with database.engine.connect() as connection:
+            assert change(connection, checkout_id, now)
+
+    assert looks_through_pending(database) == before
 
 
 @pytest.mark.parametrize("change", [attach, cancel, expire, expire_all, sell])
