@@ -111,6 +111,6 @@ class Ending:
         connection.execute("BEGIN IMMEDIATE")
         for statement in self.statements:
             rows = _do(connection, statement, values)
-            if statement is sqlite.ORDER:
+            if statement == sqlite.ORDER:
                 ((values["order_id"],),) = rows
         connection.execute("COMMIT")
