@@ -140,20 +140,20 @@ def _by_product(line: ReservedLine) -> int:
     return line.product_id
 
 
-def _refusal(session: Executor, short: Mapping[int, int]) -> ShopError | LostRaceError:
-    """Say why the lines of *short* could not all be claimed."""
+def _refusal(session: Executor, cart: Mapping[int, int]) -> ShopError | LostRaceError:
+    """Say why the lines of *cart* could not all be claimed."""
     rows = session.execute(
         select(_product.c.id, _available, _product.c.currency).where(
-            _product.c.id.in_(short), _product.c.is_listed
+            _product.c.id.in_(cart), _product.c.is_listed
         )
     ).all()
     available = {row[0]: row[1] for row in rows}
-    unknown = sorted(short.keys() - available.keys())
+    unknown = sorted(cart.keys() - available.keys())
     if unknown:
         return ProductNotFoundError(unknown)
     shortages = [
         Shortage(product_id, quantity, available[product_id])
-        for product_id, quantity in short.items()
+        for product_id, quantity in sorted(cart.items())
         if available[product_id] < quantity
     ]
     if shortages:

@@ -22,7 +22,7 @@ from storefront import (
     problems,
     safety,
 )
-from storefront.extensions import babel, csrf, db
+from storefront.extensions import Sessions, babel, csrf, db
 
 # A signed event of Stripe's is some kilobytes, a cart far less.
 LARGEST_REQUEST_BYTES = 256 * 1024
@@ -57,6 +57,7 @@ def create_app(config: Config | None = None) -> Flask:
     if is_https:
         # Served on 127.0.0.1 alone, behind a proxy that says who asks.
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1)  # type: ignore[method-assign]  # as Flask's documentation does it
+    app.session_interface = Sessions()
     db.init_app(app)
     csrf.init_app(app)
     babel.init_app(app, locale_selector=language.choose)

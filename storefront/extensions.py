@@ -1,9 +1,11 @@
 """The Flask extensions, made once and given to the application by create_app."""
 
-from flask import current_app, request
+from flask import Flask, current_app, request
+from flask.sessions import SecureCookieSessionInterface
 from flask_babel import Babel
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf import CSRFProtect
+from itsdangerous import URLSafeTimedSerializer
 from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
@@ -15,6 +17,18 @@ from core.shop import Shop
 db = SQLAlchemy(metadata=Base.metadata)
 csrf = CSRFProtect()
 babel = Babel()
+
+
+class Sessions(SecureCookieSessionInterface):
+    """Flask's own sessions, with one signer for all requests, not two for each."""
+
+    def __init__(self) -> None:
+        self._signer: URLSafeTimedSerializer | None = None
+
+    def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
+        """Return what signs the cookie; the application has one key all its life."""
+        self._signer = self._signer or super().get_signing_serializer(app)
+        return self._signer
 
 
 def visitor_address() -> str:

@@ -51,7 +51,7 @@ def visitor() -> Visitor:
     if "visitor" not in session:
         session.permanent = True
         session["visitor"] = new_token()
-    return Visitor(session["visitor"], visitor_address(), language.current())
+    return Visitor(session["visitor"], visitor_address(), language.choose())
 
 
 def visitor_id() -> str:
@@ -103,7 +103,7 @@ def _take_out_paid() -> None:
 
 def payment_notice(deadline: datetime) -> str:
     """Make the sentence above the button of Stripe's page."""
-    return _notice(language.current(), deadline.replace(second=0, microsecond=0))
+    return _notice(language.choose(), deadline.replace(second=0, microsecond=0))
 
 
 @lru_cache(maxsize=64)
