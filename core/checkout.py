@@ -29,7 +29,7 @@ from core.errors import (
     Shortage,
     TooManyHoldsError,
 )
-from core.models import CANCELLED, PENDING, Checkout, Product, StockReservation
+from core.models import CANCELLED, EXPIRED, PENDING, Checkout, Product, StockReservation
 from core.payments import PaymentSession, SessionRequest, epoch
 from core.reservations import Reserved, Terms
 from core.settlement import Ending
@@ -312,18 +312,27 @@ def cancel(shop: Shop, checkout_id: int, visitor_id: str) -> Ending | None:
     None if the checkout is not this visitor's. KEPT when Stripe cannot be reached: the
     page may still be paid, so its units stay held.
     """
-    with shop.database.read() as session:
-        own = session.scalar(
-            select(Checkout.id).where(
-                Checkout.id == checkout_id, Checkout.visitor == visitor_id
-            )
-        )
-    if own is None:
+    before = _status_of(shop, checkout_id, visitor_id)
+    if before is None:
         return None
     try:
-        return settlement.end(
+        ending = settlement.end(
             shop, checkout_id, status=CANCELLED, cause="cancelled by the customer"
         )
     except PaymentError as error:
         logger.warning("checkout %s is kept: %s", checkout_id, error)
         return Ending.KEPT
+    if ending is Ending.ENDED_BEFORE and before == PENDING:
+        # Stripe's event about the page that was closed here came before its answer.
+        after = _status_of(shop, checkout_id, visitor_id)
+        return Ending.CLOSED if after in (EXPIRED, CANCELLED) else ending
+    return ending
+
+
+def _status_of(shop: Shop, checkout_id: int, visitor_id: str) -> str | None:
+    with shop.database.read() as session:
+        return session.scalar(
+            select(Checkout.status).where(
+                Checkout.id == checkout_id, Checkout.visitor == visitor_id
+            )
+        )

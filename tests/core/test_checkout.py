@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select
 
-from core import checkout, expiry, reservations
+from core import checkout, events, expiry, reservations
 from core.checkout import PaymentPage, Visitor
 from core.config import Limits
 from core.errors import (
@@ -18,7 +18,7 @@ from core.errors import (
     ProductNotFoundError,
     TooManyHoldsError,
 )
-from core.models import CANCELLED, CONFIRMED, PENDING, Checkout
+from core.models import CANCELLED, CONFIRMED, EXPIRED, PENDING, Checkout
 from core.settlement import Ending
 from core.shop import Shop
 from tests.emulator import EmulatorServer
@@ -285,6 +285,26 @@ def test_cancelling_frees_the_units_at_once_and_once(
     assert (first, again) == (Ending.CLOSED, Ending.ENDED_BEFORE)
     assert sessions_at(stripe)[page.stripe_session_id] == "expired"
     assert status_of(shop.database, page.checkout_id) == CANCELLED
+    assert levels(shop.database, mug) == (5, 0)
+
+
+def test_stripes_own_event_may_be_quicker_than_the_cancel_that_caused_it(
+    shop: Shop, stripe: EmulatorServer
+) -> None:
+    """Stripe tells of a page that we close before it has answered who closed it."""
+    mug = add_product(shop.database)
+    page = begin(shop, {mug: 2}, ANNA)
+    stripe.barrier("expire", after=True)
+
+    with ThreadPoolExecutor(1) as threads:
+        cancelling = threads.submit(checkout.cancel, shop, page.checkout_id, ANNA.id)
+        stripe.wait_for_waiter("expire")
+        events.settle_returned(shop, page.stripe_session_id)
+        assert status_of(shop.database, page.checkout_id) == EXPIRED
+        stripe.release("expire")
+        ending = cancelling.result(20)
+
+    assert ending is Ending.CLOSED
     assert levels(shop.database, mug) == (5, 0)
 
 
