@@ -76,9 +76,11 @@ class Reserve:
         make = new_terms()
         work = partial(self._reserve, sessionmaker(engine), make)
         _do(engine, INDEX)
-        yield [work] * threads
-        _do(engine, "DROP INDEX of_the_peers")
-        engine.dispose()
+        try:
+            yield [work] * threads
+        finally:
+            _do(engine, "DROP INDEX of_the_peers")
+            engine.dispose()
 
     def _reserve(
         self,

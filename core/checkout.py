@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.exc import IntegrityError
 
-from core import reservations, settlement
+from core import queries, reservations, settlement
 from core.clock import new_token
 from core.config import Limits
 from core.errors import (
@@ -196,15 +196,7 @@ def _refuse_early(shop: Shop, cart: Mapping[int, int], own: int) -> None:
                 )
             ).all()
         )
-        overdue = session.scalar(
-            select(StockReservation.id)
-            .where(
-                StockReservation.product_id.in_(cart),
-                StockReservation.status == PENDING,
-                StockReservation.expires_at <= shop.clock(),
-            )
-            .limit(1)
-        )
+        overdue = queries.is_overdue(session, cart, shop.clock())
     unknown = sorted(cart.keys() - available.keys())
     if unknown:
         raise ProductNotFoundError(unknown)
@@ -213,7 +205,7 @@ def _refuse_early(shop: Shop, cart: Mapping[int, int], own: int) -> None:
         for product_id, quantity in sorted(cart.items())
         if available[product_id] + held.get(product_id, 0) < quantity
     ]
-    if shortages and overdue is None:
+    if shortages and not overdue:
         raise InsufficientStockError(shortages)
 
 

@@ -1,4 +1,4 @@
-"""The one place that reads the time. Everything else is given *now*."""
+"""The moment, and tokens that begin with it. The rules are given *now*."""
 
 import secrets
 import time

@@ -129,7 +129,7 @@ class Database:
             event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", _begin)
             self._writing = engine.execution_options(begin="BEGIN IMMEDIATE")
-            turn = turn_of(engine.url.database, BUSY_TIMEOUT_MS / 1000)
+            turn = turn_of(engine.url.database)
             self._folded = FoldedWrites(self._writing, turn)
         else:
             event.listen(engine, "connect", _prepare_postgresql)
@@ -161,7 +161,8 @@ class Database:
         """
         Do *work* that is one statement on PostgreSQL, which commits by itself there.
 
-        That saves two of three round trips. Otherwise the same as write().
+        That saves two of three round trips. *work* is given a connection, not a
+        session: statements, and none of the ORM's objects. Otherwise like write().
         """
         return self._try_again(self._in_one_statement, work)
 

@@ -66,7 +66,8 @@ def confirm(
         return Confirmation.REFUND_REQUESTED
     if not reservations.retake(session, checkout_id):
         return Confirmation.TOO_LATE
-    sell(session, checkout_id, payment, now=now, is_late=True)
+    if not sell(session, checkout_id, payment, now=now, is_late=True):
+        raise AssertionError("what was taken again is not PENDING")
     return Confirmation.CONFIRMED_LATE
 
 
@@ -81,8 +82,9 @@ def sell(
     """
     Sell the units of a PENDING checkout, as confirm does. A single statement.
 
-    Stock and reserved fall together, so nothing is checked: the units are counted. Safe
-    to repeat: returns False and changes nothing unless the checkout was PENDING.
+    Stock and reserved fall together, so nothing is checked: the units are counted.
+    *is_late* after reservations.retake. Safe to repeat: returns False and changes
+    nothing unless the checkout was PENDING.
     """
     sale = {
         **asdict(payment),

@@ -173,7 +173,8 @@ def free_at(
     Tell when the first held units of these products may come back, *until* then.
 
     Holds that end later wait for a delayed payment: their end promises nothing. Only
-    the SOONEST holds of the shop are looked at, so a page costs the same in any rush.
+    the SOONEST holds of the shop are looked at, so a page costs the same in any rush;
+    of a product that is not among them it is not known.
     """
     if not product_ids:
         return {}
@@ -190,6 +191,16 @@ def free_at(
         .group_by(soonest.c.product_id)
     )
     return {row[0]: row[1] for row in rows}
+
+
+def is_overdue(session: Session, product_ids: Collection[int], now: datetime) -> bool:
+    """Tell whether units of these products are held for too long: to be reclaimed."""
+    overdue = select(StockReservation.id).where(
+        StockReservation.product_id.in_(product_ids),
+        StockReservation.status == PENDING,
+        StockReservation.expires_at <= now,
+    )
+    return session.scalar(overdue.limit(1)) is not None
 
 
 def open_hold(session: Session, visitor: str, now: datetime) -> HoldView | None:

@@ -1,10 +1,9 @@
 """
-Reserve, confirm, cancel and expire.
+Reserve, attach, prolong, cancel, expire, take again; to confirm is to sell (`orders`).
 
 Invariants: 0 <= reserved <= stock for every product, and reserved is the sum of its
 PENDING reservations. Every change is conditional: the rule is the WHERE of its
-statement, and no row back means refused. Those statements stand in `postgres` and
-`sqlite`; nothing else moves stock under reservations. To confirm is to sell (`orders`).
+statement, and no row back means refused. The hot ones stand in `postgres` and `sqlite`.
 
 All functions are rules: they work in the caller's transaction and never commit. On
 PostgreSQL those that say so are a single statement (Database.write_single).
@@ -118,7 +117,7 @@ def reserve(
     session: Executor, cart: Mapping[int, int], terms: Terms, *, now: datetime
 ) -> Reserved:
     """
-    Reserve every line of *cart* (product id to units) or none. A single statement.
+    Reserve every line of *cart*, as sum_cart returns it, or none. A single statement.
 
     Raises InsufficientStockError with every short line and what is available of it,
     ProductNotFoundError or CartError; then nothing was reserved. Not safe to repeat:
@@ -269,29 +268,32 @@ def retake(session: Session, checkout_id: int) -> bool:
     Only after take_ended, and only to be sold in the same transaction. Returns False
     and changes nothing if any line is short now.
     """
-    savepoint = session.begin_nested()
-    lines = session.execute(
-        update(_reservation)
-        .where(_reservation.c.checkout_id == checkout_id)
-        .values(status=PENDING)
-        .returning(_reservation.c.product_id, _reservation.c.quantity)
-    )
-    for product_id, quantity in sorted(lines.all()):
-        claimed = session.scalar(
-            update(_product)
-            .where(_product.c.id == product_id, _available >= quantity)
-            .values(reserved=_product.c.reserved + quantity)
-            .returning(_product.c.id)
+    with session.begin_nested() as savepoint:
+        lines = session.execute(
+            update(_reservation)
+            .where(_reservation.c.checkout_id == checkout_id)
+            .values(status=PENDING)
+            .returning(_reservation.c.product_id, _reservation.c.quantity)
         )
-        if claimed is None:
-            savepoint.rollback()
-            return False
-    # It waits for no payment any more, but the visitor may have an open page again,
-    # and has one at most.
-    session.execute(
-        update(_checkout)
-        .where(_checkout.c.id == checkout_id)
-        .values(status=PENDING, awaits_payment=True)
-    )
-    savepoint.commit()
+        for product_id, quantity in sorted(lines.all()):
+            if not _claimed(session, product_id, quantity):
+                savepoint.rollback()
+                return False
+        # awaits_payment keeps it out of the index that allows a visitor one open page:
+        # he may have one again. To sell clears it.
+        session.execute(
+            update(_checkout)
+            .where(_checkout.c.id == checkout_id)
+            .values(status=PENDING, awaits_payment=True)
+        )
     return True
+
+
+def _claimed(session: Session, product_id: int, quantity: int) -> bool:
+    claimed = session.scalar(
+        update(_product)
+        .where(_product.c.id == product_id, _available >= quantity)
+        .values(reserved=_product.c.reserved + quantity)
+        .returning(_product.c.id)
+    )
+    return claimed is not None

@@ -1,11 +1,10 @@
 """
-What changes a checkout, as each of the two databases does it best.
+What changes a checkout: what is promised here, each database does in its own way.
 
-The rules of `reservations` and `orders` stand here as statements: what must be true is
-in their WHERE, and nothing back means that it was not. The checkout row decides for the
-whole cart, so each takes that row first, then its reservations, then the products in
-ascending id: the same order everywhere, so that nothing deadlocks and no cart is ever
-half EXPIRED, half CONFIRMED.
+What must be true is in the WHERE of a statement; nothing back means that it was not.
+The checkout row decides for the whole cart, so each change takes that row first, and
+PostgreSQL, where there are several writers, takes the products in ascending id: so
+nothing deadlocks, and no cart is ever half EXPIRED, half CONFIRMED.
 """
 
 from collections.abc import Collection, Mapping
@@ -38,13 +37,13 @@ class Statements(Protocol):
     def attach(
         self, executor: Executor, checkout_id: int, stripe_session_id: str
     ) -> bool:
-        """Note the Stripe session of a PENDING checkout that has no other."""
+        """Note the Stripe session of a PENDING checkout; False if it has another."""
         ...
 
     def give_back(
         self, executor: Executor, checkout_id: int, ended: Mapping[str, object]
     ) -> bool:
-        """End a checkout (status, cause, now) and give its units back."""
+        """End a checkout (status, cause, now), give its units back; False if ended."""
         ...
 
     def give_all_back(
@@ -53,7 +52,12 @@ class Statements(Protocol):
         checkout_ids: Collection[int],
         ended: Mapping[str, object],
     ) -> list[int]:
-        """End many and return the ids of those ended here; others are passed over."""
+        """
+        End many; return the ids of those ended here.
+
+        Passed over are those that had ended and, on PostgreSQL, those that somebody
+        is at right now.
+        """
         ...
 
     def sell(
@@ -63,7 +67,8 @@ class Statements(Protocol):
         Take the units off, and write the order with its lines and movements.
 
         *sale* has the columns of the order that do not follow from the reservations,
-        the cause and now. An amount other than promised makes it one for REVIEW.
+        the cause and now. An amount other than promised makes it one for REVIEW. False
+        if the checkout was not PENDING.
         """
         ...
 

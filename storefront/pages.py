@@ -79,7 +79,9 @@ def product(slug: str) -> str:
         abort(404)
     (found,) = with_free_at([found], is_all_held)
     # Units whose hold is over are got by asking for them: checkout reclaims them.
-    is_overdue = found.free_at is not None and found.free_at <= shop.clock()
+    is_overdue = is_all_held(found) and queries.is_overdue(
+        db.session(), [found.id], shop.clock()
+    )
     obtainable = found.reserved if is_overdue else found.available
     limit = shop.config.limits.quantity_per_product
     most = min(obtainable, limit) if limit else obtainable

@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 
 from core import events, expiry, refunds, reservations, settlement, stock
-from core.checkout import PaymentPage
-from core.models import CANCELLED, CONFIRMED
+from core.checkout import PaymentPage, Visitor
+from core.models import CANCELLED, CONFIRMED, PENDING
 from core.shop import Shop
 from tests.emulator import EmulatorServer
 from tests.factories import (
@@ -52,6 +52,25 @@ def test_late_money_takes_free_units_again(shop: Shop, stripe: EmulatorServer) -
     assert status_of(shop.database, page.checkout_id) == CONFIRMED
     assert levels(shop.database, mug) == (3, 0)
     assert refunds_of(shop) == []
+    assert_invariants(shop.database)
+
+
+def test_late_money_stands_beside_the_page_that_the_visitor_has_open_again(
+    shop: Shop, stripe: EmulatorServer
+) -> None:
+    mug = add_product(shop.database)
+    anna = Visitor("anna", "127.0.0.1", "nl")
+    first = begin(shop, {mug: 2}, anna)
+    end_here_only(shop, first)
+    second = begin(shop, {mug: 1}, anna)
+    stripe.pay(first.stripe_session_id)
+
+    events.record_event(shop, event_about(first))
+
+    assert [order.was_late for order in orders_of(shop.database)] == [True]
+    assert status_of(shop.database, first.checkout_id) == CONFIRMED
+    assert status_of(shop.database, second.checkout_id) == PENDING
+    assert levels(shop.database, mug) == (3, 1)
     assert_invariants(shop.database)
 
 

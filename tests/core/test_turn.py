@@ -1,8 +1,10 @@
 """Who may write to SQLite next, among processes."""
 
 import fcntl
+import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -10,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from core import database as databases
 from core.turn import Turn, turn_of
-from tests.factories import eventually
+from tests.factories import add_product, eventually, levels
 from tests.programs import environment
 
 PATIENCE_SECONDS = 20
@@ -27,7 +30,9 @@ with turn_of(sys.argv[1], 20)():
 
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
-    return tmp_path / "shop.db"
+    path = tmp_path / "shop.db"
+    path.touch()
+    return path
 
 
 @pytest.fixture
@@ -36,6 +41,8 @@ def turn(database: Path) -> Turn:
 
 
 def is_locked(database: Path, name: str) -> bool:
+    if not Path(f"{database}-{name}").exists():
+        return False
     with Path(f"{database}-{name}").open("wb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -109,9 +116,79 @@ def test_the_turn_of_a_process_that_dies_is_free(turn: Turn, database: Path) -> 
             assert program.wait() != 0
 
 
-def test_nobody_waits_for_ever_for_a_process_that_hangs(database: Path) -> None:
-    with held_elsewhere(database), turn_of(str(database), 0.1)():
+def test_a_child_that_was_forked_meanwhile_does_not_keep_the_turn(
+    turn: Turn, database: Path
+) -> None:
+    reading, writing = os.pipe()
+    with turn(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # a fork beside threads
+        child = os.fork()
+        if child == 0:
+            os.read(reading, 1)  # until the parent has looked
+            os._exit(0)
+    try:
+        assert not is_locked(database, "turn")
+        assert not is_locked(database, "queue")
+    finally:
+        os.write(writing, b"x")
+        os.waitpid(child, 0)
+        os.close(reading)
+        os.close(writing)
+
+
+def test_the_locks_may_be_used_by_whoever_may_use_the_database(
+    turn: Turn, database: Path
+) -> None:
+    database.chmod(0o664)
+
+    with turn():
+        pass
+
+    for name in ("queue", "turn"):
+        assert Path(f"{database}-{name}").stat().st_mode & 0o777 == 0o664
+
+
+def test_a_name_that_points_to_the_file_has_the_same_turn(
+    turn: Turn, database: Path
+) -> None:
+    other = database.with_name("other.db")
+    other.symlink_to(database)
+
+    with turn_of(str(other))():
         assert is_locked(database, "turn")
+
+
+@pytest.mark.parametrize("name", ["queue", "turn"])
+def test_where_there_can_be_no_lock_sqlite_itself_decides(
+    sqlite_url: str, name: str
+) -> None:
+    opened = databases.connect(sqlite_url)
+    path = Path(f"{opened.engine.url.database}-{name}")
+    path.unlink(missing_ok=True)
+    path.symlink_to("/nowhere/at/all")
+
+    mug = add_product(opened)
+
+    assert levels(opened, mug) == (5, 0)
+    opened.engine.dispose()
+
+
+def test_whoever_writes_to_the_shop_takes_turns(sqlite_url: str) -> None:
+    opened = databases.connect(sqlite_url)
+    path = Path(str(opened.engine.url.database))
+
+    locked: list[bool] = []
+    opened.write(lambda _session: locked.append(is_locked(path, "turn")))
+    opened.write_single(lambda _executor: locked.append(is_locked(path, "turn")))
+
+    assert locked == [True, True]
+    opened.engine.dispose()
+
+
+def test_nobody_waits_for_ever_for_a_process_that_hangs(database: Path) -> None:
+    with held_elsewhere(database) as program, turn_of(str(database), 0.1)():
+        assert is_locked(database, "turn")
+        assert program.poll() is None
 
 
 @pytest.mark.parametrize("name", [None, "", ":memory:", "file::memory:?cache=shared"])

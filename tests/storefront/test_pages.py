@@ -6,6 +6,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import update
 from werkzeug.test import TestResponse
 
+from core import queries
 from core.clock import utcnow
 from core.database import Database
 from core.models import Product
@@ -421,13 +422,17 @@ def test_a_strange_product_puts_nothing_in_the_cart(
     assert answer.status_code == 404
 
 
+@pytest.mark.parametrize("soonest", [queries.SOONEST, 0])
 def test_with_the_sweep_asleep_the_product_page_lets_the_next_shopper_buy(
     app: Flask,
     client: FlaskClient,
     other_client: FlaskClient,
     database: Database,
-    stripe: EmulatorServer,
+    monkeypatch: pytest.MonkeyPatch,
+    soonest: int,
 ) -> None:
+    """Also when so many holds end before that nobody knows this one's time."""
+    monkeypatch.setattr(queries, "SOONEST", soonest)
     clock = FakeClock(utcnow())
     app.extensions["shop"] = replace(app.extensions["shop"], clock=clock)
     mug = add_product(database, stock_units=1)
