@@ -23,7 +23,7 @@ Turn = Callable[[], AbstractContextManager[None]]
 
 # Whoever is stopped within his turn, or writes for so long, stops the others no longer.
 PATIENCE_SECONDS = 3.0
-SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.0001, 0.001
+SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.0001, 0.0004
 
 
 def turn_of(database: str | None, patience_seconds: float = PATIENCE_SECONDS) -> Turn:
