@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.exc import IntegrityError
 
-from core import queries, reservations, settlement
+from core import queries, records, reservations, settlement
 from core.clock import new_token
 from core.config import Limits
 from core.errors import (
@@ -23,6 +23,7 @@ from core.errors import (
     HoldEndedError,
     InsufficientStockError,
     InvalidQuantityError,
+    PaymentBusyError,
     PaymentError,
     PaymentUnavailableError,
     ProductNotFoundError,
@@ -30,7 +31,8 @@ from core.errors import (
     TooManyHoldsError,
 )
 from core.models import CANCELLED, EXPIRED, PENDING, Checkout, Product, StockReservation
-from core.payments import PaymentSession, SessionRequest, epoch
+from core.payment_data import PaymentSession, SessionRequest
+from core.payments import epoch
 from core.reservations import Reserved, Terms
 from core.settlement import Ending
 from core.shop import Shop
@@ -42,6 +44,8 @@ logger = logging.getLogger(__name__)
 STRIPE_LEAST = timedelta(minutes=34)
 STRIPE_AFTER_HOLD = timedelta(minutes=4)
 TRIES = 3
+# Stripe asks to be left alone for a moment (429): so long, and then so long.
+BUSY_PAUSES = (0.5, 1.5)
 # Nothing more is begun after this. Each step is bounded, so that a Stripe that hangs is
 # given up on within 45 seconds.
 PATIENCE_SECONDS = 12
@@ -98,7 +102,8 @@ def begin(
     except PaymentUnavailableError:
         _take_back(shop, reserved.checkout_id, cause="Stripe was too slow")
         raise
-    page = _make_page(shop, settlement.request_for(shop, terms, reserved))
+    request = settlement.request_for(terms, reserved, shop.config.offer)
+    page = _make_page(shop, request, give_up=give_up)
     return PaymentPage(reserved.checkout_id, page.id, page.url or "", terms.expires_at)
 
 
@@ -227,6 +232,7 @@ def _try_reserve(
         stripe_expires_at=epoch(
             max(now + STRIPE_LEAST, expires_at + STRIPE_AFTER_HOLD)
         ),
+        offer_id=shop.offers.id_of(shop.database, shop.config.offer, now=now),
     )
     _check_quantities(cart, shop.config.limits)
     _check_holds(shop, visitor)
@@ -260,10 +266,12 @@ def _holds(shop: Shop, condition: ColumnElement[bool]) -> int:
         ).one()
 
 
-def _make_page(shop: Shop, request: SessionRequest) -> PaymentSession:
+def _make_page(
+    shop: Shop, request: SessionRequest, *, give_up: float
+) -> PaymentSession:
     checkout_id = request.checkout_id
     try:
-        page = shop.gateway.create(request)
+        page = _created(shop, request, give_up=give_up)
     except PaymentUnavailableError:
         # There may be a session: the hold stays until that is known.
         raise
@@ -272,12 +280,26 @@ def _make_page(shop: Shop, request: SessionRequest) -> PaymentSession:
         _take_back(shop, checkout_id, cause="refused by Stripe")
         raise
     attached = shop.database.write_single(
-        lambda session: reservations.attach(session, checkout_id, page.id)
+        lambda session: reservations.attach(
+            session, checkout_id, page.id, now=shop.clock()
+        )
     )
     if not attached or not page.url:
         _close_unwanted(shop, page)
         raise HoldEndedError
     return page
+
+
+def _created(shop: Shop, request: SessionRequest, *, give_up: float) -> PaymentSession:
+    """Ask for the page; while Stripe is too busy, again with the same bytes."""
+    for pause in BUSY_PAUSES:
+        try:
+            return shop.gateway.create(request)
+        except PaymentBusyError:
+            if time.monotonic() + pause > give_up:
+                raise
+            time.sleep(pause)
+    return shop.gateway.create(request)
 
 
 def _take_back(shop: Shop, checkout_id: int, *, cause: str) -> None:
@@ -317,8 +339,23 @@ def cancel(shop: Shop, checkout_id: int, visitor_id: str) -> Ending | None:
     if ending is Ending.ENDED_BEFORE and before == PENDING:
         # Stripe's event about the page that was closed here came before its answer.
         after = _status_of(shop, checkout_id, visitor_id)
-        return Ending.CLOSED if after in (EXPIRED, CANCELLED) else ending
+        if after in (EXPIRED, CANCELLED):
+            _note_turned_back(shop, checkout_id)
+            return Ending.CLOSED
     return ending
+
+
+def _note_turned_back(shop: Shop, checkout_id: int) -> None:
+    """Keep why it ended, which the event could not tell."""
+    shop.database.write(
+        lambda session: records.add_step(
+            session,
+            checkout_id,
+            "TURNED_BACK",
+            cause="cancelled by the customer",
+            now=shop.clock(),
+        )
+    )
 
 
 def _status_of(shop: Shop, checkout_id: int, visitor_id: str) -> str | None:

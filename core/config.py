@@ -14,14 +14,16 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from email.utils import parseaddr
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from core.errors import ConfigError
+from core.offer import DELAYED_METHODS, MOST_SHIPPING_OPTIONS, Offer, ShippingOption
 
 LIVE_REQUIRES = (
     "SECRET_KEY",
@@ -42,6 +44,22 @@ class Limits:
     holds_per_visitor: int = 0
     holds_per_address: int = 0
     checkouts_per_minute: int = 600
+
+
+@dataclass(frozen=True)
+class Smtp:
+    """
+    The server that takes the shop's letters.
+
+    *is_encrypted* from the first byte (smtps://); otherwise STARTTLS is asked for, and
+    a password is never sent without it.
+    """
+
+    host: str
+    port: int
+    user: str
+    password: str
+    is_encrypted: bool
 
 
 @dataclass(frozen=True)
@@ -66,6 +84,10 @@ class Config:
     owner_password: str | None
     limits: Limits
     timezone: ZoneInfo
+    offer: Offer
+    delayed_payment_for: timedelta
+    smtp: Smtp | None
+    mail_from: str
 
     @property
     def is_live(self) -> bool:
@@ -89,13 +111,14 @@ class Config:
             env.require(LIVE_REQUIRES)
         port = env.port("STOREFRONT_PORT", 8000)
         emulator_port = env.port("STRIPE_EMULATOR_PORT", 8420)
+        shop_url = env.url("SHOP_URL", f"http://127.0.0.1:{port}") or ""
         if not key and api_base is None:
             api_base = f"http://127.0.0.1:{emulator_port}"
         return cls(
             data_dir=data_dir,
             database_url=_database_url(env, data_dir),
             secret_key=env.secret("SECRET_KEY", data_dir),
-            shop_url=env.url("SHOP_URL", f"http://127.0.0.1:{port}") or "",
+            shop_url=shop_url,
             storefront_port=port,
             dashboard_port=env.port("DASHBOARD_PORT", 8501),
             stripe_emulator_port=emulator_port,
@@ -114,6 +137,12 @@ class Config:
             owner_password=env.text("OWNER_PASSWORD", "") or None,
             limits=_limits(env),
             timezone=ZoneInfo("Europe/Amsterdam"),
+            offer=_offer(env, shop_url),
+            delayed_payment_for=timedelta(
+                days=env.number("DELAYED_PAYMENT_DAYS", 14, 1, 60)
+            ),
+            smtp=_smtp(env),
+            mail_from=_mail_from(env, shop_url),
         )
 
 
@@ -151,6 +180,15 @@ class _Environment:
         if not least <= value <= most:  # false for nan, too
             raise ConfigError(name, f"{text!r} is not a number from {least} to {most}")
         return value
+
+    def names(self, name: str) -> list[str]:
+        return [each.strip() for each in self.text(name, "").split(",") if each.strip()]
+
+    def is_on(self, name: str) -> bool:
+        text = self.text(name, "no").lower()
+        if text not in ("yes", "no"):
+            raise ConfigError(name, f"{text!r} is neither yes nor no")
+        return text == "yes"
 
     def port(self, name: str, default: int) -> int:
         return self.number(name, default, 1, 65535)
@@ -276,3 +314,80 @@ def _limits(env: _Environment) -> Limits:
         holds_per_address=env.number("MAX_HOLDS_PER_ADDRESS", 0, 0, most),
         checkouts_per_minute=env.number("MAX_CHECKOUTS_PER_MINUTE", 600, 0, most),
     )
+
+
+def _offer(env: _Environment, shop_url: str) -> Offer:
+    allowed = env.names("DELAYED_PAYMENT_METHODS")
+    if unknown := [name for name in allowed if name not in DELAYED_METHODS]:
+        raise ConfigError(
+            "DELAYED_PAYMENT_METHODS",
+            f"{unknown[0]!r} is not one of {', '.join(DELAYED_METHODS)}",
+        )
+    return Offer(
+        shop_url=shop_url,
+        excluded_methods=tuple(m for m in DELAYED_METHODS if m not in allowed),
+        promotion_codes=env.is_on("PROMOTION_CODES"),
+        shipping_countries=_countries(env),
+        shipping_options=_shipping_options(env),
+        asks_phone=env.is_on("ASK_PHONE"),
+        asks_terms=env.is_on("ASK_TERMS"),
+    )
+
+
+def _countries(env: _Environment) -> tuple[str, ...]:
+    countries = tuple(name.upper() for name in env.names("SHIPPING_COUNTRIES"))
+    for country in countries:
+        if not re.fullmatch(r"[A-Z]{2}", country):
+            raise ConfigError(
+                "SHIPPING_COUNTRIES", f"{country!r} is not a country such as NL"
+            )
+    return countries
+
+
+def _shipping_options(env: _Environment) -> tuple[ShippingOption, ...]:
+    name = "SHIPPING_OPTIONS"
+    options = []
+    for given in env.names(name):
+        label, _, cents = given.rpartition("=")
+        if not label.strip() or not re.fullmatch(r"[0-9]{1,7}", cents.strip()):
+            raise ConfigError(name, f"{given!r} is not a name=cents such as PostNL=495")
+        options.append(ShippingOption(label.strip(), int(cents)))
+    if len(options) > MOST_SHIPPING_OPTIONS:
+        raise ConfigError(name, f"has more than {MOST_SHIPPING_OPTIONS} options")
+    if len({option.name for option in options}) < len(options):
+        raise ConfigError(name, "has two options of one name")
+    return tuple(options)
+
+
+def _smtp(env: _Environment) -> Smtp | None:
+    name = "SMTP_URL"
+    text = env.text(name, "")
+    if not text:
+        return None
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        parts, port = urlsplit(""), None
+    # The address may hold a password, so it is not repeated.
+    if parts.scheme not in ("smtp", "smtps") or not parts.hostname or port == 0:
+        raise ConfigError(name, "is no address such as smtp://user:password@host:587")
+    is_encrypted = parts.scheme == "smtps"
+    return Smtp(
+        host=parts.hostname,
+        port=port or (465 if is_encrypted else 587),
+        user=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+        is_encrypted=is_encrypted,
+    )
+
+
+def _mail_from(env: _Environment, shop_url: str) -> str:
+    host = urlsplit(shop_url).hostname or "localhost"
+    sender = env.text("MAIL_FROM", f"Voorraad <shop@{host}>")
+    name, address = parseaddr(sender)
+    if not re.fullmatch(r"[^@\s]+@[^@\s]+", address) or "\n" in name:
+        raise ConfigError("MAIL_FROM", f"{sender!r} is no sender such as a@b.example")
+    if env.text("SMTP_URL", "") and not env.text("MAIL_FROM", ""):
+        raise ConfigError("MAIL_FROM", "must be set together with SMTP_URL")
+    return sender

@@ -17,10 +17,12 @@ Every refusal on purpose. Anything else that is raised is a bug.
     - StockAdjustmentError      the difference would leave less stock than is reserved
   + TooManyHoldsError           this visitor or address holds enough already
   + EarlierPaidError            the visitor's earlier page turned out to be paid
+  + RefundRefusedError          more than is left of a payment cannot go back
   + HoldEndedError              the hold ended while its payment page was made
   + BusyError                   the database was busy too long; try again
   + PaymentError                Stripe refused; trying again will not help
     - PaymentUnavailableError   Stripe could not be reached; trying again may help
+      . PaymentBusyError        Stripe takes no more requests at this moment
     - WebhookSignatureError     not from Stripe; its content must not be acted on
 
 Errors carry data. Words for people and HTTP codes live in the front ends.
@@ -152,6 +154,15 @@ class EarlierPaidError(ShopError):
         self.checkout_id = checkout_id
 
 
+class RefundRefusedError(ShopError):
+    """More than is left of a payment cannot go back; nothing was changed."""
+
+    def __init__(self, *, wanted_cents: int, left_cents: int) -> None:
+        super().__init__(f"refund of {wanted_cents} cents, {left_cents} are left")
+        self.wanted_cents = wanted_cents
+        self.left_cents = left_cents
+
+
 class HoldEndedError(ShopError):
     """The hold ended while its payment page was being made; nothing can be paid."""
 
@@ -177,6 +188,10 @@ class PaymentUnavailableError(PaymentError):
     ) -> None:
         super().__init__(message or "Stripe did not answer clearly")
         self.is_concluded = is_concluded
+
+
+class PaymentBusyError(PaymentUnavailableError):
+    """Stripe takes no more requests at this moment; it can be asked again soon."""
 
 
 class WebhookSignatureError(PaymentError):

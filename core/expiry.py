@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import or_, select, tuple_, update
 
-from core import refunds
+from core import refunding
 from core.models import PENDING, Checkout
 from core.settlement import STILL_HELD, Ending, end_all
 from core.shop import Shop
@@ -40,7 +40,7 @@ def sweep(shop: Shop, *, everything: bool = False) -> Sweep:
     try:
         return expire_due(shop, everything=everything)
     finally:
-        refunds.send_refunds(shop)
+        refunding.send_refunds(shop)
 
 
 def expire_due(shop: Shop, *, everything: bool = False) -> Sweep:

@@ -6,6 +6,7 @@ can sell what is not there.
 """
 
 from datetime import UTC, date, datetime
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -130,6 +131,21 @@ class Product(Base):
         return self.stock - self.reserved
 
 
+class StoredOffer(Base):
+    """
+    What a payment page offers by the settings; a row for each offer there ever was.
+
+    A checkout names the one that it was made with: a second try sends the same bytes,
+    even if the shop was started with other settings meanwhile. *content* is JSON.
+    """
+
+    __tablename__ = "offer"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    content: Mapped[str] = mapped_column(unique=True)
+    created_at: Mapped[datetime]
+
+
 class Checkout(Base):
     """
     One attempt to buy. Its status decides for the whole cart.
@@ -167,11 +183,32 @@ class Checkout(Base):
     idempotency_key: Mapped[str] = mapped_column(String(64), unique=True)
     stripe_session_id: Mapped[str | None] = mapped_column(String(255), unique=True)
     stripe_expires_at: Mapped[datetime]
+    offer_id: Mapped[int | None]
+    session_at: Mapped[datetime | None]
     awaits_payment: Mapped[bool] = mapped_column(server_default=text("false"))
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     retry_at: Mapped[datetime | None]
     closed_at: Mapped[datetime | None]
+
+
+class CheckoutStep(Base):
+    """
+    A step of a checkout or its order that no other row would keep.
+
+    What the rows still say is read from them; this is what a later change would have
+    them forget, and what people did. *who* is empty for the shop itself.
+    """
+
+    __tablename__ = "checkout_step"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    checkout_id: Mapped[int] = mapped_column(ForeignKey("checkout.id"), index=True)
+    what: Mapped[str]
+    cause: Mapped[str] = mapped_column(server_default="")
+    who: Mapped[str] = mapped_column(server_default="")
+    stripe_id: Mapped[str] = mapped_column(server_default="")
+    created_at: Mapped[datetime]
 
 
 class StockReservation(Base):
@@ -215,13 +252,18 @@ class Order(Base):
     """
     A sale: what is owed to the customer. Written once, at confirm.
 
-    Its amount is what Stripe says was paid; what the checkout promised stands beside
-    it. *was_late* when the hold was over, but the units were still free.
+    Its amounts, addresses and codes are what Stripe says; what the checkout promised
+    for the goods stands beside them. *refunded_cents* counts what went back or is on
+    its way. *was_late* when the hold was over, but the units were still free. An
+    address is JSON with Stripe's names, or empty.
     """
 
     __tablename__ = "orders"
     __table_args__ = (
         _one_of("status", (PAID, REVIEW, FULFILLED, REFUNDED)),
+        CheckConstraint(
+            "refunded_cents BETWEEN 0 AND amount_cents", name="refunded_within_amount"
+        ),
         Index(
             "ix_orders_to_review",
             "created_at",
@@ -233,7 +275,7 @@ class Order(Base):
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     checkout_id: Mapped[int] = mapped_column(ForeignKey("checkout.id"), unique=True)
     stripe_session_id: Mapped[str] = mapped_column(String(255), unique=True)
-    payment_intent: Mapped[str | None] = mapped_column(String(255))
+    payment_intent: Mapped[str | None] = mapped_column(String(255), index=True)
     token: Mapped[str] = mapped_column(String(64), unique=True)
     status: Mapped[str] = mapped_column(String(9), server_default=PAID)
     was_late: Mapped[bool] = mapped_column(server_default=text("false"))
@@ -241,15 +283,29 @@ class Order(Base):
     amount_cents: Mapped[int] = mapped_column(BigInteger)
     promised_currency: Mapped[str] = mapped_column(String(3))
     promised_cents: Mapped[int] = mapped_column(BigInteger)
+    discount_cents: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    shipping_cents: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    tax_cents: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    refunded_cents: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    promotion_code: Mapped[str] = mapped_column(server_default="")
+    shipping_option: Mapped[str] = mapped_column(server_default="")
     customer_name: Mapped[str] = mapped_column(server_default="")
     customer_email: Mapped[str] = mapped_column(server_default="")
+    customer_phone: Mapped[str] = mapped_column(server_default="")
+    shipping_name: Mapped[str] = mapped_column(server_default="")
+    shipping_address: Mapped[str] = mapped_column(server_default="")
+    billing_address: Mapped[str] = mapped_column(server_default="")
     created_at: Mapped[datetime] = mapped_column(index=True)
+    fulfilled_at: Mapped[datetime | None]
 
 
 class OrderLine(Base):
+    """A line of an order; *returned* counts the units that came back to the stock."""
+
     __tablename__ = "order_line"
     __table_args__ = (
         CheckConstraint("quantity > 0", name="quantity_over_zero"),
+        CheckConstraint("returned BETWEEN 0 AND quantity", name="returned_were_sold"),
         UniqueConstraint("order_id", "product_id"),
     )
 
@@ -260,6 +316,7 @@ class OrderLine(Base):
     quantity: Mapped[int]
     unit_price_cents: Mapped[int]
     vat_bp: Mapped[int]
+    returned: Mapped[int] = mapped_column(server_default="0")
 
 
 class SalesDay(Base):
@@ -299,52 +356,198 @@ class StockMovement(Base):
 
 
 REQUESTED = "REQUESTED"
+SENT = "SENT"
 DONE = "DONE"
 FAILED = "FAILED"
 
+AUTOMATIC = "AUTOMATIC"
+OWNER = "OWNER"
+STRIPE = "STRIPE"
+
+
+def _where(condition: str) -> dict[str, Any]:
+    """An index of the rows that are still of interest: few, however many there were."""
+    return {"postgresql_where": text(condition), "sqlite_where": text(condition)}
+
 
 class Refund(Base):
-    """Money that came although its units were gone, on its way back to the customer."""
+    """
+    Money on its way back to a customer.
+
+    AUTOMATIC when a payment came although its units were gone, OWNER when the owner
+    asked for it, STRIPE when it was made at Stripe. REQUESTED until Stripe has taken
+    it, SENT while the bank has it, then DONE; a refund can still be FAILED days later.
+    """
 
     __tablename__ = "refund"
     __table_args__ = (
-        _one_of("status", (REQUESTED, DONE, FAILED)),
-        Index(
-            "ix_refund_open",
-            "created_at",
-            postgresql_where=text("status = 'REQUESTED'"),
-            sqlite_where=text("status = 'REQUESTED'"),
-        ),
-        Index(
-            "ix_refund_failed",
-            "created_at",
-            postgresql_where=text("status = 'FAILED'"),
-            sqlite_where=text("status = 'FAILED'"),
-        ),
+        _one_of("status", (REQUESTED, SENT, DONE, FAILED)),
+        _one_of("cause", (AUTOMATIC, OWNER, STRIPE)),
+        CheckConstraint("amount_cents > 0", name="amount_over_zero"),
+        Index("ix_refund_open", "created_at", **_where("status = 'REQUESTED'")),
+        Index("ix_refund_failed", "created_at", **_where("status = 'FAILED'")),
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
+    idempotency_key: Mapped[str] = mapped_column(String(255), unique=True)
     checkout_id: Mapped[int] = mapped_column(ForeignKey("checkout.id"), index=True)
-    stripe_session_id: Mapped[str] = mapped_column(String(255), unique=True)
-    payment_intent: Mapped[str] = mapped_column(String(255))
-    stripe_refund_id: Mapped[str | None] = mapped_column(String(255))
+    order_id: Mapped[int | None] = mapped_column(ForeignKey("orders.id"), index=True)
+    stripe_session_id: Mapped[str] = mapped_column(String(255), index=True)
+    payment_intent: Mapped[str] = mapped_column(String(255), index=True)
+    stripe_refund_id: Mapped[str | None] = mapped_column(String(255), unique=True)
     amount_cents: Mapped[int] = mapped_column(BigInteger)
     currency: Mapped[str] = mapped_column(String(3))
     status: Mapped[str] = mapped_column(String(9), server_default=REQUESTED)
+    cause: Mapped[str] = mapped_column(String(9), server_default=AUTOMATIC)
+    reason: Mapped[str] = mapped_column(server_default="")
+    who: Mapped[str] = mapped_column(server_default="")
+    customer_email: Mapped[str] = mapped_column(server_default="")
+    failure: Mapped[str] = mapped_column(server_default="")
     created_at: Mapped[datetime]
     done_at: Mapped[datetime | None]
+    failed_at: Mapped[datetime | None]
+
+
+class Dispute(Base):
+    """A customer's bank wants a payment back; the status is Stripe's word for it."""
+
+    __tablename__ = "dispute"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    stripe_dispute_id: Mapped[str] = mapped_column(String(255), unique=True)
+    payment_intent: Mapped[str] = mapped_column(String(255))
+    checkout_id: Mapped[int | None] = mapped_column(
+        ForeignKey("checkout.id"), index=True
+    )
+    amount_cents: Mapped[int] = mapped_column(BigInteger)
+    currency: Mapped[str] = mapped_column(String(3))
+    reason: Mapped[str] = mapped_column(server_default="")
+    status: Mapped[str]
+    due_by: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
 
 
 class StripeEvent(Base):
-    """An event that was acted on, by Stripe's id; it is never acted on twice."""
+    """
+    An event that was acted on: once by Stripe's id, once by what it did to its object.
+
+    One fact may come as two events. *object_id* is the session, refund or dispute.
+    """
 
     __tablename__ = "stripe_event"
+    __table_args__ = (
+        Index("uq_stripe_event_effect", "object_id", "effect", unique=True),
+    )
 
     id: Mapped[str] = mapped_column(String(255), primary_key=True)
     type: Mapped[str]
-    stripe_session_id: Mapped[str] = mapped_column(String(255))
+    object_id: Mapped[str] = mapped_column(String(255))
+    effect: Mapped[str] = mapped_column(String(255))
     outcome: Mapped[str]
     received_at: Mapped[datetime]
+
+
+# What a person has to look at, or should know.
+AMOUNT = "AMOUNT"
+TOO_LATE = "TOO_LATE"
+PAID_TWICE = "PAID_TWICE"
+REFUND_FAILED = "REFUND_FAILED"
+RESTOCK = "RESTOCK"
+DISPUTED = "DISPUTED"
+UNKNOWN_SESSION = "UNKNOWN_SESSION"
+TO_DO_KINDS = (
+    AMOUNT,
+    TOO_LATE,
+    PAID_TWICE,
+    REFUND_FAILED,
+    RESTOCK,
+    DISPUTED,
+    UNKNOWN_SESSION,
+)
+
+
+class ToDo(Base):
+    """
+    An entry for the owner, which explains itself; there until somebody ticks it off.
+
+    *key* names the fact, so that it is entered once however often it is reported.
+    *stripe_id* is the session, refund or dispute that it is about.
+    """
+
+    __tablename__ = "to_do"
+    __table_args__ = (
+        _one_of("kind", TO_DO_KINDS),
+        Index("ix_to_do_open", "created_at", **_where("done_at IS NULL")),
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    key: Mapped[str] = mapped_column(String(255), unique=True)
+    kind: Mapped[str] = mapped_column(String(20))
+    checkout_id: Mapped[int | None] = mapped_column(
+        ForeignKey("checkout.id"), index=True
+    )
+    stripe_id: Mapped[str] = mapped_column(server_default="")
+    payment_intent: Mapped[str] = mapped_column(server_default="")
+    amount_cents: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    currency: Mapped[str] = mapped_column(String(3), server_default="eur")
+    created_at: Mapped[datetime]
+    done_at: Mapped[datetime | None]
+    done_by: Mapped[str] = mapped_column(server_default="")
+
+
+READY = "READY"
+SENDING = "SENDING"
+# A mail about an order, about a refund, or about an entry for the owner.
+ORDER_MAIL = "ORDER"
+REFUND_MAIL = "REFUND"
+TO_DO_MAIL = "TO_DO"
+
+
+class Mail(Base):
+    """
+    A letter in the outbox, written with what it tells about and sent after that.
+
+    *key* names the letter, so that it is written once. READY until it is about to be
+    handed over, SENDING while nobody can tell whether it was, then SENT; FAILED if it
+    was refused for good. It has no text: that is made of what it is about.
+    """
+
+    __tablename__ = "mail"
+    __table_args__ = (
+        _one_of("status", (READY, SENDING, SENT, FAILED)),
+        _one_of("kind", (ORDER_MAIL, REFUND_MAIL, TO_DO_MAIL)),
+        Index("ix_mail_due", "due_at", **_where("status = 'READY'")),
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    key: Mapped[str] = mapped_column(String(255), unique=True)
+    kind: Mapped[str] = mapped_column(String(6))
+    checkout_id: Mapped[int | None] = mapped_column(
+        ForeignKey("checkout.id"), index=True
+    )
+    refund_id: Mapped[int | None] = mapped_column(ForeignKey("refund.id"))
+    to_do_id: Mapped[int | None] = mapped_column(ForeignKey("to_do.id"))
+    recipient: Mapped[str] = mapped_column(server_default="")
+    locale: Mapped[str] = mapped_column(String(8), server_default="nl")
+    status: Mapped[str] = mapped_column(String(7), server_default=READY)
+    tries: Mapped[int] = mapped_column(server_default="0")
+    claim: Mapped[str] = mapped_column(String(64), server_default="")
+    due_at: Mapped[datetime]
+    created_at: Mapped[datetime]
+    sent_at: Mapped[datetime | None]
+    error: Mapped[str] = mapped_column(server_default="")
+
+
+class Reconciled(Base):
+    """How far the shop has compared itself with Stripe; a single row."""
+
+    __tablename__ = "reconciled"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    until: Mapped[datetime]
+    taken_until: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
 
 
 class Owner(Base):

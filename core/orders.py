@@ -1,5 +1,5 @@
 """
-Orders: what is owed to customers, and money that goes back to them.
+Orders: what is owed to customers, from the payment to the goods that have left.
 
 Invariant: a paid Stripe session has exactly one order, or exactly one refund if its
 units were gone when the payment came. All functions are rules: they work in the
@@ -7,29 +7,22 @@ caller's transaction and never commit.
 """
 
 import secrets
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
 from datetime import datetime
 from enum import Enum, auto
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from core import reservations
+from core import records, refunds, reservations, stock
 from core.database import Executor
-from core.models import DONE, FAILED, REQUESTED, Order, Refund
+from core.errors import InvalidQuantityError
+from core.models import FULFILLED, PAID, REVIEW, Order, OrderLine
+from core.payment_data import Payment
+from core.records import Noted
 from core.statements import statements_for
 
-
-@dataclass(frozen=True)
-class Payment:
-    """A Stripe session that was paid; *payment_intent* is None when the total was 0."""
-
-    stripe_session_id: str
-    payment_intent: str | None
-    amount_cents: int
-    currency: str
-    customer_name: str
-    customer_email: str
+NOT_NOTED = Noted("", "", "", "")
 
 
 class Confirmation(Enum):
@@ -49,24 +42,31 @@ class Confirmation(Enum):
 
 
 def confirm(
-    session: Session, checkout_id: int, payment: Payment, *, now: datetime
+    session: Session,
+    checkout_id: int,
+    payment: Payment,
+    *,
+    now: datetime,
+    event: Noted = NOT_NOTED,
+    may_retake: bool = True,
 ) -> Confirmation:
     """
     Sell the units of a paid checkout: one order with its lines and movements.
 
-    An amount or currency other than promised makes the order one for REVIEW. Safe to
-    repeat, also at the same instant from elsewhere. A payment whose refund was
-    requested is not sold, even if units came back since.
+    Goods that cost other than promised, or a total that does not add up, make the order
+    one for REVIEW. Safe to repeat, also at the same instant from elsewhere. A payment
+    whose refund was requested is not sold, even if units came back since; nor, unless
+    it *may_retake*, one whose hold was over.
     """
-    if sell(session, checkout_id, payment, now=now):
+    if sell(session, checkout_id, payment, now=now, event=event):
         return Confirmation.CONFIRMED
     if not reservations.take_ended(session, checkout_id):
         return _again(session, checkout_id, payment)
-    if refund_of(session, payment.stripe_session_id) is not None:
+    if refunds.automatic_of(session, payment.stripe_session_id) is not None:
         return Confirmation.REFUND_REQUESTED
-    if not reservations.retake(session, checkout_id):
+    if not may_retake or not reservations.retake(session, checkout_id, now=now):
         return Confirmation.TOO_LATE
-    if not sell(session, checkout_id, payment, now=now, is_late=True):
+    if not sell(session, checkout_id, payment, now=now, event=event, is_late=True):
         raise AssertionError("what was taken again is not PENDING")
     return Confirmation.CONFIRMED_LATE
 
@@ -77,20 +77,30 @@ def sell(
     payment: Payment,
     *,
     now: datetime,
+    event: Noted = NOT_NOTED,
     is_late: bool = False,
 ) -> bool:
     """
     Sell the units of a PENDING checkout, as confirm does. A single statement.
 
-    Stock and reserved fall together, so nothing is checked: the units are counted.
-    *is_late* after reservations.retake. Safe to repeat: returns False and changes
-    nothing unless the checkout was PENDING.
+    Stock and reserved fall together, so nothing is checked: the units are counted. The
+    customer's letter is written and *event* is noted with it. *is_late* after
+    reservations.retake. Safe to repeat: returns False and changes nothing unless the
+    checkout was PENDING.
     """
+    bill = payment.bill
     sale = {
-        **asdict(payment),
+        **vars(bill),
+        "amount_cents": bill.total_cents,
+        "adds_up": bill.adds_up,
+        "stripe_session_id": payment.stripe_session_id,
+        "payment_intent": payment.payment_intent,
         "token": secrets.token_urlsafe(24),
         "was_late": is_late,
         "cause": "paid late, units taken again" if is_late else "paid",
+        "event_id": event.id,
+        "event_type": event.type,
+        "event_effect": event.effect,
         "now": now,
     }
     return statements_for(session).sell(session, checkout_id, sale)
@@ -98,7 +108,7 @@ def sell(
 
 def _again(session: Session, checkout_id: int, payment: Payment) -> Confirmation:
     """Tell the same payment from a second one for a checkout that has its order."""
-    if refund_of(session, payment.stripe_session_id) is not None:
+    if refunds.automatic_of(session, payment.stripe_session_id) is not None:
         return Confirmation.REFUND_REQUESTED
     other = session.scalar(
         select(Order.id).where(
@@ -109,56 +119,70 @@ def _again(session: Session, checkout_id: int, payment: Payment) -> Confirmation
     return Confirmation.ALREADY_CONFIRMED if other is None else Confirmation.PAID_TWICE
 
 
-def refund_of(session: Session, stripe_session_id: str) -> Refund | None:
-    """Return the refund of a session's payment, if one was requested."""
-    return session.scalar(
-        select(Refund).where(Refund.stripe_session_id == stripe_session_id)
+def fulfil(session: Session, order_id: int, *, who: str, now: datetime) -> bool:
+    """
+    Note that the goods have left; safe to repeat.
+
+    Returns False and changes nothing unless the order was PAID: one for REVIEW is to be
+    accepted first, and what was refunded is not owed any more.
+    """
+    return _become(session, order_id, PAID, FULFILLED, who=who, now=now)
+
+
+def unfulfil(session: Session, order_id: int, *, who: str, now: datetime) -> bool:
+    """Take fulfil back; False if the order was not FULFILLED."""
+    return _become(session, order_id, FULFILLED, PAID, who=who, now=now)
+
+
+def accept(session: Session, order_id: int, *, who: str, now: datetime) -> bool:
+    """Let an order for REVIEW stand as it was paid; False if it was none."""
+    return _become(session, order_id, REVIEW, PAID, who=who, now=now)
+
+
+def _become(
+    session: Session, order_id: int, old: str, new: str, *, who: str, now: datetime
+) -> bool:
+    checkout_id = session.scalar(
+        update(Order)
+        .where(Order.id == order_id, Order.status == old)
+        .values(status=new, fulfilled_at=now if new == FULFILLED else None)
+        .returning(Order.checkout_id)
+        .execution_options(synchronize_session=False)
     )
+    if checkout_id is None:
+        return False
+    records.add_step(session, checkout_id, f"{old} to {new}", who=who, now=now)
+    return True
 
 
-def request_refund(
+def take_back(
     session: Session,
-    checkout_id: int,
-    payment: Payment,
+    order_id: int,
+    units: Mapping[int, int],
     *,
+    who: str,
     now: datetime,
 ) -> None:
     """
-    Note that the whole *payment* goes back to the customer, to be sent after commit.
+    Put units of an order back into the stock: product id to how many came back.
 
-    Safe to repeat: a session has one refund. A payment of nothing needs none. One that
-    Stripe gives no payment intent of cannot be sent back: a person has to look at it.
+    Raises InvalidQuantityError, with nothing changed by the caller's rollback, for more
+    of a product than was sold and has not come back yet. Not safe to repeat.
     """
-    if payment.amount_cents == 0 or refund_of(session, payment.stripe_session_id):
-        return
-    session.add(
-        Refund(
-            checkout_id=checkout_id,
-            stripe_session_id=payment.stripe_session_id,
-            payment_intent=payment.payment_intent or "",
-            amount_cents=payment.amount_cents,
-            currency=payment.currency,
-            status=REQUESTED if payment.payment_intent else FAILED,
-            created_at=now,
+    for product_id, quantity in sorted(units.items()):
+        if quantity < 1:
+            raise InvalidQuantityError(product_id, quantity)
+        line = session.scalar(
+            update(OrderLine)
+            .where(
+                OrderLine.order_id == order_id,
+                OrderLine.product_id == product_id,
+                OrderLine.returned + quantity <= OrderLine.quantity,
+            )
+            .values(returned=OrderLine.returned + quantity)
+            .returning(OrderLine.id)
+            .execution_options(synchronize_session=False)
         )
-    )
-    session.flush()
-
-
-def close_refund(
-    session: Session,
-    refund_id: int,
-    *,
-    stripe_refund_id: str | None,
-    now: datetime,
-) -> None:
-    """Note that Stripe took a refund or, without its id, that it refused."""
-    session.execute(
-        update(Refund)
-        .where(Refund.id == refund_id, Refund.status == REQUESTED)
-        .values(
-            status=DONE if stripe_refund_id else FAILED,
-            stripe_refund_id=stripe_refund_id,
-            done_at=now,
-        )
-    )
+        if line is None:
+            raise InvalidQuantityError(product_id, quantity)
+        stock.take_back(session, product_id, quantity, order_id, who=who, now=now)

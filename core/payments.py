@@ -4,32 +4,50 @@ Stripe, as the shop uses it: one gateway over the official package.
 The package's own defaults are not the shop's: a client waits 80 seconds, retries
 nothing and sends telemetry. All of it is set here. Calls go out by `raw_request`, which
 leaves an answer as it came: to build the package's objects of it costs as much CPU as
-all the rest of a call, and what the shop needs of them is the small PaymentSession.
+all the rest of a call, and what the shop needs of them is small (`payment_reading`).
 """
 
 import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import stripe
 
-from core.errors import PaymentError, PaymentUnavailableError, WebhookSignatureError
+from core import payment_reading
+from core.errors import (
+    PaymentBusyError,
+    PaymentError,
+    PaymentUnavailableError,
+    WebhookSignatureError,
+)
+from core.offer import Offer
+from core.payment_data import (
+    DisputeReport,
+    Event,
+    PaymentSession,
+    RefundReport,
+    SessionRequest,
+)
+from core.payment_reading import CHECKOUT_KEY, REFUND_KEY, payment_session
 from core.transport import NoAnswerError, Transport, environment_proxy
 
 if TYPE_CHECKING:
     from stripe.params import RefundCreateParams, RefundListParams
     from stripe.params.checkout import (
         SessionCreateParams,
+        SessionCreateParamsShippingOption,
         SessionListParams,
         SessionRetrieveParams,
     )
 
 stripe.enable_telemetry = False
 
+# What endpoints should be made with: an event of another version may be shaped
+# otherwise.
+API_VERSION = stripe.api_version
 # With 2 retries a create that hangs is given up on within half a minute, and a web
 # request may wait for an expire before it.
 CONNECT_SECONDS = 3
@@ -38,95 +56,16 @@ CREATE_RETRIES = 2
 SIGNATURE_TOLERANCE_SECONDS = 300
 MOST_NAME_CHARACTERS = 250
 PASSING_REFUND_CODES = ("balance_insufficient", "insufficient_funds")
-_SESSIONS, _REFUNDS = "/v1/checkout/sessions", "/v1/refunds"
+_SESSIONS, _REFUNDS, _DISPUTES = "/v1/checkout/sessions", "/v1/refunds", "/v1/disputes"
+_MOST_ROWS = 100
+# What a session only names, but an order tells.
+_EXPANDED = [
+    "payment_intent.latest_charge",
+    "discounts.promotion_code",
+    "shipping_cost.shipping_rate",
+]
 # Anybody may come back with an id of his own making, and it becomes part of an address.
-_SESSION_ID = re.compile(r"[A-Za-z0-9_]+")
-
-# They pay days later, while the units stay held. A list of what is allowed would hide
-# what Stripe adds; this one may miss a method: a delayed payment is still understood.
-DELAYED_METHODS = (
-    "acss_debit",
-    "au_becs_debit",
-    "bacs_debit",
-    "boleto",
-    "customer_balance",
-    "konbini",
-    "multibanco",
-    "oxxo",
-    "sepa_debit",
-    "us_bank_account",
-)
-
-
-@dataclass(frozen=True)
-class SessionLine:
-    """One line of a payment page; *unit_price_cents* includes VAT."""
-
-    name: str
-    unit_price_cents: int
-    currency: str
-    quantity: int
-
-
-@dataclass(frozen=True)
-class SessionRequest:
-    """
-    What a payment page is made of; all of it was committed with the reservation.
-
-    The same request gives the same bytes, however often and wherever it is sent.
-    """
-
-    checkout_id: int
-    idempotency_key: str
-    lines: tuple[SessionLine, ...]
-    expires_at: datetime
-    locale: str
-    notice: str
-    shop_url: str
-
-
-@dataclass(frozen=True)
-class PaymentSession:
-    """What the shop needs to know of a Stripe Checkout Session."""
-
-    id: str
-    status: str
-    payment_status: str
-    url: str | None
-    payment_intent: str | None
-    payment_failed: bool
-    amount_cents: int
-    currency: str
-    customer_name: str
-    customer_email: str
-    reference: str
-    checkout_key: str
-
-    @property
-    def is_closed(self) -> bool:
-        """Nobody can pay it, and nobody has."""
-        return self.status == "expired"
-
-    @property
-    def is_paid(self) -> bool:
-        """The money is there, or none was asked for."""
-        return self.status == "complete" and self.payment_status != "unpaid"
-
-    @property
-    def awaits_payment(self) -> bool:
-        """A delayed payment is on its way."""
-        return self.status == "complete" and self.payment_status == "unpaid"
-
-
-@dataclass(frozen=True)
-class Event:
-    """A verified message of Stripe; *session_id* is empty if it is about no session."""
-
-    id: str
-    type: str
-    session_id: str
-    reference: str
-    checkout_key: str
+_ID = re.compile(r"[A-Za-z0-9_]+")
 
 
 class _HTTPClient(stripe.HTTPClient):
@@ -166,11 +105,8 @@ class StripeGateway:
         secret_key: str,
         webhook_secret: str,
         api_base: str | None = None,
-        *,
-        excluded_methods: tuple[str, ...] = DELAYED_METHODS,
     ) -> None:
         self._webhook_secret = webhook_secret
-        self._excluded_methods = excluded_methods
         self._is_live = "_live_" in secret_key
         transport = Transport(
             stripe.ca_bundle_path,
@@ -192,23 +128,24 @@ class StripeGateway:
         Make the payment page, or return the one that this request has made before.
 
         PaymentError means that there is certainly none, PaymentUnavailableError that
-        there may be one.
+        there may be one, and PaymentBusyError, which is one of these, that Stripe asks
+        to be asked again later.
         """
         answer = self._post(
             _SESSIONS,
-            _create_params(request, self._excluded_methods),
+            _create_params(request),
             key=request.idempotency_key,
             retries=retries,
         )
-        return _payment_session(answer)
+        return payment_session(answer)
 
     def retrieve(self, session_id: str) -> PaymentSession | None:
         """Return the session as it is now; None if Stripe knows no such session."""
-        if not _SESSION_ID.fullmatch(session_id):
+        if not _ID.fullmatch(session_id):
             return None
-        params: SessionRetrieveParams = {"expand": ["payment_intent"]}
+        params: SessionRetrieveParams = {"expand": _EXPANDED}
         try:
-            return _payment_session(
+            return payment_session(
                 self._get(f"{_SESSIONS}/{session_id}", params, retries=1)
             )
         except PaymentError as error:
@@ -223,12 +160,12 @@ class StripeGateway:
         A refusal says nothing by itself: it was paid first, or closed before. Stripe is
         asked which. None if Stripe knows no such session. Safe to repeat.
         """
-        if not _SESSION_ID.fullmatch(session_id):
+        if not _ID.fullmatch(session_id):
             return None
         try:
             # Without a key of our own: under one fixed key Stripe would play a stored
             # 500 again for a day.
-            return _payment_session(
+            return payment_session(
                 self._post(f"{_SESSIONS}/{session_id}/expire", {}, retries=1)
             )
         except PaymentUnavailableError:
@@ -238,23 +175,38 @@ class StripeGateway:
 
     def find(self, checkout_key: str, *, since: datetime) -> PaymentSession | None:
         """Look through the sessions made *since* then for the one with this key."""
-        params: SessionListParams = {
-            "created": {"gte": int(since.timestamp())},
-            "limit": 100,
-        }
-        while True:
-            page = self._get(_SESSIONS, params)
-            sessions = [_payment_session(each) for each in page["data"]]
-            for session in sessions:
+        for page in self.sessions(since=since):
+            for session in page:
                 if session.checkout_key == checkout_key:
                     return session
+        return None
+
+    def sessions(
+        self, *, since: datetime, until: datetime | None = None
+    ) -> Iterator[list[PaymentSession]]:
+        """
+        Go through the sessions made *since* then, a page at a time, newest first.
+
+        What they bring along is what `retrieve` tells, but for what a customer chose.
+        """
+        created: dict[str, int] = {"gte": int(since.timestamp())}
+        if until is not None:
+            created["lte"] = int(until.timestamp())
+        params: SessionListParams = {"created": created, "limit": _MOST_ROWS}  # type: ignore[typeddict-item]  # the same keys
+        while True:
+            page = self._get(_SESSIONS, params, retries=1)
+            sessions = [payment_session(each) for each in page["data"]]
+            if sessions:
+                yield sessions
             if not sessions or not page["has_more"]:
-                return None
+                return
             params["starting_after"] = sessions[-1].id
 
-    def refund(self, payment_intent: str, amount_cents: int, *, key: str) -> str:
+    def refund(
+        self, payment_intent: str, amount_cents: int, *, key: str
+    ) -> RefundReport:
         """
-        Pay *amount_cents* back; return Stripe's refund id. One key, one refund.
+        Pay *amount_cents* back; return the refund. One key, one refund.
 
         PaymentError is a verdict on this refund. What may pass (a key that is being
         changed, a balance too low) is PaymentUnavailableError, to be tried again.
@@ -262,24 +214,54 @@ class StripeGateway:
         params: RefundCreateParams = {
             "payment_intent": payment_intent,
             "amount": amount_cents,
+            "metadata": {REFUND_KEY: key},
         }
         try:
-            return str(self._post(_REFUNDS, params, key=key, retries=2)["id"])
+            return payment_reading.refund_report(
+                self._post(_REFUNDS, params, key=key, retries=2)
+            )
         except PaymentUnavailableError:
             raise
         except PaymentError as error:
             code = getattr(error.__cause__, "code", None)
             if code == "charge_already_refunded":
-                return self._refund_of(payment_intent)
+                return self._refund_made(payment_intent, key, error)
             verdict = isinstance(error.__cause__, stripe.InvalidRequestError)
             if verdict and code not in PASSING_REFUND_CODES:
                 raise
             raise PaymentUnavailableError(str(error)) from error
 
-    def _refund_of(self, payment_intent: str) -> str:
-        params: RefundListParams = {"payment_intent": payment_intent}
-        refunds = self._get(_REFUNDS, params)["data"]
-        return str(refunds[0]["id"]) if refunds else "already refunded"
+    def _refund_made(
+        self, payment_intent: str, key: str, refusal: PaymentError
+    ) -> RefundReport:
+        """All of it is back already: by this key a day ago, or by hand at Stripe."""
+        made = self.refunds_of(payment_intent)
+        ours = [refund for refund in made if refund.key == key]
+        if not made:
+            raise refusal
+        return (ours or made)[0]
+
+    def refunds_of(self, payment_intent: str) -> list[RefundReport]:
+        """Return all refunds of a payment, wherever they were made, newest first."""
+        params: RefundListParams = {
+            "payment_intent": payment_intent,
+            "limit": _MOST_ROWS,
+        }
+        page = self._get(_REFUNDS, params, retries=1)
+        return [payment_reading.refund_report(each) for each in page["data"]]
+
+    def dispute(self, dispute_id: str) -> DisputeReport | None:
+        """Return a dispute as it is now; None if Stripe knows no such dispute."""
+        if not _ID.fullmatch(dispute_id):
+            return None
+        try:
+            return payment_reading.dispute_report(
+                self._get(f"{_DISPUTES}/{dispute_id}", {}, retries=1)
+            )
+        except PaymentError as error:
+            if _is_missing(error.__cause__):
+                return None
+            raise
 
     def _get(
         self, path: str, params: Mapping[str, Any], *, retries: int = 0
@@ -330,7 +312,9 @@ class StripeGateway:
             event = json.loads(text)
             if ahead > SIGNATURE_TOLERANCE_SECONDS:
                 raise WebhookSignatureError
-            return _event(event, is_live=self._is_live)
+            if event["object"] != "event" or event["livemode"] is not self._is_live:
+                raise WebhookSignatureError
+            return payment_reading.event(event)
         except (
             stripe.SignatureVerificationError,
             ValueError,  # not UTF-8, not JSON
@@ -342,15 +326,14 @@ class StripeGateway:
             raise WebhookSignatureError from error
 
 
-def _create_params(
-    request: SessionRequest, excluded_methods: tuple[str, ...]
-) -> "SessionCreateParams":
+def _create_params(request: SessionRequest) -> "SessionCreateParams":
     # Of the session's metadata nothing is copied to the payment, which refunds and
     # disputes name, so it is given twice.
     metadata = {
         "checkout_id": str(request.checkout_id),
-        "checkout_key": request.idempotency_key,
+        CHECKOUT_KEY: request.idempotency_key,
     }
+    shop_url = request.offer.shop_url
     params: SessionCreateParams = {
         "mode": "payment",
         "client_reference_id": str(request.checkout_id),
@@ -369,63 +352,48 @@ def _create_params(
         ],
         "expires_at": int(request.expires_at.timestamp()),
         "locale": "nl" if request.locale == "nl" else "en",
-        "success_url": f"{request.shop_url}/checkout/success"
+        "success_url": f"{shop_url}/checkout/success"
         "?session_id={CHECKOUT_SESSION_ID}",
-        "cancel_url": f"{request.shop_url}/checkout/cancel/{request.checkout_id}",
+        "cancel_url": f"{shop_url}/checkout/cancel/{request.checkout_id}",
         "adaptive_pricing": {"enabled": False},
     }
-    if excluded_methods:
-        params["excluded_payment_method_types"] = list(excluded_methods)
     if request.notice:
         params["custom_text"] = {"submit": {"message": request.notice}}
+    _add_offer(params, request.offer, request.lines[0].currency)
     return params
 
 
-def _payment_session(session: Mapping[str, Any]) -> PaymentSession:
-    intent = session.get("payment_intent")  # its id, or all of it where expanded
-    opened = intent if isinstance(intent, dict) else {"id": intent}
-    customer = session.get("customer_details") or {}
-    return PaymentSession(
-        id=session["id"],
-        status=session["status"] or "",
-        payment_status=session["payment_status"],
-        url=session.get("url"),
-        payment_intent=opened["id"],
-        payment_failed=opened.get("status") in ("requires_payment_method", "canceled"),
-        amount_cents=session.get("amount_total") or 0,
-        currency=session.get("currency") or "",
-        customer_name=customer.get("name") or "",
-        customer_email=customer.get("email") or "",
-        reference=session.get("client_reference_id") or "",
-        checkout_key=_key_in(session.get("metadata")),
-    )
+def _add_offer(params: "SessionCreateParams", offer: Offer, currency: str) -> None:
+    if offer.excluded_methods:
+        params["excluded_payment_method_types"] = list(offer.excluded_methods)
+    if offer.promotion_codes:
+        params["allow_promotion_codes"] = True
+    if offer.shipping_countries:
+        params["shipping_address_collection"] = {
+            "allowed_countries": list(offer.shipping_countries)
+        }
+    if offer.shipping_options:
+        params["shipping_options"] = [
+            _shipping_option(option.name, option.cents, currency)
+            for option in offer.shipping_options
+        ]
+    if offer.asks_phone:
+        params["phone_number_collection"] = {"enabled": True}
+    if offer.asks_terms:
+        # Stripe refuses this unless its dashboard knows the address of the terms.
+        params["consent_collection"] = {"terms_of_service": "required"}
 
 
-def _key_in(metadata: Any) -> str:
-    if not isinstance(metadata, Mapping):
-        return ""
-    return str(metadata.get("checkout_key") or "")
-
-
-def _event(event: Any, *, is_live: bool) -> Event:
-    if event["object"] != "event" or event["livemode"] is not is_live:
-        raise WebhookSignatureError
-    what = event["data"]["object"]
-    is_session = what.get("object") == "checkout.session"
-    return Event(
-        id=_text(event["id"]),
-        type=_text(event["type"]),
-        session_id=_text(what["id"]) if is_session else "",
-        reference=str(what.get("client_reference_id") or "") if is_session else "",
-        checkout_key=_key_in(what.get("metadata")) if is_session else "",
-    )
-
-
-def _text(value: object) -> str:
-    # Printable ASCII, as Stripe's ids and types are: a database may refuse the rest.
-    if not isinstance(value, str) or not re.fullmatch(r"[\x21-\x7e]{1,255}", value):
-        raise WebhookSignatureError
-    return value
+def _shipping_option(
+    name: str, cents: int, currency: str
+) -> "SessionCreateParamsShippingOption":
+    return {
+        "shipping_rate_data": {
+            "type": "fixed_amount",
+            "display_name": name,
+            "fixed_amount": {"amount": cents, "currency": currency},
+        }
+    }
 
 
 @contextmanager
@@ -437,9 +405,10 @@ def _translated() -> Iterator[None]:
     """
     try:
         yield
+    except stripe.RateLimitError as error:
+        raise PaymentBusyError(_summary(error)) from error
     except (
         stripe.APIConnectionError,
-        stripe.RateLimitError,
         stripe.APIError,  # 5xx, a conflict, or an answer that is no JSON
         stripe.IdempotencyError,  # an earlier request may have made a session
     ) as error:

@@ -12,6 +12,7 @@ sort by itself.
 """
 
 from collections.abc import Collection, Mapping
+from datetime import datetime
 
 from sqlalchemy import exc
 
@@ -25,10 +26,10 @@ NOT_NULL_VIOLATION = "23502"
 _IS_PENDING = "checkout.status || '' = 'PENDING'"
 
 _CHECKOUT = """
-    INSERT INTO checkout (visitor, address, locale, notice, idempotency_key,
+    INSERT INTO checkout (visitor, address, locale, notice, idempotency_key, offer_id,
                           expires_at, stripe_expires_at, created_at)
     SELECT %(visitor)s, %(address)s, %(locale)s, %(notice)s, %(idempotency_key)s,
-           %(expires_at)s, %(stripe_expires_at)s, %(created_at)s"""
+           %(offer_id)s, %(expires_at)s, %(stripe_expires_at)s, %(created_at)s"""
 
 _LINE = """
     INSERT INTO stock_reservation (checkout_id, product_id, quantity,
@@ -92,7 +93,9 @@ WITH cart AS (
 
 ATTACH = f"""
 WITH taken AS (
-    UPDATE checkout SET stripe_session_id = %(stripe_session_id)s
+    UPDATE checkout
+    SET stripe_session_id = %(stripe_session_id)s,
+        session_at = coalesce(session_at, %(now)s)
     WHERE id = %(checkout_id)s AND {_IS_PENDING}
       AND (stripe_session_id IS NULL OR stripe_session_id = %(stripe_session_id)s)
     RETURNING id
@@ -153,7 +156,7 @@ WITH taken AS (
         awaits_payment = false,
         stripe_session_id = coalesce(stripe_session_id, %(stripe_session_id)s)
     WHERE id = %(checkout_id)s AND {_IS_PENDING}
-    RETURNING id, stripe_session_id
+    RETURNING id, stripe_session_id, locale
 ), sold AS (
     UPDATE stock_reservation
     SET status = 'CONFIRMED', stripe_session_id = taken.stripe_session_id
@@ -166,15 +169,22 @@ WITH taken AS (
 ), sale AS (
     INSERT INTO orders (checkout_id, stripe_session_id, payment_intent, token, status,
                         was_late, currency, amount_cents, promised_currency,
-                        promised_cents, customer_name, customer_email, created_at)
+                        promised_cents, discount_cents, shipping_cents, tax_cents,
+                        promotion_code, shipping_option, customer_name, customer_email,
+                        customer_phone, shipping_name, shipping_address,
+                        billing_address, created_at)
     SELECT taken.id, %(stripe_session_id)s, %(payment_intent)s, %(token)s,
-           CASE WHEN promised.cents = %(amount_cents)s
+           CASE WHEN promised.cents = %(subtotal_cents)s AND %(adds_up)s
                  AND promised.currency = %(currency)s
                 THEN 'PAID' ELSE 'REVIEW' END,
            %(was_late)s, %(currency)s, %(amount_cents)s, promised.currency,
-           promised.cents, %(customer_name)s, %(customer_email)s, %(now)s
+           promised.cents, %(discount_cents)s, %(shipping_cents)s, %(tax_cents)s,
+           %(promotion_code)s, %(shipping_option)s, %(customer_name)s,
+           %(customer_email)s, %(customer_phone)s, %(shipping_name)s,
+           %(shipping_address)s, %(billing_address)s, %(now)s
     FROM taken, promised
-    RETURNING id
+    RETURNING id, status, stripe_session_id, payment_intent, amount_cents, currency,
+              customer_email, created_at
 ), lines AS (
     INSERT INTO order_line (order_id, product_id, product_name, quantity,
                             unit_price_cents, vat_bp)
@@ -192,6 +202,30 @@ WITH taken AS (
 ), moved AS (
     UPDATE product SET stock = stock - quantity, reserved = reserved - quantity
     FROM sorted WHERE product.id = sorted.id
+), noted AS (
+    INSERT INTO stripe_event (id, type, object_id, effect, outcome, received_at)
+    SELECT CAST(%(event_id)s AS text), %(event_type)s, sale.stripe_session_id,
+           %(event_effect)s, 'PAID', sale.created_at
+    FROM sale WHERE CAST(%(event_id)s AS text) <> ''
+    ON CONFLICT DO NOTHING
+), entered AS (
+    INSERT INTO to_do (key, kind, checkout_id, stripe_id, payment_intent, amount_cents,
+                       currency, created_at)
+    SELECT 'amount-' || sale.stripe_session_id, 'AMOUNT', taken.id,
+           sale.stripe_session_id, coalesce(sale.payment_intent, ''),
+           sale.amount_cents, sale.currency, sale.created_at
+    FROM taken, sale WHERE sale.status = 'REVIEW'
+    ON CONFLICT DO NOTHING
+    RETURNING id, checkout_id, created_at
+), mailed AS (
+    INSERT INTO mail (key, kind, checkout_id, to_do_id, recipient, locale, due_at,
+                      created_at)
+    SELECT 'order-' || sale.id, 'ORDER', taken.id, NULL, sale.customer_email,
+           taken.locale, sale.created_at, sale.created_at
+    FROM taken, sale WHERE sale.customer_email <> ''
+    UNION ALL
+    SELECT 'to-do-' || id, 'TO_DO', checkout_id, id, '', 'nl', created_at, created_at
+    FROM entered
 )
 SELECT id FROM sale
 """  # noqa: S608 (nothing in it comes from outside)
@@ -220,9 +254,15 @@ def reserve(
         raise
 
 
-def attach(executor: Executor, checkout_id: int, stripe_session_id: str) -> bool:
+def attach(
+    executor: Executor, checkout_id: int, stripe_session_id: str, *, now: datetime
+) -> bool:
     """Note the session with the checkout and its lines."""
-    values = {"checkout_id": checkout_id, "stripe_session_id": stripe_session_id}
+    values: dict[str, object] = {
+        "checkout_id": checkout_id,
+        "stripe_session_id": stripe_session_id,
+        "now": now,
+    }
     return bool(run(executor, ATTACH, values))
 
 

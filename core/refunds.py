@@ -1,55 +1,343 @@
-"""Money on its way back: requested with what was decided, sent after that commit."""
+"""
+Money that goes back to customers, and what Stripe says of it.
 
-import logging
-from concurrent.futures import ThreadPoolExecutor
+Invariant: what goes back of an order is never more than was paid, and a payment whose
+units were gone goes back once. All functions are rules: they work in the caller's
+transaction and never commit; `refunding` sends what they have requested.
+"""
 
-from sqlalchemy import select
+from datetime import datetime
 
-from core import orders
-from core.errors import PaymentError, PaymentUnavailableError
-from core.models import REQUESTED, Refund
-from core.shop import Shop
+from sqlalchemy import case, select, update
+from sqlalchemy.orm import Session
 
-logger = logging.getLogger(__name__)
+from core import records
+from core.clock import new_token
+from core.errors import NotFoundError, RefundRefusedError
+from core.models import (
+    AUTOMATIC,
+    DONE,
+    FAILED,
+    FULFILLED,
+    OWNER,
+    PAID,
+    REFUND_FAILED,
+    REFUNDED,
+    REQUESTED,
+    RESTOCK,
+    SENT,
+    STRIPE,
+    Checkout,
+    Order,
+    Refund,
+)
+from core.payment_data import Payment, RefundReport
 
-BATCH = 100
-CALLS_AT_ONCE = 8
+# What may follow what: a report that comes late changes nothing.
+_BEFORE = {
+    SENT: (REQUESTED,),
+    DONE: (REQUESTED, SENT),
+    FAILED: (REQUESTED, SENT, DONE),
+}
+_STATUSES = {"succeeded": DONE, "failed": FAILED, "canceled": FAILED}
 
 
-def send_refunds(shop: Shop, *, of_session: str | None = None) -> int:
-    """
-    Send requested refunds to Stripe, or only that of one session; return how many went.
-
-    Safe to repeat: the key is the session's, so a payment goes back once however often
-    it is tried.
-    """
-    query = select(Refund).where(Refund.status == REQUESTED).order_by(Refund.created_at)
-    if of_session is not None:
-        query = query.where(Refund.stripe_session_id == of_session)
-    with shop.database.read() as session:
-        requested = session.scalars(query.limit(BATCH)).all()
-    if not requested:
-        return 0
-    with ThreadPoolExecutor(min(CALLS_AT_ONCE, len(requested))) as callers:
-        return sum(callers.map(lambda refund: _send(shop, refund), requested))
-
-
-def _send(shop: Shop, refund: Refund) -> bool:
-    try:
-        stripe_refund_id: str | None = shop.gateway.refund(
-            refund.payment_intent,
-            refund.amount_cents,
-            key=f"refund-{refund.stripe_session_id}",
-        )
-    except PaymentUnavailableError as error:
-        logger.warning("refund %s is tried again: %s", refund.id, error)
-        return False
-    except PaymentError as error:
-        logger.error("Stripe refused refund %s: %s", refund.id, error)
-        stripe_refund_id = None
-    shop.database.write(
-        lambda session: orders.close_refund(
-            session, refund.id, stripe_refund_id=stripe_refund_id, now=shop.clock()
+def automatic_of(session: Session, stripe_session_id: str) -> Refund | None:
+    """Return the refund of a payment that found its units gone, if there is one."""
+    return session.scalar(
+        select(Refund).where(
+            Refund.idempotency_key == _automatic_key(stripe_session_id)
         )
     )
-    return stripe_refund_id is not None
+
+
+def _automatic_key(stripe_session_id: str) -> str:
+    return f"refund-{stripe_session_id}"
+
+
+def request_automatic(
+    session: Session,
+    checkout_id: int,
+    payment: Payment,
+    *,
+    kind: str,
+    now: datetime,
+) -> None:
+    """
+    Send a whole payment back: *kind* is TOO_LATE or PAID_TWICE. Sent after commit.
+
+    The customer is told, and the owner has an entry. Safe to repeat: a session has one
+    such refund. A payment of nothing needs none. One that Stripe gives no payment
+    intent of cannot be sent back: a person has to look at it.
+    """
+    bill, stripe_session_id = payment.bill, payment.stripe_session_id
+    records.add_to_do(
+        session,
+        kind,
+        f"{kind}-{stripe_session_id}",
+        checkout_id=checkout_id,
+        stripe_id=stripe_session_id,
+        payment_intent=payment.payment_intent or "",
+        amount_cents=bill.total_cents,
+        currency=bill.currency,
+        now=now,
+    )
+    if bill.total_cents == 0 or automatic_of(session, stripe_session_id):
+        return
+    refund = Refund(
+        idempotency_key=_automatic_key(stripe_session_id),
+        checkout_id=checkout_id,
+        stripe_session_id=stripe_session_id,
+        payment_intent=payment.payment_intent or "",
+        amount_cents=bill.total_cents,
+        currency=bill.currency,
+        cause=AUTOMATIC,
+        reason=kind,
+        customer_email=bill.customer_email,
+        created_at=now,
+    )
+    _add(session, refund)
+    if not payment.payment_intent:
+        fail(session, refund.id, failure="Stripe names no payment", now=now)
+
+
+def request_by_owner(
+    session: Session,
+    order_id: int,
+    amount_cents: int,
+    *,
+    reason: str = "",
+    who: str,
+    now: datetime,
+) -> int:
+    """
+    Send some of an order's payment back, or all that is left; return the refund's id.
+
+    It is sent after commit, and the customer is told. Raises RefundRefusedError for
+    more than is left. Not safe to repeat: each call is a refund of its own.
+    """
+    order = session.get(Order, order_id)
+    if order is None or not order.payment_intent:
+        raise NotFoundError("there is no payment to send back")
+    if amount_cents < 1 or not _count(session, order_id, amount_cents):
+        session.refresh(order)
+        left = order.amount_cents - order.refunded_cents
+        raise RefundRefusedError(wanted_cents=amount_cents, left_cents=left)
+    refund = Refund(
+        idempotency_key=f"refund-{new_token()}",
+        checkout_id=order.checkout_id,
+        order_id=order_id,
+        stripe_session_id=order.stripe_session_id,
+        payment_intent=order.payment_intent,
+        amount_cents=amount_cents,
+        currency=order.currency,
+        cause=OWNER,
+        reason=reason,
+        who=who,
+        customer_email=order.customer_email,
+        created_at=now,
+    )
+    _add(session, refund)
+    return refund.id
+
+
+def _count(session: Session, order_id: int, cents: int) -> bool:
+    """Count *cents* as gone back, if so much is left; below 0 they are taken off."""
+    refunded = Order.refunded_cents + cents
+    counted = session.scalar(
+        update(Order)
+        .where(Order.id == order_id, refunded.between(0, Order.amount_cents))
+        .values(
+            refunded_cents=refunded,
+            status=case(
+                (refunded == Order.amount_cents, REFUNDED),
+                (Order.status != REFUNDED, Order.status),
+                (Order.fulfilled_at.is_not(None), FULFILLED),
+                else_=PAID,
+            ),
+        )
+        .returning(Order.id)
+        .execution_options(synchronize_session=False)
+    )
+    return counted is not None
+
+
+def _add(session: Session, refund: Refund) -> None:
+    session.add(refund)
+    session.flush()
+    locale = session.scalar(
+        select(Checkout.locale).where(Checkout.id == refund.checkout_id)
+    )
+    records.mail_refund(
+        session,
+        refund.id,
+        checkout_id=refund.checkout_id,
+        recipient=refund.customer_email,
+        locale=locale or "nl",
+        now=refund.created_at,
+    )
+
+
+def take_report(session: Session, report: RefundReport, *, now: datetime) -> bool:
+    """
+    Note what Stripe says of a refund, also of one that was made there.
+
+    Safe to repeat and in any order. Returns whether anything was new. A refund of a
+    payment that is not ours is passed over.
+    """
+    refund_id = session.scalar(
+        select(Refund.id).where(Refund.stripe_refund_id == report.id)
+    )
+    refund_id = refund_id or _adopted(session, report)
+    if refund_id is None:
+        refund_id = _note_stripes_own(session, report, now=now)
+        if refund_id is None:
+            return False
+    status = _STATUSES.get(report.status, SENT)
+    if status == FAILED:
+        return fail(session, refund_id, failure=report.failure, now=now)
+    return _become(session, refund_id, status, now=now)
+
+
+def _adopted(session: Session, report: RefundReport) -> int | None:
+    """Find the refund that we asked for, whose answer has not come (yet)."""
+    is_asked_for = Refund.idempotency_key == report.key
+    if not report.key:
+        # By hand the whole of a payment was sent back that we were to send back.
+        is_asked_for = (
+            (Refund.payment_intent == report.payment_intent)
+            & (Refund.amount_cents == report.amount_cents)
+            & (Refund.cause == AUTOMATIC)
+        )
+    return session.scalar(
+        update(Refund)
+        .where(is_asked_for, Refund.stripe_refund_id.is_(None))
+        .values(stripe_refund_id=report.id)
+        .returning(Refund.id)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _note_stripes_own(
+    session: Session, report: RefundReport, *, now: datetime
+) -> int | None:
+    """Note a refund that was made at Stripe; None if it is not of an order of ours."""
+    order = session.scalar(
+        select(Order).where(Order.payment_intent == report.payment_intent)
+    )
+    if order is None or not report.payment_intent:
+        return None
+    entered = records.add_to_do(
+        session,
+        RESTOCK,
+        f"restock-{report.id}",
+        checkout_id=order.checkout_id,
+        stripe_id=report.id,
+        payment_intent=report.payment_intent,
+        amount_cents=report.amount_cents,
+        currency=report.currency,
+        now=now,
+    )
+    if not entered:
+        # Another message about it was quicker, at this very moment.
+        return session.scalar(
+            select(Refund.id).where(Refund.stripe_refund_id == report.id)
+        )
+    if not _count(session, order.id, report.amount_cents):
+        raise RefundRefusedError(
+            wanted_cents=report.amount_cents,
+            left_cents=order.amount_cents - order.refunded_cents,
+        )
+    refund = Refund(
+        idempotency_key=f"stripe-{report.id}",
+        checkout_id=order.checkout_id,
+        order_id=order.id,
+        stripe_session_id=order.stripe_session_id,
+        payment_intent=report.payment_intent,
+        stripe_refund_id=report.id,
+        amount_cents=report.amount_cents,
+        currency=report.currency,
+        cause=STRIPE,
+        customer_email=order.customer_email,
+        created_at=now,
+    )
+    _add(session, refund)
+    return refund.id
+
+
+def _become(session: Session, refund_id: int, status: str, *, now: datetime) -> bool:
+    moment = {FAILED: Refund.failed_at, DONE: Refund.done_at}.get(status)
+    changed = session.scalar(
+        update(Refund)
+        .where(Refund.id == refund_id, Refund.status.in_(_BEFORE[status]))
+        .values({Refund.status: status} | ({moment: now} if moment else {}))
+        .returning(Refund.id)
+        .execution_options(synchronize_session=False)
+    )
+    return changed is not None
+
+
+def fail(session: Session, refund_id: int, *, failure: str, now: datetime) -> bool:
+    """
+    Note that a refund was refused, or came back from the bank; the owner has an entry.
+
+    What it had taken of the order is free again. Safe to repeat: returns False if that
+    is known.
+    """
+    if not _become(session, refund_id, FAILED, now=now):
+        return False
+    refund = session.get_one(Refund, refund_id, populate_existing=True)
+    refund.failure = failure
+    if refund.order_id is not None:
+        _count(session, refund.order_id, -refund.amount_cents)
+    records.add_to_do(
+        session,
+        REFUND_FAILED,
+        f"refund-failed-{refund_id}",
+        checkout_id=refund.checkout_id,
+        stripe_id=refund.stripe_refund_id or "",
+        payment_intent=refund.payment_intent,
+        amount_cents=refund.amount_cents,
+        currency=refund.currency,
+        now=now,
+    )
+    session.flush()
+    return True
+
+
+def request_again(session: Session, refund_id: int, *, who: str, now: datetime) -> int:
+    """
+    Try a FAILED refund once more, under a key of its own; return the new one's id.
+
+    Raises NotFoundError if it has not failed or was tried again before.
+    """
+    failed = session.get(Refund, refund_id)
+    if failed is None or failed.status != FAILED or not failed.payment_intent:
+        raise NotFoundError("there is no failed refund to try again")
+    if failed.order_id is not None:
+        return request_by_owner(
+            session,
+            failed.order_id,
+            failed.amount_cents,
+            reason=failed.reason,
+            who=who,
+            now=now,
+        )
+    key = f"again-{failed.id}"
+    if session.scalar(select(Refund.id).where(Refund.idempotency_key == key)):
+        raise NotFoundError("this refund was tried again before")
+    again = Refund(
+        idempotency_key=key,
+        checkout_id=failed.checkout_id,
+        stripe_session_id=failed.stripe_session_id,
+        payment_intent=failed.payment_intent,
+        amount_cents=failed.amount_cents,
+        currency=failed.currency,
+        cause=OWNER,
+        reason=failed.reason,
+        who=who,
+        customer_email=failed.customer_email,
+        created_at=now,
+    )
+    _add(session, again)
+    return again.id

@@ -17,6 +17,7 @@ from datetime import datetime
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from core import records
 from core.database import Executor, LostRaceError
 from core.errors import (
     CartError,
@@ -60,7 +61,8 @@ class Terms:
     What a checkout is made with besides its cart; fixed at reserve, never changed.
 
     *expires_at* ends the hold here, *stripe_expires_at* is the backstop at Stripe.
-    *notice* is the sentence that Stripe's page shows above its button.
+    *notice* is the sentence that Stripe's page shows above its button; *offer_id* names
+    what else that page offers (StoredOffer).
     """
 
     visitor: str
@@ -70,6 +72,7 @@ class Terms:
     idempotency_key: str
     expires_at: datetime
     stripe_expires_at: datetime
+    offer_id: int | None = None
 
 
 def sum_cart(lines: Iterable[tuple[int, object]]) -> dict[int, int]:
@@ -177,29 +180,48 @@ def reserved(session: Session, checkout_id: int) -> tuple[Terms, Reserved]:
     return terms, Reserved(checkout_id, tuple(ReservedLine(*line) for line in lines))
 
 
-def attach(session: Executor, checkout_id: int, stripe_session_id: str) -> bool:
+def attach(
+    session: Executor, checkout_id: int, stripe_session_id: str, *, now: datetime
+) -> bool:
     """
     Note the Stripe session of a PENDING checkout; safe to repeat with the same one.
 
     Returns False if the checkout has ended meanwhile or has another session. A single
     statement.
     """
-    return statements_for(session).attach(session, checkout_id, stripe_session_id)
+    return statements_for(session).attach(
+        session, checkout_id, stripe_session_id, now=now
+    )
 
 
-def prolong(session: Session, checkout_id: int, until: datetime) -> bool:
+def prolong(
+    session: Session, checkout_id: int, until: datetime, *, now: datetime
+) -> bool:
     """
     Keep the hold of a completed but still unpaid checkout *until* then.
 
-    Nothing prolongs a checkout that has ended: then this returns False.
+    Safe to repeat: the first time is kept as a step. Nothing prolongs a checkout that
+    has ended: then this returns False.
     """
-    found = session.scalar(
+    pending = (_checkout.c.id == checkout_id) & (_checkout.c.status == PENDING)
+    first = session.scalar(
         update(_checkout)
-        .where(_checkout.c.id == checkout_id, _checkout.c.status == PENDING)
+        .where(pending, ~_checkout.c.awaits_payment)
         .values(awaits_payment=True, expires_at=until)
         .returning(_checkout.c.id)
     )
-    if found is None:
+    if first is not None:
+        cause = "completed, a delayed payment is on its way"
+        records.add_step(session, checkout_id, "PROLONGED", cause=cause, now=now)
+    elif (
+        session.scalar(
+            update(_checkout)
+            .where(pending)
+            .values(expires_at=until)
+            .returning(_checkout.c.id)
+        )
+        is None
+    ):
         return False
     session.execute(
         update(_reservation)
@@ -261,12 +283,12 @@ def take_ended(session: Session, checkout_id: int) -> bool:
     return ended is not None
 
 
-def retake(session: Session, checkout_id: int) -> bool:
+def retake(session: Session, checkout_id: int, *, now: datetime) -> bool:
     """
     Take the units of an ended checkout again, all lines or none.
 
-    Only after take_ended, and only to be sold in the same transaction. Returns False
-    and changes nothing if any line is short now.
+    Only after take_ended, and only to be sold in the same transaction; how it had ended
+    is kept as a step. Returns False and changes nothing if any line is short now.
     """
     with session.begin_nested() as savepoint:
         lines = session.execute(
@@ -279,6 +301,18 @@ def retake(session: Session, checkout_id: int) -> bool:
             if not _claimed(session, product_id, quantity):
                 savepoint.rollback()
                 return False
+        ended = session.execute(
+            select(_checkout.c.status, _checkout.c.cause, _checkout.c.closed_at).where(
+                _checkout.c.id == checkout_id
+            )
+        ).one()
+        records.add_step(
+            session,
+            checkout_id,
+            ended.status,
+            cause=ended.cause,
+            now=ended.closed_at or now,
+        )
         # awaits_payment keeps it out of the index that allows a visitor one open page:
         # he may have one again. To sell clears it.
         session.execute(

@@ -22,7 +22,7 @@ from enum import Enum, auto
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from core import orders, refunds, reservations
+from core import late_money, offers, orders, reservations
 from core.errors import (
     PaymentError,
     PaymentUnavailableError,
@@ -35,8 +35,10 @@ from core.models import (
     Checkout,
     StockReservation,
 )
-from core.orders import Confirmation, Payment
-from core.payments import PaymentSession, SessionLine, SessionRequest
+from core.offer import Offer
+from core.orders import NOT_NOTED
+from core.payment_data import Payment, PaymentSession, SessionLine, SessionRequest
+from core.records import Noted
 from core.reservations import Reserved, Terms
 from core.shop import Shop
 
@@ -50,9 +52,6 @@ RECLAIM_BATCH = 8
 PROLONG_BY = timedelta(days=1)
 # After Stripe's own expires_at and this much for its clock nothing can be paid.
 CLOCK_MARGIN = timedelta(minutes=5)
-
-
-MONEY_WITHOUT_GOODS = (Confirmation.TOO_LATE, Confirmation.PAID_TWICE)
 
 
 class Ending(Enum):
@@ -88,38 +87,40 @@ def settle(
     *,
     status: str = EXPIRED,
     cause: str = "hold over",
+    event: Noted = NOT_NOTED,
 ) -> Ending:
     """
     Carry out what Stripe says of a checkout's *session*; safe to repeat and to race.
 
-    *status* and *cause* are what a closed session's checkout ends as.
+    *status* and *cause* are what a closed session's checkout ends as. A sale notes the
+    *event* that told of it in the same transaction.
     """
-    found = _judge(shop, checkout_id, session, Closed(status, cause))
+    found = _judge(shop, checkout_id, session, Closed(status, cause), event)
     return _give_back(shop, checkout_id, found)
 
 
 def _judge(
-    shop: Shop, checkout_id: int, session: PaymentSession, closed: Closed
+    shop: Shop,
+    checkout_id: int,
+    session: PaymentSession,
+    closed: Closed,
+    event: Noted = NOT_NOTED,
 ) -> Ending | Closed:
     """Carry out what Stripe says, but for giving units back."""
     if session.is_paid:
-        return _sell(shop, checkout_id, session)
+        return _sell(shop, checkout_id, session, event)
     if not session.is_closed and not session.awaits_payment:
         return Ending.KEPT
-    if _has_other_session(shop, checkout_id, session):
-        return Ending.ENDED_BEFORE
-    if session.awaits_payment and not session.payment_failed:
-        return _prolong(shop, checkout_id, session)
-    return Closed(EXPIRED, "payment failed") if session.awaits_payment else closed
-
-
-def _has_other_session(shop: Shop, checkout_id: int, session: PaymentSession) -> bool:
-    """What happens to one session says nothing of a checkout that has another."""
     with shop.database.read() as reading:
-        attached = reading.scalar(
-            select(Checkout.stripe_session_id).where(Checkout.id == checkout_id)
-        )
-    return attached not in (None, session.id)
+        checkout = reading.get_one(Checkout, checkout_id)
+    # What happens to one session says nothing of a checkout that has another.
+    if checkout.stripe_session_id not in (None, session.id):
+        return Ending.ENDED_BEFORE
+    if session.is_closed:
+        return closed
+    if session.payment_failed:
+        return Closed(EXPIRED, "payment failed")
+    return _prolong(shop, checkout, session)
 
 
 def end(shop: Shop, checkout_id: int, *, status: str, cause: str) -> Ending:
@@ -170,7 +171,7 @@ def _session_made(shop: Shop, checkout: Checkout) -> PaymentSession | None:
     PaymentUnavailableError as long as a create may still be under way.
     """
     try:
-        return shop.gateway.create(session_request(shop, checkout.id), retries=1)
+        return shop.gateway.create(session_request(shop, checkout), retries=1)
     except PaymentUnavailableError as error:
         found = shop.gateway.find(
             checkout.idempotency_key, since=checkout.created_at - CLOCK_MARGIN
@@ -199,7 +200,7 @@ def _leave_to_others(shop: Shop, checkout_id: int) -> None:
     )
 
 
-def request_for(shop: Shop, terms: Terms, reserved: Reserved) -> SessionRequest:
+def request_for(terms: Terms, reserved: Reserved, offer: Offer) -> SessionRequest:
     """Build what Stripe is asked for from what was committed, and from nothing else."""
     return SessionRequest(
         checkout_id=reserved.checkout_id,
@@ -211,14 +212,15 @@ def request_for(shop: Shop, terms: Terms, reserved: Reserved) -> SessionRequest:
         expires_at=terms.stripe_expires_at,
         locale=terms.locale,
         notice=terms.notice,
-        shop_url=shop.config.shop_url,
+        offer=offer,
     )
 
 
-def session_request(shop: Shop, checkout_id: int) -> SessionRequest:
-    """Build it again: the same request, byte for byte."""
+def session_request(shop: Shop, checkout: Checkout) -> SessionRequest:
+    """Build it again: the same request, byte for byte, whatever the settings are."""
     with shop.database.read() as session:
-        return request_for(shop, *reservations.reserved(session, checkout_id))
+        offer = offers.offer_of(session, checkout.offer_id) or shop.config.offer
+        return request_for(*reservations.reserved(session, checkout.id), offer)
 
 
 def _give_back(shop: Shop, checkout_id: int, found: Ending | Closed) -> Ending:
@@ -235,66 +237,38 @@ def _give_back(shop: Shop, checkout_id: int, found: Ending | Closed) -> Ending:
     return Ending.CLOSED if ended else Ending.ENDED_BEFORE
 
 
-def _prolong(shop: Shop, checkout_id: int, paid: PaymentSession) -> Ending:
+def _prolong(shop: Shop, checkout: Checkout, paid: PaymentSession) -> Ending | Closed:
+    now = shop.clock()
+    until = min(now + PROLONG_BY, checkout.created_at + shop.config.delayed_payment_for)
+    if until <= now:
+        # If the money comes after all, it is late money like any other.
+        return Closed(EXPIRED, "the delayed payment did not come in time")
+
     def work(session: Session) -> bool:
-        reservations.attach(session, checkout_id, paid.id)
-        return reservations.prolong(session, checkout_id, shop.clock() + PROLONG_BY)
+        reservations.attach(session, checkout.id, paid.id, now=now)
+        return reservations.prolong(session, checkout.id, until, now=now)
 
     prolonged = shop.database.write(work)
     return Ending.AWAITS_PAYMENT if prolonged else Ending.ENDED_BEFORE
 
 
-def _sell(shop: Shop, checkout_id: int, paid: PaymentSession) -> Ending:
-    payment = Payment(
-        stripe_session_id=paid.id,
-        payment_intent=paid.payment_intent,
-        amount_cents=paid.amount_cents,
-        currency=paid.currency,
-        customer_name=paid.customer_name,
-        customer_email=paid.customer_email,
-    )
+def _sell(shop: Shop, checkout_id: int, paid: PaymentSession, event: Noted) -> Ending:
+    payment = Payment(paid.id, paid.payment_intent, paid.bill)
     sold = shop.database.write_single(
-        lambda session: orders.sell(session, checkout_id, payment, now=shop.clock())
+        lambda session: orders.sell(
+            session, checkout_id, payment, now=shop.clock(), event=event
+        )
     )
     if not sold:
-        _sell_late(shop, checkout_id, payment)
-    return Ending.PAID
-
-
-def _sell_late(shop: Shop, checkout_id: int, payment: Payment) -> None:
-    """Take the units again if they are free; otherwise send the money back."""
-
-    def confirm(session: Session) -> Confirmation:
-        return orders.confirm(session, checkout_id, payment, now=shop.clock())
-
-    def confirm_or_refund(session: Session) -> Confirmation:
-        confirmation = confirm(session)
-        if confirmation in MONEY_WITHOUT_GOODS:
-            orders.request_refund(session, checkout_id, payment, now=shop.clock())
-        return confirmation
-
-    confirmation = shop.database.write(confirm)
-    # Only a proven shortage ends in a refund: overdue holds do not count.
-    while confirmation is Confirmation.TOO_LATE and reclaim(
-        shop, _products_of(shop, checkout_id)
-    ):
-        confirmation = shop.database.write(confirm)
-    if confirmation in MONEY_WITHOUT_GOODS:
-        confirmation = shop.database.write(confirm_or_refund)
-    if confirmation in MONEY_WITHOUT_GOODS:
-        logger.error("checkout %s: %s, to be refunded", checkout_id, confirmation.name)
-        refunds.send_refunds(shop, of_session=payment.stripe_session_id)
-
-
-def _products_of(shop: Shop, checkout_id: int) -> list[int]:
-    with shop.database.read() as session:
-        return list(
-            session.scalars(
-                select(StockReservation.product_id).where(
-                    StockReservation.checkout_id == checkout_id
-                )
-            )
+        late_money.settle(
+            shop,
+            checkout_id,
+            payment,
+            event=event,
+            is_refunded=paid.is_refunded,
+            reclaim=lambda product_ids: reclaim(shop, product_ids),
         )
+    return Ending.PAID
 
 
 def reclaim(shop: Shop, product_ids: Iterable[int]) -> bool:

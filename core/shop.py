@@ -1,11 +1,12 @@
 """What a workflow works with, put together in one place."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from core import database
 from core.clock import Clock, utcnow
 from core.config import Config
 from core.database import Database
+from core.offers import Offers
 from core.payments import StripeGateway
 
 
@@ -17,6 +18,7 @@ class Shop:
     gateway: StripeGateway
     config: Config
     clock: Clock = utcnow
+    offers: Offers = field(default_factory=Offers)
 
     @classmethod
     def open(cls, config: Config, *, on: Database | None = None) -> "Shop":

@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from core.database import Executor, Rows, run
 
 CHECKOUT = """
-INSERT INTO checkout (visitor, address, locale, notice, idempotency_key, expires_at,
-                      stripe_expires_at, created_at)
-SELECT :visitor, :address, :locale, :notice, :idempotency_key, :expires_at,
+INSERT INTO checkout (visitor, address, locale, notice, idempotency_key, offer_id,
+                      expires_at, stripe_expires_at, created_at)
+SELECT :visitor, :address, :locale, :notice, :idempotency_key, :offer_id, :expires_at,
        :stripe_expires_at, :created_at
 WHERE (
     SELECT count(*) = :lines AND min(currency) = max(currency)
@@ -41,7 +41,8 @@ CROSS JOIN product ON product.id = CAST(line.key AS INTEGER)
 RETURNING checkout_id, product_id, quantity, unit_price_cents, currency, product_name
 """
 ATTACH = """
-UPDATE checkout SET stripe_session_id = :stripe_session_id
+UPDATE checkout
+SET stripe_session_id = :stripe_session_id, session_at = coalesce(session_at, :now)
 WHERE id = :checkout_id AND status = 'PENDING'
   AND (stripe_session_id IS NULL OR stripe_session_id = :stripe_session_id)
 RETURNING id
@@ -75,7 +76,7 @@ UPDATE checkout
 SET status = 'CONFIRMED', cause = :cause, closed_at = :now, awaits_payment = 0,
     stripe_session_id = coalesce(stripe_session_id, :stripe_session_id)
 WHERE id = :checkout_id AND status = 'PENDING'
-RETURNING stripe_session_id
+RETURNING stripe_session_id, locale
 """
 CONFIRM_LINES = """
 UPDATE stock_reservation SET status = 'CONFIRMED', stripe_session_id = :noted
@@ -90,17 +91,22 @@ WHERE line.checkout_id = :checkout_id AND product.id = line.product_id
 ORDER = """
 INSERT INTO orders (checkout_id, stripe_session_id, payment_intent, token, status,
                     was_late, currency, amount_cents, promised_currency, promised_cents,
-                    customer_name, customer_email, created_at)
+                    discount_cents, shipping_cents, tax_cents, promotion_code,
+                    shipping_option, customer_name, customer_email, customer_phone,
+                    shipping_name, shipping_address, billing_address, created_at)
 SELECT :checkout_id, :stripe_session_id, :payment_intent, :token,
-       CASE WHEN promised.cents = :amount_cents AND promised.currency = :currency
+       CASE WHEN promised.cents = :subtotal_cents AND :adds_up
+             AND promised.currency = :currency
             THEN 'PAID' ELSE 'REVIEW' END,
        :was_late, :currency, :amount_cents, promised.currency, promised.cents,
-       :customer_name, :customer_email, :now
+       :discount_cents, :shipping_cents, :tax_cents, :promotion_code,
+       :shipping_option, :customer_name, :customer_email, :customer_phone,
+       :shipping_name, :shipping_address, :billing_address, :now
 FROM (
     SELECT min(currency) AS currency, sum(quantity * unit_price_cents) AS cents
     FROM stock_reservation WHERE checkout_id = :checkout_id
 ) AS promised
-RETURNING id
+RETURNING id, status
 """
 ORDER_LINES = """
 INSERT INTO order_line (order_id, product_id, product_name, quantity, unit_price_cents,
@@ -112,6 +118,28 @@ MOVEMENTS = """
 INSERT INTO stock_movement (product_id, quantity, reason, order_id, created_at)
 SELECT product_id, -quantity, 'sold', :order_id, :now
 FROM stock_reservation WHERE checkout_id = :checkout_id ORDER BY product_id
+"""
+NOTE = """
+INSERT INTO stripe_event (id, type, object_id, effect, outcome, received_at)
+VALUES (:event_id, :event_type, :stripe_session_id, :event_effect, 'PAID', :now)
+ON CONFLICT DO NOTHING
+"""
+TO_DO = """
+INSERT INTO to_do (key, kind, checkout_id, stripe_id, payment_intent, amount_cents,
+                   currency, created_at)
+VALUES ('amount-' || :stripe_session_id, 'AMOUNT', :checkout_id, :stripe_session_id,
+        coalesce(:payment_intent, ''), :amount_cents, :currency, :now)
+ON CONFLICT DO NOTHING
+RETURNING id
+"""
+MAIL_ORDER = """
+INSERT INTO mail (key, kind, checkout_id, recipient, locale, due_at, created_at)
+VALUES ('order-' || :order_id, 'ORDER', :checkout_id, :customer_email, :locale, :now,
+        :now)
+"""
+MAIL_TO_DO = """
+INSERT INTO mail (key, kind, checkout_id, to_do_id, due_at, created_at)
+VALUES ('to-do-' || :to_do_id, 'TO_DO', :checkout_id, :to_do_id, :now, :now)
 """
 
 
@@ -128,9 +156,17 @@ def reserve(
     return run(executor, LINES, values)
 
 
-def attach(executor: Executor, checkout_id: int, stripe_session_id: str) -> bool:
+def attach(
+    executor: Executor, checkout_id: int, stripe_session_id: str, *, now: datetime
+) -> bool:
     """Note the session with the checkout and its lines."""
-    values = {"checkout_id": checkout_id, "stripe_session_id": stripe_session_id}
+    values = _texts(
+        {
+            "checkout_id": checkout_id,
+            "stripe_session_id": stripe_session_id,
+            "now": now,
+        }
+    )
     if not run(executor, ATTACH, values):
         return False
     run(executor, ATTACH_LINES, values)
@@ -163,14 +199,24 @@ def sell(executor: Executor, checkout_id: int, sale: Mapping[str, object]) -> bo
     confirmed = run(executor, CONFIRM, values)
     if not confirmed:
         return False
-    values["noted"] = confirmed[0][0]
+    values["noted"], values["locale"] = confirmed[0]
     run(executor, CONFIRM_LINES, values)
     run(executor, TAKE_OFF, values)
-    ((order_id,),) = run(executor, ORDER, values)
-    values["order_id"] = order_id
+    ((values["order_id"], status),) = run(executor, ORDER, values)
     run(executor, ORDER_LINES, values)
     run(executor, MOVEMENTS, values)
+    if values["event_id"]:
+        run(executor, NOTE, values)
+    if values["customer_email"]:
+        run(executor, MAIL_ORDER, values)
+    if status == "REVIEW":
+        _enter_to_do(executor, values)
     return True
+
+
+def _enter_to_do(executor: Executor, values: dict[str, object]) -> None:
+    for row in run(executor, TO_DO, values):
+        run(executor, MAIL_TO_DO, {**values, "to_do_id": row[0]})
 
 
 def _texts(values: Mapping[str, object]) -> dict[str, object]:

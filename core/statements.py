@@ -8,6 +8,7 @@ nothing deadlocks, and no cart is ever half EXPIRED, half CONFIRMED.
 """
 
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import Protocol
 
 from core import postgres, sqlite
@@ -35,7 +36,12 @@ class Statements(Protocol):
         ...
 
     def attach(
-        self, executor: Executor, checkout_id: int, stripe_session_id: str
+        self,
+        executor: Executor,
+        checkout_id: int,
+        stripe_session_id: str,
+        *,
+        now: datetime,
     ) -> bool:
         """Note the Stripe session of a PENDING checkout; False if it has another."""
         ...
@@ -67,8 +73,10 @@ class Statements(Protocol):
         Take the units off, and write the order with its lines and movements.
 
         *sale* has the columns of the order that do not follow from the reservations,
-        the cause and now. An amount other than promised makes it one for REVIEW. False
-        if the checkout was not PENDING.
+        the cause, now, and the event that told of it. Goods that cost other than
+        promised, or a total that does not add up, make it an order for REVIEW with an
+        entry for the owner. The customer's letter is written, and the event noted.
+        False if the checkout was not PENDING.
         """
         ...
 

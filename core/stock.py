@@ -16,7 +16,7 @@ from core.errors import (
     ProductNotFoundError,
     StockAdjustmentError,
 )
-from core.models import ADJUSTED, RECEIVED, Product, StockMovement
+from core.models import ADJUSTED, RECEIVED, RETURNED, Product, StockMovement
 
 
 def receive(
@@ -42,6 +42,33 @@ def receive(
             quantity=quantity,
             reason=RECEIVED,
             note=note,
+            who=who,
+            created_at=now,
+        ),
+    )
+
+
+def take_back(
+    session: Session,
+    product_id: int,
+    quantity: int,
+    order_id: int,
+    *,
+    who: str = "",
+    now: datetime,
+) -> int:
+    """
+    Book units of an order that came back; return the new stock. Not safe to repeat.
+
+    Whether so many were sold, the caller has checked (orders.take_back).
+    """
+    return _book(
+        session,
+        StockMovement(
+            product_id=product_id,
+            quantity=quantity,
+            reason=RETURNED,
+            order_id=order_id,
             who=who,
             created_at=now,
         ),

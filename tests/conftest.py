@@ -12,7 +12,6 @@ from core import database as databases
 from core.clock import utcnow
 from core.config import Config
 from core.database import Database
-from core.payments import StripeGateway
 from core.shop import Shop
 from tests import browser, postgres
 from tests.emulator import EmulatorServer
@@ -145,15 +144,10 @@ def shop(config: Config, database: Database, clock: FakeClock) -> Shop:
 
 
 @pytest.fixture
-def delayed_shop(shop: Shop, config: Config, stripe: EmulatorServer) -> Shop:
+def delayed_shop(shop: Shop, config: Config) -> Shop:
     """Give a shop whose payment page offers a delayed method."""
-    gateway = StripeGateway(
-        config.stripe_secret_key,
-        config.stripe_webhook_secret,
-        stripe.url,
-        excluded_methods=(),
-    )
-    return replace(shop, gateway=gateway)
+    offer = replace(config.offer, excluded_methods=())
+    return replace(shop, config=replace(config, offer=offer))
 
 
 @pytest.fixture(scope="session")

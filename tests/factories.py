@@ -18,8 +18,7 @@ from core import checkout, doctor, orders, reports, reservations, stock
 from core.checkout import PaymentPage, Visitor
 from core.database import Database
 from core.models import Checkout, Product
-from core.orders import Payment
-from core.payments import Event
+from core.payment_data import Bill, Event, Payment
 from core.queries import OrderView
 from core.reports import RefundView
 from core.reservations import Terms
@@ -195,16 +194,35 @@ def sold(
 ) -> int:
     """Sell *cart*; return the checkout's id."""
     checkout_id = reserved(database, cart, now)
-    payment = Payment(session_id, "pi_1", cents, "eur", name, "m@shop.example")
+    payment = payment_of(session_id, cents=cents, name=name)
     database.write(lambda s: orders.confirm(s, checkout_id, payment, now=now))
     return checkout_id
+
+
+def payment_of(
+    session_id: str = "cs_test_1",
+    *,
+    cents: int = 1250,
+    name: str = "Marijke de Vries",
+    email: str = "m@shop.example",
+    intent: str | None = "pi_1",
+) -> Payment:
+    """Return a payment of *cents* for goods of as much."""
+    bill = Bill(
+        subtotal_cents=cents,
+        total_cents=cents,
+        currency="eur",
+        customer_name=name,
+        customer_email=email,
+    )
+    return Payment(session_id, intent, bill)
 
 
 def event_about(page: PaymentPage, kind: str = COMPLETED, number: int = 1) -> Event:
     return Event(
         id=f"evt_{number}",
         type=kind,
-        session_id=page.stripe_session_id,
+        object_id=page.stripe_session_id,
         reference=str(page.checkout_id),
         checkout_key="",
     )

@@ -1,0 +1,74 @@
+"""Disputes: a bank wants a customer's payment back. Rules, as in `refunds`."""
+
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core import records
+from core.models import DISPUTED, Dispute, Order, Refund
+from core.payment_data import DisputeReport
+
+
+def take_report(session: Session, report: DisputeReport, *, now: datetime) -> bool:
+    """
+    Note a dispute as it is at Stripe; the owner has an entry from the first time on.
+
+    Safe to repeat. Returns whether anything was new. How it changed since is kept as a
+    step of its checkout. One about a payment that is not ours is passed over.
+    """
+    checkout_id = _checkout_of(session, report.payment_intent)
+    if checkout_id is None:
+        return False
+    entered = records.add_to_do(
+        session,
+        DISPUTED,
+        f"dispute-{report.id}",
+        checkout_id=checkout_id,
+        stripe_id=report.id,
+        payment_intent=report.payment_intent,
+        amount_cents=report.amount_cents,
+        currency=report.currency,
+        now=now,
+    )
+    dispute = session.scalar(
+        select(Dispute).where(Dispute.stripe_dispute_id == report.id)
+    )
+    if dispute is None:
+        dispute = Dispute(
+            stripe_dispute_id=report.id,
+            payment_intent=report.payment_intent,
+            checkout_id=checkout_id,
+            status="",
+            created_at=now,
+        )
+        session.add(dispute)
+    if dispute.status == report.status:
+        return entered
+    dispute.amount_cents = report.amount_cents
+    dispute.currency = report.currency
+    dispute.reason = report.reason
+    dispute.status = report.status
+    dispute.due_by = report.due_by
+    dispute.updated_at = now
+    records.add_step(
+        session,
+        checkout_id,
+        "DISPUTE",
+        cause=f"{report.status} ({report.reason})",
+        stripe_id=report.id,
+        now=now,
+    )
+    session.flush()
+    return True
+
+
+def _checkout_of(session: Session, payment_intent: str) -> int | None:
+    """Find whose payment it is: an order's, or one that came too late."""
+    if not payment_intent:
+        return None
+    return session.scalar(
+        select(Order.checkout_id).where(Order.payment_intent == payment_intent)
+    ) or session.scalar(
+        select(Refund.checkout_id).where(Refund.payment_intent == payment_intent)
+    )

@@ -1,0 +1,62 @@
+"""
+What a payment page offers besides the goods: the settings that go into it.
+
+It is fixed with the reservation. A second try of the same request must send the same
+bytes, even if the shop was started with other settings meanwhile.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+
+# They pay days later, while the units stay held. A list of what is allowed would hide
+# what Stripe adds; this one may miss a method: a delayed payment is still understood.
+DELAYED_METHODS = (
+    "acss_debit",
+    "au_becs_debit",
+    "bacs_debit",
+    "boleto",
+    "customer_balance",
+    "konbini",
+    "multibanco",
+    "oxxo",
+    "sepa_debit",
+    "us_bank_account",
+)
+# Stripe shows no more of them.
+MOST_SHIPPING_OPTIONS = 5
+
+
+@dataclass(frozen=True)
+class ShippingOption:
+    """A way to send the goods, and what it costs in the currency of the cart."""
+
+    name: str
+    cents: int
+
+
+@dataclass(frozen=True)
+class Offer:
+    """Where the shop is, and what its payment pages ask and allow."""
+
+    shop_url: str
+    excluded_methods: tuple[str, ...] = DELAYED_METHODS
+    promotion_codes: bool = False
+    shipping_countries: tuple[str, ...] = ()
+    shipping_options: tuple[ShippingOption, ...] = ()
+    asks_phone: bool = False
+    asks_terms: bool = False
+
+    def to_json(self) -> str:
+        """Return the offer as text: equal offers give equal texts."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Offer":
+        """Read what to_json wrote."""
+        values = json.loads(text)
+        for name in ("excluded_methods", "shipping_countries"):
+            values[name] = tuple(values[name])
+        values["shipping_options"] = tuple(
+            ShippingOption(**each) for each in values["shipping_options"]
+        )
+        return cls(**values)

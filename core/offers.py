@@ -1,0 +1,44 @@
+"""The offers that payment pages were made with, kept so that none is ever made anew."""
+
+from datetime import datetime
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from core.database import Database, is_postgresql
+from core.models import StoredOffer, table
+from core.offer import Offer
+
+
+class Offers:
+    """Knows the number of an offer without asking for it each time; thread-safe."""
+
+    def __init__(self) -> None:
+        self._ids: WeakKeyDictionary[Database, dict[Offer, int]] = WeakKeyDictionary()
+
+    def id_of(self, database: Database, offer: Offer, *, now: datetime) -> int:
+        """Return the number of *offer*, which is kept from now on. Safe to repeat."""
+        known = self._ids.setdefault(database, {})
+        if offer not in known:
+            known[offer] = database.write(lambda session: _keep(session, offer, now))
+        return known[offer]
+
+
+def _keep(session: Session, offer: Offer, now: datetime) -> int:
+    insert = postgresql.insert if is_postgresql(session) else sqlite.insert
+    content = offer.to_json()
+    session.execute(
+        insert(table(StoredOffer))
+        .values(content=content, created_at=now)
+        .on_conflict_do_nothing()
+    )
+    query = select(StoredOffer.id).where(StoredOffer.content == content)
+    return session.scalars(query).one()
+
+
+def offer_of(session: Session, offer_id: int | None) -> Offer | None:
+    """Return the offer of this number; None for a checkout from before there were."""
+    stored = session.get(StoredOffer, offer_id) if offer_id is not None else None
+    return Offer.from_json(stored.content) if stored is not None else None

@@ -1,0 +1,146 @@
+"""
+What is written down beside a change, in its transaction.
+
+Steps of a checkout, entries for the owner, letters, and the events of Stripe that were
+acted on. Each has a name, so that a fact is written once however often it is reported.
+The letter that confirms an order is written by the statement that sells.
+
+All functions are rules: they work in the caller's transaction and never commit.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from core.database import is_postgresql
+from core.models import (
+    REFUND_MAIL,
+    TO_DO_MAIL,
+    Base,
+    CheckoutStep,
+    Mail,
+    StripeEvent,
+    ToDo,
+    table,
+)
+
+
+@dataclass(frozen=True)
+class Noted:
+    """
+    An event of Stripe's: its id and type, and what it did to which object.
+
+    Two events about one fact have the same *object_id* and *effect*.
+    """
+
+    id: str
+    type: str
+    object_id: str
+    effect: str
+
+
+def note_event(session: Session, event: Noted, *, outcome: str, now: datetime) -> bool:
+    """Note that *event* was acted on; returns False if it, or its twin, was before."""
+    values = {**vars(event), "outcome": outcome, "received_at": now}
+    return _insert_once(session, StripeEvent, values) is not None
+
+
+def add_step(  # noqa: PLR0913 (what a step says)
+    session: Session,
+    checkout_id: int,
+    what: str,
+    *,
+    now: datetime,
+    cause: str = "",
+    who: str = "",
+    stripe_id: str = "",
+) -> None:
+    """Append a step that no other row would keep."""
+    session.add(
+        CheckoutStep(
+            checkout_id=checkout_id,
+            what=what,
+            cause=cause,
+            who=who,
+            stripe_id=stripe_id,
+            created_at=now,
+        )
+    )
+
+
+def add_to_do(  # noqa: PLR0913 (what an entry says)
+    session: Session,
+    kind: str,
+    key: str,
+    *,
+    checkout_id: int | None,
+    now: datetime,
+    stripe_id: str = "",
+    payment_intent: str = "",
+    amount_cents: int = 0,
+    currency: str = "eur",
+) -> bool:
+    """
+    Enter what the owner has to look at, and write him a letter about it.
+
+    Safe to repeat: False, and nothing changed, if there is an entry of this *key*.
+    """
+    entered = {
+        "key": key,
+        "kind": kind,
+        "checkout_id": checkout_id,
+        "stripe_id": stripe_id,
+        "payment_intent": payment_intent,
+        "amount_cents": amount_cents,
+        "currency": currency,
+        "created_at": now,
+    }
+    to_do_id = _insert_once(session, ToDo, entered)
+    if to_do_id is None:
+        return False
+    letter = {"kind": TO_DO_MAIL, "checkout_id": checkout_id, "to_do_id": to_do_id}
+    _add_mail(session, f"to-do-{to_do_id}", letter, now=now)
+    return True
+
+
+def mail_refund(
+    session: Session,
+    refund_id: int,
+    *,
+    checkout_id: int,
+    recipient: str,
+    locale: str,
+    now: datetime,
+) -> None:
+    """Write to the customer that money goes back, once a refund."""
+    letter = {
+        "kind": REFUND_MAIL,
+        "checkout_id": checkout_id,
+        "refund_id": refund_id,
+        "recipient": recipient,
+        "locale": locale,
+    }
+    if recipient:
+        _add_mail(session, f"refund-{refund_id}", letter, now=now)
+
+
+def _add_mail(
+    session: Session, key: str, letter: Mapping[str, object], *, now: datetime
+) -> None:
+    _insert_once(
+        session, Mail, {**letter, "key": key, "due_at": now, "created_at": now}
+    )
+
+
+def _insert_once(
+    session: Session, model: type[Base], values: Mapping[str, object]
+) -> Any:
+    """Insert a row and return its id; None if one of this name is there."""
+    insert = postgresql.insert if is_postgresql(session) else sqlite.insert
+    rows = table(model)
+    inserted = insert(rows).values(**values).on_conflict_do_nothing()
+    return session.scalar(inserted.returning(rows.c.id))

@@ -1,0 +1,111 @@
+"""
+Refunds on their way to Stripe, and Stripe's own word on them and on disputes.
+
+Workflows: what was decided is committed first, then Stripe is asked, then its answer is
+noted. Safe to repeat and to race.
+"""
+
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core import disputes, refunds
+from core.errors import PaymentError, PaymentUnavailableError, RefundRefusedError
+from core.models import REQUESTED, SENT, Refund
+from core.payment_data import RefundReport
+from core.shop import Shop
+
+logger = logging.getLogger(__name__)
+
+BATCH = 100
+CALLS_AT_ONCE = 8
+# Stripe knows a key for a day; after that the same request would be another refund.
+KEY_LIVES = timedelta(hours=23)
+
+
+def send_refunds(shop: Shop, *, of_session: str | None = None) -> int:
+    """
+    Send requested refunds, or those of one session, to Stripe; return how many went.
+
+    Safe to repeat: each has its key, so it goes once however often it is tried.
+    """
+    query = select(Refund).where(Refund.status == REQUESTED).order_by(Refund.created_at)
+    if of_session is not None:
+        query = query.where(Refund.stripe_session_id == of_session)
+    with shop.database.read() as session:
+        requested = session.scalars(query.limit(BATCH)).all()
+    if not requested:
+        return 0
+    with ThreadPoolExecutor(min(CALLS_AT_ONCE, len(requested))) as callers:
+        return sum(callers.map(lambda refund: _send(shop, refund), requested))
+
+
+def _send(shop: Shop, refund: Refund) -> bool:
+    try:
+        report = _refunded(shop, refund)
+    except PaymentUnavailableError as error:
+        logger.warning("refund %s is tried again: %s", refund.id, error)
+        return False
+    except PaymentError as error:
+        logger.error("Stripe refused refund %s: %s", refund.id, error)
+        failure = str(error)
+        shop.database.write(
+            lambda session: refunds.fail(
+                session, refund.id, failure=failure, now=shop.clock()
+            )
+        )
+        return False
+    _take_reports(shop, [report])
+    return True
+
+
+def _refunded(shop: Shop, refund: Refund) -> RefundReport:
+    if shop.clock() - refund.created_at > KEY_LIVES:
+        for report in shop.gateway.refunds_of(refund.payment_intent):
+            if report.key == refund.idempotency_key:
+                return report
+    return shop.gateway.refund(
+        refund.payment_intent, refund.amount_cents, key=refund.idempotency_key
+    )
+
+
+def look_at_refunds(shop: Shop, payment_intent: str) -> None:
+    """Note what Stripe says of all refunds of a payment, also of those made there."""
+    _take_reports(shop, shop.gateway.refunds_of(payment_intent))
+
+
+def _take_reports(shop: Shop, reports: Sequence[RefundReport]) -> None:
+    def work(session: Session) -> None:
+        for report in reports:
+            refunds.take_report(session, report, now=shop.clock())
+
+    try:
+        shop.database.write(work)
+    except RefundRefusedError as error:
+        # A refund here took the rest of the payment at this very moment; Stripe will
+        # refuse one of the two.
+        raise PaymentUnavailableError(str(error)) from error
+
+
+def look_at_open_refunds(shop: Shop) -> None:
+    """Ask Stripe after refunds that the banks still have; they may fail days later."""
+    with shop.database.read() as session:
+        intents = session.scalars(
+            select(Refund.payment_intent).where(Refund.status == SENT).limit(BATCH)
+        ).all()
+    for payment_intent in sorted(set(intents)):
+        look_at_refunds(shop, payment_intent)
+
+
+def look_at_dispute(shop: Shop, dispute_id: str) -> None:
+    """Note what Stripe says of a dispute."""
+    report = shop.gateway.dispute(dispute_id)
+    if report is None:
+        raise PaymentUnavailableError("an event about a dispute unknown to Stripe")
+    shop.database.write(
+        lambda session: disputes.take_report(session, report, now=shop.clock())
+    )
