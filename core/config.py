@@ -86,6 +86,7 @@ class Config:
     timezone: ZoneInfo
     offer: Offer
     delayed_payment_for: timedelta
+    reconcile_interval_seconds: int
     smtp: Smtp | None
     mail_from: str
 
@@ -140,6 +141,9 @@ class Config:
             offer=_offer(env, shop_url),
             delayed_payment_for=timedelta(
                 days=env.number("DELAYED_PAYMENT_DAYS", 14, 1, 60)
+            ),
+            reconcile_interval_seconds=env.number(
+                "RECONCILE_INTERVAL_SECONDS", 60, 1, 86_400
             ),
             smtp=_smtp(env),
             mail_from=_mail_from(env, shop_url),

@@ -4,11 +4,11 @@ from datetime import datetime
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from core.database import Database, is_postgresql
-from core.models import StoredOffer, table
+from core import records
+from core.database import Database
+from core.models import StoredOffer
 from core.offer import Offer
 
 
@@ -27,13 +27,8 @@ class Offers:
 
 
 def _keep(session: Session, offer: Offer, now: datetime) -> int:
-    insert = postgresql.insert if is_postgresql(session) else sqlite.insert
     content = offer.to_json()
-    session.execute(
-        insert(table(StoredOffer))
-        .values(content=content, created_at=now)
-        .on_conflict_do_nothing()
-    )
+    records.insert_once(session, StoredOffer, {"content": content, "created_at": now})
     query = select(StoredOffer.id).where(StoredOffer.content == content)
     return session.scalars(query).one()
 

@@ -62,7 +62,7 @@ def confirm(
         return Confirmation.CONFIRMED
     if not reservations.take_ended(session, checkout_id):
         return _again(session, checkout_id, payment)
-    if refunds.automatic_of(session, payment.stripe_session_id) is not None:
+    if refunds.was_sent_back(session, payment.stripe_session_id):
         return Confirmation.REFUND_REQUESTED
     if not may_retake or not reservations.retake(session, checkout_id, now=now):
         return Confirmation.TOO_LATE
@@ -108,7 +108,7 @@ def sell(
 
 def _again(session: Session, checkout_id: int, payment: Payment) -> Confirmation:
     """Tell the same payment from a second one for a checkout that has its order."""
-    if refunds.automatic_of(session, payment.stripe_session_id) is not None:
+    if refunds.was_sent_back(session, payment.stripe_session_id):
         return Confirmation.REFUND_REQUESTED
     other = session.scalar(
         select(Order.id).where(

@@ -7,8 +7,11 @@ Stripe's names, or empty.
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Generic, TypeVar
 
 from core.offer import Offer
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -145,6 +148,14 @@ class DisputeReport:
     reason: str
     status: str
     due_by: datetime | None
+
+
+@dataclass(frozen=True)
+class Page(Generic[T]):
+    """Some of a long list; *next* is what to ask for the rest with, None at its end."""
+
+    rows: list[T]
+    next: str | None
 
 
 @dataclass(frozen=True)

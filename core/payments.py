@@ -9,10 +9,10 @@ all the rest of a call, and what the shop needs of them is small (`payment_readi
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import stripe
 
@@ -27,6 +27,7 @@ from core.offer import Offer
 from core.payment_data import (
     DisputeReport,
     Event,
+    Page,
     PaymentSession,
     RefundReport,
     SessionRequest,
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
         SessionListParams,
         SessionRetrieveParams,
     )
+
+T = TypeVar("T")
 
 stripe.enable_telemetry = False
 
@@ -175,32 +178,51 @@ class StripeGateway:
 
     def find(self, checkout_key: str, *, since: datetime) -> PaymentSession | None:
         """Look through the sessions made *since* then for the one with this key."""
-        for page in self.sessions(since=since):
-            for session in page:
+        after: str | None = ""
+        while after is not None:
+            page = self.sessions(since=since, after=after)
+            for session in page.rows:
                 if session.checkout_key == checkout_key:
                     return session
+            after = page.next
         return None
 
-    def sessions(
-        self, *, since: datetime, until: datetime | None = None
-    ) -> Iterator[list[PaymentSession]]:
+    def sessions(self, *, since: datetime, after: str = "") -> Page[PaymentSession]:
         """
-        Go through the sessions made *since* then, a page at a time, newest first.
+        Return a page of the sessions made *since* then, newest first.
 
-        What they bring along is what `retrieve` tells, but for what a customer chose.
+        What a session only names, such as a promotion code, a listed one does not tell.
         """
-        created: dict[str, int] = {"gte": int(since.timestamp())}
-        if until is not None:
-            created["lte"] = int(until.timestamp())
-        params: SessionListParams = {"created": created, "limit": _MOST_ROWS}  # type: ignore[typeddict-item]  # the same keys
-        while True:
-            page = self._get(_SESSIONS, params, retries=1)
-            sessions = [payment_session(each) for each in page["data"]]
-            if sessions:
-                yield sessions
-            if not sessions or not page["has_more"]:
-                return
-            params["starting_after"] = sessions[-1].id
+        return self._page(_SESSIONS, payment_session, since=since, after=after)
+
+    def refunds(self, *, since: datetime, after: str = "") -> Page[RefundReport]:
+        """Return a page of the refunds made *since* then, newest first."""
+        read = payment_reading.refund_report
+        return self._page(_REFUNDS, read, since=since, after=after)
+
+    def disputes(self, *, since: datetime, after: str = "") -> Page[DisputeReport]:
+        """Return a page of the disputes begun *since* then, newest first."""
+        read = payment_reading.dispute_report
+        return self._page(_DISPUTES, read, since=since, after=after)
+
+    def _page(
+        self,
+        path: str,
+        read: Callable[[Mapping[str, Any]], T],
+        *,
+        since: datetime,
+        after: str,
+    ) -> Page[T]:
+        params: SessionListParams = {
+            "created": {"gte": int(since.timestamp())},
+            "limit": _MOST_ROWS,
+        }
+        if after:
+            params["starting_after"] = after
+        listed = self._get(path, params, retries=1)
+        rows = listed["data"]
+        has_more = bool(rows) and listed["has_more"]
+        return Page([read(row) for row in rows], rows[-1]["id"] if has_more else None)
 
     def refund(
         self, payment_intent: str, amount_cents: int, *, key: str

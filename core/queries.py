@@ -4,6 +4,7 @@ The read side for customers: small frozen dataclasses, no rules.
 Availability is the product row itself, never a sum. Money is cents, times are UTC.
 """
 
+import json
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -70,6 +71,7 @@ class OrderLineView:
     quantity: int
     unit_price_cents: int
     vat_bp: int
+    returned: int = 0
 
     @property
     def total_cents(self) -> int:
@@ -79,9 +81,14 @@ class OrderLineView:
 
 @dataclass(frozen=True)
 class OrderView:
-    """An order with its lines; *vat* has the VAT within the amount, by rate."""
+    """
+    An order with its lines; *vat* has the VAT within the amount, by rate.
+
+    *shipping_address* has Stripe's names (line1, postal_code, city, country …).
+    """
 
     number: int
+    checkout_id: int
     token: str
     status: str
     was_late: bool
@@ -93,12 +100,45 @@ class OrderView:
     customer_name: str
     customer_email: str
     stripe_session_id: str
+    payment_intent: str
+    discount_cents: int
+    promotion_code: str
+    shipping_cents: int
+    shipping_option: str
+    tax_cents: int
+    refunded_cents: int
+    customer_phone: str
+    shipping_name: str
+    shipping_address: Mapping[str, str]
+    fulfilled_at: datetime | None
     lines: tuple[OrderLineView, ...]
+
+    @property
+    def goods_cents(self) -> int:
+        """What the lines cost together, before a discount and without shipping."""
+        return sum(line.total_cents for line in self.lines)
 
     @property
     def vat(self) -> list[tuple[int, int]]:
         """(rate in basis points, VAT in cents) for each rate, highest first."""
-        return vat_within([(line.vat_bp, line.total_cents) for line in self.lines])
+        lines = [(line.vat_bp, line.total_cents) for line in self.lines]
+        lines += _shared_out(self.shipping_cents - self.discount_cents, lines)
+        return vat_within(lines)
+
+
+def _shared_out(cents: int, lines: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """
+    Share shipping and discount out over the rates, as the goods do by their price.
+
+    What is left by rounding goes to the highest rate. (Belastingdienst: the cost of
+    sending goods follows the goods; a discount lowers what is paid for all of them.)
+    """
+    total = sum(amount for _, amount in lines)
+    if not cents or not total:
+        return []
+    shares = [(rate, cents * amount // total) for rate, amount in lines]
+    left = cents - sum(share for _, share in shares)
+    return [*shares, (max(rate for rate, _ in lines), left)]
 
 
 def vat_within(lines: list[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -259,11 +299,13 @@ def order_views(session: Session, query: Select[Order]) -> list[OrderView]:
                 line.quantity,
                 line.unit_price_cents,
                 line.vat_bp,
+                line.returned,
             )
         )
     return [
         OrderView(
             number=row.id,
+            checkout_id=row.checkout_id,
             token=row.token,
             status=row.status,
             was_late=row.was_late,
@@ -275,6 +317,17 @@ def order_views(session: Session, query: Select[Order]) -> list[OrderView]:
             customer_name=row.customer_name,
             customer_email=row.customer_email,
             stripe_session_id=row.stripe_session_id,
+            payment_intent=row.payment_intent or "",
+            discount_cents=row.discount_cents,
+            promotion_code=row.promotion_code,
+            shipping_cents=row.shipping_cents,
+            shipping_option=row.shipping_option,
+            tax_cents=row.tax_cents,
+            refunded_cents=row.refunded_cents,
+            customer_phone=row.customer_phone,
+            shipping_name=row.shipping_name,
+            shipping_address=json.loads(row.shipping_address or "{}"),
+            fulfilled_at=row.fulfilled_at,
             lines=tuple(lines[row.id]),
         )
         for row in rows

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -46,7 +47,7 @@ class Noted:
 def note_event(session: Session, event: Noted, *, outcome: str, now: datetime) -> bool:
     """Note that *event* was acted on; returns False if it, or its twin, was before."""
     values = {**vars(event), "outcome": outcome, "received_at": now}
-    return _insert_once(session, StripeEvent, values) is not None
+    return insert_once(session, StripeEvent, values) is not None
 
 
 def add_step(  # noqa: PLR0913 (what a step says)
@@ -99,12 +100,36 @@ def add_to_do(  # noqa: PLR0913 (what an entry says)
         "currency": currency,
         "created_at": now,
     }
-    to_do_id = _insert_once(session, ToDo, entered)
+    to_do_id = insert_once(session, ToDo, entered)
     if to_do_id is None:
         return False
     letter = {"kind": TO_DO_MAIL, "checkout_id": checkout_id, "to_do_id": to_do_id}
     _add_mail(session, f"to-do-{to_do_id}", letter, now=now)
     return True
+
+
+def tick_off(session: Session, to_do_id: int, *, who: str, now: datetime) -> bool:
+    """Note that an entry was dealt with; False if it was ticked off before."""
+    return _set_done(session, to_do_id, is_done=True, who=who, now=now)
+
+
+def untick(session: Session, to_do_id: int) -> bool:
+    """Take tick_off back; False if it was not ticked off."""
+    return _set_done(session, to_do_id, is_done=False, who="", now=None)
+
+
+def _set_done(
+    session: Session, to_do_id: int, *, is_done: bool, who: str, now: datetime | None
+) -> bool:
+    was_open = ToDo.done_at.is_(None)
+    changed = session.scalar(
+        update(ToDo)
+        .where(ToDo.id == to_do_id, was_open if is_done else ~was_open)
+        .values(done_at=now, done_by=who)
+        .returning(ToDo.id)
+        .execution_options(synchronize_session=False)
+    )
+    return changed is not None
 
 
 def mail_refund(
@@ -131,15 +156,13 @@ def mail_refund(
 def _add_mail(
     session: Session, key: str, letter: Mapping[str, object], *, now: datetime
 ) -> None:
-    _insert_once(
-        session, Mail, {**letter, "key": key, "due_at": now, "created_at": now}
-    )
+    insert_once(session, Mail, {**letter, "key": key, "due_at": now, "created_at": now})
 
 
-def _insert_once(
+def insert_once(
     session: Session, model: type[Base], values: Mapping[str, object]
 ) -> Any:
-    """Insert a row and return its id; None if one of this name is there."""
+    """Insert a row and return its id; None if a row of this name is there already."""
     insert = postgresql.insert if is_postgresql(session) else sqlite.insert
     rows = table(model)
     inserted = insert(rows).values(**values).on_conflict_do_nothing()

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from core import disputes, refunds
 from core.errors import PaymentError, PaymentUnavailableError, RefundRefusedError
 from core.models import REQUESTED, SENT, Refund
-from core.payment_data import RefundReport
+from core.payment_data import DisputeReport, RefundReport
 from core.shop import Shop
 
 logger = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ def _send(shop: Shop, refund: Refund) -> bool:
             )
         )
         return False
-    _take_reports(shop, [report])
+    take_reports(shop, [report])
     return True
 
 
@@ -75,10 +75,12 @@ def _refunded(shop: Shop, refund: Refund) -> RefundReport:
 
 def look_at_refunds(shop: Shop, payment_intent: str) -> None:
     """Note what Stripe says of all refunds of a payment, also of those made there."""
-    _take_reports(shop, shop.gateway.refunds_of(payment_intent))
+    take_reports(shop, shop.gateway.refunds_of(payment_intent))
 
 
-def _take_reports(shop: Shop, reports: Sequence[RefundReport]) -> None:
+def take_reports(shop: Shop, reports: Sequence[RefundReport]) -> None:
+    """Note what Stripe says of these refunds, all of it or nothing."""
+
     def work(session: Session) -> None:
         for report in reports:
             refunds.take_report(session, report, now=shop.clock())
@@ -106,6 +108,14 @@ def look_at_dispute(shop: Shop, dispute_id: str) -> None:
     report = shop.gateway.dispute(dispute_id)
     if report is None:
         raise PaymentUnavailableError("an event about a dispute unknown to Stripe")
-    shop.database.write(
-        lambda session: disputes.take_report(session, report, now=shop.clock())
-    )
+    take_disputes(shop, [report])
+
+
+def take_disputes(shop: Shop, reports: Sequence[DisputeReport]) -> None:
+    """Note what Stripe says of these disputes."""
+
+    def work(session: Session) -> None:
+        for report in reports:
+            disputes.take_report(session, report, now=shop.clock())
+
+    shop.database.write(work)

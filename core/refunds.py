@@ -21,15 +21,18 @@ from core.models import (
     FULFILLED,
     OWNER,
     PAID,
+    PAID_TWICE,
     REFUND_FAILED,
     REFUNDED,
     REQUESTED,
     RESTOCK,
     SENT,
     STRIPE,
+    TOO_LATE,
     Checkout,
     Order,
     Refund,
+    ToDo,
 )
 from core.payment_data import Payment, RefundReport
 
@@ -49,6 +52,13 @@ def automatic_of(session: Session, stripe_session_id: str) -> Refund | None:
             Refund.idempotency_key == _automatic_key(stripe_session_id)
         )
     )
+
+
+def was_sent_back(session: Session, stripe_session_id: str) -> bool:
+    """Tell whether it was decided that this payment buys nothing; that stays so."""
+    keys = [f"{kind}-{stripe_session_id}" for kind in (TOO_LATE, PAID_TWICE)]
+    entered = session.scalar(select(ToDo.id).where(ToDo.key.in_(keys)).limit(1))
+    return entered is not None or automatic_of(session, stripe_session_id) is not None
 
 
 def _automatic_key(stripe_session_id: str) -> str:

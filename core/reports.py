@@ -7,8 +7,9 @@ are over are sums already, and what can be many is counted only so far. A search
 orders looks at all of them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
+from typing import TypeVar
 
 from sqlalchemy import ColumnElement, func, literal, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
@@ -17,18 +18,26 @@ from core import sales
 from core.models import (
     FAILED,
     PENDING,
+    READY,
     REQUESTED,
     REVIEW,
+    SENT,
+    Base,
     Checkout,
+    Dispute,
+    Mail,
     Order,
     OrderLine,
     Product,
     Refund,
     StockReservation,
+    ToDo,
 )
 from core.queries import OrderView, order_views
 
 MOST_COUNTED = 1000
+
+V = TypeVar("V")
 
 
 @dataclass(frozen=True)
@@ -65,16 +74,70 @@ class OpenReservation:
 
 @dataclass(frozen=True)
 class RefundView:
-    """Money that came although its units were gone."""
+    """Money on its way back, and why: see models.Refund."""
 
+    id: int
     checkout_id: int
+    order_id: int | None
     stripe_session_id: str
     payment_intent: str
     stripe_refund_id: str | None
     amount_cents: int
     currency: str
     status: str
+    cause: str
+    reason: str
+    who: str
+    failure: str
     created_at: datetime
+
+
+@dataclass(frozen=True)
+class ToDoView:
+    """An entry for the owner: see models.ToDo; *order_id* if it is about an order."""
+
+    id: int
+    kind: str
+    checkout_id: int | None
+    order_id: int | None
+    stripe_id: str
+    payment_intent: str
+    amount_cents: int
+    currency: str
+    created_at: datetime
+    done_at: datetime | None
+    done_by: str
+
+
+@dataclass(frozen=True)
+class DisputeView:
+    """A dispute: see models.Dispute."""
+
+    stripe_dispute_id: str
+    checkout_id: int | None
+    payment_intent: str
+    amount_cents: int
+    currency: str
+    reason: str
+    status: str
+    due_by: datetime | None
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class MailView:
+    """A letter in the outbox: see models.Mail."""
+
+    id: int
+    kind: str
+    key: str
+    checkout_id: int | None
+    recipient: str
+    status: str
+    tries: int
+    created_at: datetime
+    sent_at: datetime | None
+    error: str
 
 
 @dataclass(frozen=True)
@@ -105,6 +168,8 @@ class Attention:
     orders_to_review: int
     refunds_failed: int
     refunds_open: int
+    to_dos: int
+    mails_unsent: int
 
 
 def open_reservations(session: Session, *, limit: int = 500) -> list[OpenReservation]:
@@ -139,23 +204,47 @@ def open_reservations(session: Session, *, limit: int = 500) -> list[OpenReserva
     ]
 
 
-def refunds(session: Session, *, limit: int = 100) -> list[RefundView]:
-    """List the payments that came too late and went back, newest first."""
+def refunds(
+    session: Session, *, order_id: int | None = None, limit: int = 100
+) -> list[RefundView]:
+    """List the refunds, or those of one order, newest first."""
+    query = select(Refund).order_by(Refund.id.desc()).limit(limit)
+    if order_id is not None:
+        query = query.where(Refund.order_id == order_id)
+    return [_view(RefundView, row) for row in session.scalars(query)]
+
+
+def to_dos(session: Session, *, done: bool = False, limit: int = 100) -> list[ToDoView]:
+    """List the owner's entries, the oldest first, or those ticked off, newest first."""
+    query = select(ToDo, Order.id).outerjoin(
+        Order, Order.checkout_id == ToDo.checkout_id
+    )
+    if done:
+        query = query.where(ToDo.done_at.is_not(None)).order_by(ToDo.done_at.desc())
+    else:
+        query = query.where(ToDo.done_at.is_(None)).order_by(ToDo.created_at)
     return [
-        RefundView(
-            row.checkout_id,
-            row.stripe_session_id,
-            row.payment_intent,
-            row.stripe_refund_id,
-            row.amount_cents,
-            row.currency,
-            row.status,
-            row.created_at,
-        )
-        for row in session.scalars(
-            select(Refund).order_by(Refund.id.desc()).limit(limit)
-        )
+        _view(ToDoView, row, order_id=order_id)
+        for row, order_id in session.execute(query.limit(limit))
     ]
+
+
+def disputes(session: Session, *, limit: int = 100) -> list[DisputeView]:
+    """List the disputes, newest first."""
+    query = select(Dispute).order_by(Dispute.id.desc()).limit(limit)
+    return [_view(DisputeView, row) for row in session.scalars(query)]
+
+
+def mails(session: Session, *, limit: int = 100) -> list[MailView]:
+    """List the letters, newest first; those that were not sent on top."""
+    query = select(Mail).order_by(Mail.status == SENT, Mail.id.desc()).limit(limit)
+    return [_view(MailView, row) for row in session.scalars(query)]
+
+
+def _view(kind: type[V], row: Base, **more: object) -> V:
+    """Fill a view from the columns of the same names."""
+    names = {each.name for each in fields(kind)} - more.keys()  # type: ignore[arg-type]  # all views are dataclasses
+    return kind(**{name: getattr(row, name) for name in names}, **more)
 
 
 def totals(session: Session, now: datetime) -> Totals:
@@ -188,6 +277,8 @@ def attention(session: Session) -> Attention:
         orders_to_review=_count(session, Order.created_at, _has(Order.status, REVIEW)),
         refunds_failed=_count(session, since, _has(Refund.status, FAILED)),
         refunds_open=_count(session, since, _has(Refund.status, REQUESTED)),
+        to_dos=_count(session, ToDo.created_at, ToDo.done_at.is_(None)),
+        mails_unsent=_count(session, Mail.due_at, _has(Mail.status, READY)),
     )
 
 

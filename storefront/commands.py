@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
+from datetime import datetime, timedelta
 from functools import wraps
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -19,12 +20,13 @@ from flask.cli import with_appcontext
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
-from core import catalogue, copying, doctor, expiry, owners
+from core import catalogue, copying, doctor, expiry, owners, reports
 from core.config import keep
 from core.copying import Copied
 from core.doctor import Finding
 from core.errors import ConfigError, ShopError
 from core.models import Product
+from core.reconcile import reconcile
 from core.shop import Shop
 from storefront.extensions import current_shop
 
@@ -41,6 +43,7 @@ def init_app(app: Flask) -> None:
         import_products,
         export_products,
         clean_up,
+        compare,
         examine,
         create_owner,
         backup,
@@ -196,6 +199,46 @@ def clean_up() -> None:
     click.echo(
         f"{swept.expired} expired, {swept.confirmed} confirmed, {swept.kept} kept"
     )
+
+
+@click.command("reconcile")
+@click.option(
+    "--days",
+    type=click.IntRange(1, 365),
+    help="How far to look back; else to when all was last in order.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
+@with_schema
+def compare(days: int | None, as_json: bool) -> None:
+    """
+    Compare with Stripe, settle what differs, and list what needs a person.
+
+    Exits with 1 if something could not be settled now or needs a person.
+    """
+    shop = current_shop()
+    expiry.sweep(shop, everything=True)
+    since = shop.clock() - timedelta(days=days) if days else None
+    found = reconcile(shop, since=since)
+    with shop.database.read() as session:
+        open_entries = reports.to_dos(session)
+    if as_json:
+        told = {"found": found, "to_do": open_entries}
+        click.echo(json.dumps(told, default=_as_json))
+    else:
+        click.echo(
+            f"{found.seen} sessions seen since {found.since:%Y-%m-%d %H:%M} UTC:"
+            f" {found.settled} settled, {found.closed} closed, {found.entered} entered,"
+            f" {found.kept} kept"
+        )
+        for entry in open_entries:
+            about = entry.stripe_id or entry.payment_intent
+            click.echo(f"to do: {entry.kind}: {about}, {entry.amount_cents} cents")
+    if found.kept or open_entries:
+        sys.exit(1)
+
+
+def _as_json(value: object) -> object:
+    return value.isoformat() if isinstance(value, datetime) else vars(value)
 
 
 @click.command("doctor")

@@ -1,0 +1,288 @@
+"""
+Reconcile: compare with Stripe, and settle what a lost message or a crash left open.
+
+Stripe's sessions are read by pages and by the time they were made, each compared with
+the checkout that it belongs to; only where the two differ is Stripe asked again and
+settled, by the same function as everywhere. What no program can settle becomes an entry
+for the owner. (Stripe lists sessions by time, not by our reference.)
+
+Safe to run anywhere at once and to repeat. Correctness at the deadline does not depend
+on it: the sweep asks Stripe about what is due.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TypeVar
+
+from sqlalchemy import func, or_, select, update
+from sqlalchemy.orm import Session
+
+from core import records, refunding
+from core.checkout import STRIPE_AFTER_HOLD, STRIPE_LEAST
+from core.errors import PaymentBusyError, PaymentUnavailableError, ShopError
+from core.models import (
+    PAID_TWICE,
+    PENDING,
+    TOO_LATE,
+    UNKNOWN_SESSION,
+    Checkout,
+    Order,
+    Reconciled,
+    Refund,
+    ToDo,
+)
+from core.payment_data import Page, PaymentSession
+from core.settlement import CLOCK_MARGIN, Ending, settle
+from core.shop import Shop
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+# Stripe takes 25 requests a second at one endpoint; customers come first.
+CALLS_PER_SECOND = 10
+BUSY_PAUSES = (1.0, 4.0, 15.0)
+# A pass that was killed is done again by another after this.
+LEASE = timedelta(minutes=5)
+ONLY_ROW = 1
+# The first pass looks back no further; Stripe sends events again for three days.
+FURTHEST = timedelta(days=30)
+
+
+@dataclass
+class Reconciliation:
+    """What a pass found; counts of sessions, the moments are what it has covered."""
+
+    since: datetime
+    until: datetime
+    seen: int = 0
+    settled: int = 0
+    closed: int = 0
+    entered: int = 0
+    kept: int = 0
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What we know of a session's checkout; *is_final* if its payment is accounted."""
+
+    checkout_id: int
+    status: str
+    attached: str | None
+    is_final: bool
+
+
+def reconcile(shop: Shop, *, since: datetime | None = None) -> Reconciliation:
+    """
+    Compare every session made *since* then, or since all was last in order.
+
+    Refunds and disputes made at Stripe meanwhile are noted, too. Raises
+    PaymentUnavailableError when Stripe cannot be reached; the next pass begins where
+    this one began.
+    """
+    now = shop.clock()
+    found = Reconciliation(since or _begin_from(shop, now), now)
+    for sessions in _pages(shop.gateway.sessions, found.since):
+        found.seen += len(sessions)
+        known = _known(shop, sessions)
+        for session in sessions:
+            _compare(shop, session, known.get(session.id), found)
+    for reports in _pages(shop.gateway.refunds, found.since):
+        refunding.take_reports(shop, reports)
+    for disputes in _pages(shop.gateway.disputes, found.since):
+        refunding.take_disputes(shop, disputes)
+    # The banks may say no days after they said yes.
+    refunding.look_at_open_refunds(shop)
+    if not found.kept:
+        shop.database.write(lambda session: _note_done(session, found, shop.clock()))
+    return found
+
+
+def reconcile_in_turn(shop: Shop) -> Reconciliation | None:
+    """Make a pass unless another process is at it, or has just been; None then."""
+    now = shop.clock()
+    if not shop.database.write(lambda session: _take_turn(session, now)):
+        return None
+    try:
+        return reconcile(shop)
+    finally:
+        pause = timedelta(seconds=shop.config.reconcile_interval_seconds)
+        shop.database.write(
+            lambda session: session.execute(
+                update(Reconciled).values(taken_until=shop.clock() + pause)
+            )
+        )
+
+
+def _take_turn(session: Session, now: datetime) -> bool:
+    _begin(session, now)
+    taken = session.scalar(
+        update(Reconciled)
+        .where(Reconciled.taken_until <= now)
+        .values(taken_until=now + LEASE)
+        .returning(Reconciled.id)
+        .execution_options(synchronize_session=False)
+    )
+    return taken is not None
+
+
+def _begin(session: Session, now: datetime) -> None:
+    """The first time all checkouts are to be compared, as far as Stripe may tell."""
+    first = session.scalar(select(func.min(Checkout.created_at))) or now
+    until = max(first, now - FURTHEST)
+    values = {"id": ONLY_ROW, "until": until, "taken_until": now}
+    records.insert_once(session, Reconciled, values)
+
+
+def _begin_from(shop: Shop, now: datetime) -> datetime:
+    """What was open when all was last in order may have been paid since."""
+    shop.database.write(lambda session: _begin(session, now))
+    longest = max(STRIPE_LEAST, shop.config.hold_for + STRIPE_AFTER_HOLD)
+    with shop.database.read() as session:
+        return session.get_one(Reconciled, ONLY_ROW).until - longest - CLOCK_MARGIN
+
+
+def _note_done(session: Session, found: Reconciliation, now: datetime) -> None:
+    session.execute(
+        update(Reconciled)
+        .where(Reconciled.until.between(found.since, found.until))
+        .values(until=found.until, finished_at=now)
+    )
+
+
+def _known(shop: Shop, sessions: Iterable[PaymentSession]) -> dict[str, _Known]:
+    """Find the checkouts of a page of sessions, by what we gave these when made."""
+    by_id = {session.id: session for session in sessions}
+    keys = {each.checkout_key for each in by_id.values() if each.checkout_key}
+    with shop.database.read() as session:
+        rows = session.execute(
+            select(
+                Checkout.id,
+                Checkout.status,
+                Checkout.stripe_session_id,
+                Checkout.idempotency_key,
+            ).where(
+                or_(
+                    Checkout.stripe_session_id.in_(by_id),
+                    Checkout.idempotency_key.in_(keys),
+                )
+            )
+        ).all()
+        final = {
+            stripe_session_id
+            for accounted in (
+                select(Order.stripe_session_id).where(
+                    Order.stripe_session_id.in_(by_id)
+                ),
+                select(Refund.stripe_session_id).where(
+                    Refund.stripe_session_id.in_(by_id)
+                ),
+                select(ToDo.stripe_id).where(
+                    ToDo.stripe_id.in_(by_id), ToDo.kind.in_((TOO_LATE, PAID_TWICE))
+                ),
+            )
+            for stripe_session_id in session.scalars(accounted)
+        }
+    by_session = {row.stripe_session_id: row for row in rows}
+    by_key = {row.idempotency_key: row for row in rows}
+    found = {}
+    for session_id, each in by_id.items():
+        row = by_session.get(session_id) or by_key.get(each.checkout_key)
+        if row is not None:
+            found[session_id] = _Known(
+                row.id, row.status, row.stripe_session_id, session_id in final
+            )
+    return found
+
+
+def _compare(
+    shop: Shop, session: PaymentSession, known: _Known | None, found: Reconciliation
+) -> None:
+    try:
+        if known is None:
+            found.entered += _enter_unknown(shop, session)
+        elif _differs(session, known):
+            _settle(shop, session, known, found)
+    except ShopError as error:
+        found.kept += 1
+        logger.warning("session %s is looked at again: %s", session.id, error)
+    except Exception:
+        found.kept += 1
+        logger.exception("session %s is looked at again", session.id)
+
+
+def _differs(session: PaymentSession, known: _Known) -> bool:
+    is_pending = known.status == PENDING
+    is_its_page = known.attached in (None, session.id)
+    if session.is_paid:
+        return not known.is_final
+    if session.status == "open":
+        # Nobody may pay for units that are not held for this very page.
+        return not (is_pending and is_its_page)
+    return is_pending and is_its_page and session.is_closed
+
+
+def _settle(
+    shop: Shop, session: PaymentSession, known: _Known, found: Reconciliation
+) -> None:
+    ask = shop.gateway.expire if session.status == "open" else shop.gateway.retrieve
+    fresh = _unless_busy(lambda: ask(session.id))
+    if fresh is None:
+        raise PaymentUnavailableError("a listed session is unknown to Stripe")
+    if fresh.is_closed and session.status == "open":
+        logger.warning("session %s could be paid and was closed", session.id)
+        found.closed += 1
+    ending = settle(shop, known.checkout_id, fresh, cause="closed at Stripe")
+    found.kept += ending is Ending.KEPT
+    found.settled += ending in (Ending.PAID, Ending.CLOSED, Ending.AWAITS_PAYMENT)
+
+
+def _enter_unknown(shop: Shop, session: PaymentSession) -> bool:
+    """
+    Tell the owner of money for a session of ours whose checkout is not here.
+
+    It may be a copy that Stripe made, of another shop with this program, or of a
+    database that was put back. One without our mark is none of our business.
+    """
+    if not session.checkout_key or not session.is_paid:
+        return False
+    return shop.database.write(
+        lambda writing: records.add_to_do(
+            writing,
+            UNKNOWN_SESSION,
+            f"unknown-{session.id}",
+            checkout_id=None,
+            stripe_id=session.id,
+            payment_intent=session.payment_intent or "",
+            amount_cents=session.bill.total_cents,
+            currency=session.bill.currency or "eur",
+            now=shop.clock(),
+        )
+    )
+
+
+def _pages(ask: Callable[..., Page[T]], since: datetime) -> Iterator[list[T]]:
+    """Go through Stripe's pages no faster than it allows."""
+    after: str | None = ""
+    while after is not None:
+        began = time.monotonic()
+        page = _unless_busy(partial(ask, since=since, after=after))
+        yield page.rows
+        after = page.next
+        spent = time.monotonic() - began
+        if after is not None and spent < 1 / CALLS_PER_SECOND:
+            time.sleep(1 / CALLS_PER_SECOND - spent)
+
+
+def _unless_busy(call: Callable[[], T]) -> T:
+    """Make the call, and again after a while when Stripe is too busy."""
+    for pause in BUSY_PAUSES:
+        try:
+            return call()
+        except PaymentBusyError:
+            time.sleep(pause)
+    return call()
