@@ -274,6 +274,11 @@ def order_of_checkout(session: Session, checkout_id: int) -> OrderView | None:
     return _order(session, select(Order).where(Order.checkout_id == checkout_id))
 
 
+def order(session: Session, number: int) -> OrderView | None:
+    """Find an order by its number."""
+    return _order(session, select(Order).where(Order.id == number))
+
+
 def order_by_token(session: Session, token: str) -> OrderView | None:
     """Find an order by the secret in its address."""
     return _order(session, select(Order).where(Order.token == token))

@@ -48,6 +48,8 @@ CALLS_PER_SECOND = 10
 BUSY_PAUSES = (1.0, 4.0, 15.0)
 # A pass that was killed is done again by another after this.
 LEASE = timedelta(minutes=5)
+# A delayed payment takes days; what became of it is asked so often.
+DELAYED_PAUSE = timedelta(hours=1)
 ONLY_ROW = 1
 # The first pass looks back no further; Stripe sends events again for three days.
 FURTHEST = timedelta(days=30)
@@ -91,6 +93,7 @@ def reconcile(shop: Shop, *, since: datetime | None = None) -> Reconciliation:
         known = _known(shop, sessions)
         for session in sessions:
             _compare(shop, session, known.get(session.id), found)
+    _look_at_delayed(shop, found)
     for reports in _pages(shop.gateway.refunds, found.since):
         refunding.take_reports(shop, reports)
     for disputes in _pages(shop.gateway.disputes, found.since):
@@ -105,6 +108,11 @@ def reconcile(shop: Shop, *, since: datetime | None = None) -> Reconciliation:
 def reconcile_in_turn(shop: Shop) -> Reconciliation | None:
     """Make a pass unless another process is at it, or has just been; None then."""
     now = shop.clock()
+    # Nearly always it is too early, which is no reason to write.
+    with shop.database.read() as session:
+        row = session.get(Reconciled, ONLY_ROW)
+    if row is not None and row.taken_until > now:
+        return None
     if not shop.database.write(lambda session: _take_turn(session, now)):
         return None
     try:
@@ -239,6 +247,37 @@ def _settle(
     ending = settle(shop, known.checkout_id, fresh, cause="closed at Stripe")
     found.kept += ending is Ending.KEPT
     found.settled += ending in (Ending.PAID, Ending.CLOSED, Ending.AWAITS_PAYMENT)
+
+
+def _look_at_delayed(shop: Shop, found: Reconciliation) -> None:
+    """Ask after delayed payments, which may come or fail days after the session."""
+    now = shop.clock()
+    is_waiting = (Checkout.status == PENDING) & Checkout.awaits_payment
+    take = (
+        update(Checkout)
+        .where(
+            is_waiting,
+            Checkout.stripe_session_id.is_not(None),
+            or_(Checkout.retry_at.is_(None), Checkout.retry_at <= now),
+        )
+        .values(retry_at=now + DELAYED_PAUSE)
+        .returning(Checkout.id, Checkout.stripe_session_id)
+        .execution_options(synchronize_session=False)
+    )
+    with shop.database.read() as session:
+        if session.scalar(select(Checkout.id).where(is_waiting).limit(1)) is None:
+            return
+    for checkout_id, session_id in shop.database.write(
+        lambda session: session.execute(take).all()
+    ):
+        try:
+            fresh = _unless_busy(partial(shop.gateway.retrieve, session_id or ""))
+            if fresh is not None:
+                ending = settle(shop, checkout_id, fresh, cause="closed at Stripe")
+                found.settled += ending in (Ending.PAID, Ending.CLOSED)
+        except ShopError as error:
+            # It is asked after again when its pause is over.
+            logger.warning("checkout %s is looked at again: %s", checkout_id, error)
 
 
 def _enter_unknown(shop: Shop, session: PaymentSession) -> bool:

@@ -111,12 +111,13 @@ def request_automatic(
         fail(session, refund.id, failure="Stripe names no payment", now=now)
 
 
-def request_by_owner(
+def request_by_owner(  # noqa: PLR0913 (an order, what goes back of it, and why)
     session: Session,
     order_id: int,
     amount_cents: int,
     *,
     reason: str = "",
+    key: str | None = None,
     who: str,
     now: datetime,
 ) -> int:
@@ -124,8 +125,12 @@ def request_by_owner(
     Send some of an order's payment back, or all that is left; return the refund's id.
 
     It is sent after commit, and the customer is told. Raises RefundRefusedError for
-    more than is left. Not safe to repeat: each call is a refund of its own.
+    more than is left. Not safe to repeat, unless a *key* names the refund: then the
+    second call returns the first one's id.
     """
+    known = select(Refund.id).where(Refund.idempotency_key == key)
+    if key and (refund_id := session.scalar(known)):
+        return refund_id
     order = session.get(Order, order_id)
     if order is None or not order.payment_intent:
         raise NotFoundError("there is no payment to send back")
@@ -134,7 +139,7 @@ def request_by_owner(
         left = order.amount_cents - order.refunded_cents
         raise RefundRefusedError(wanted_cents=amount_cents, left_cents=left)
     refund = Refund(
-        idempotency_key=f"refund-{new_token()}",
+        idempotency_key=key or f"refund-{new_token()}",
         checkout_id=order.checkout_id,
         order_id=order_id,
         stripe_session_id=order.stripe_session_id,
@@ -324,18 +329,19 @@ def request_again(session: Session, refund_id: int, *, who: str, now: datetime) 
     failed = session.get(Refund, refund_id)
     if failed is None or failed.status != FAILED or not failed.payment_intent:
         raise NotFoundError("there is no failed refund to try again")
+    key = f"again-{failed.id}"
+    if session.scalar(select(Refund.id).where(Refund.idempotency_key == key)):
+        raise NotFoundError("this refund was tried again before")
     if failed.order_id is not None:
         return request_by_owner(
             session,
             failed.order_id,
             failed.amount_cents,
             reason=failed.reason,
+            key=key,
             who=who,
             now=now,
         )
-    key = f"again-{failed.id}"
-    if session.scalar(select(Refund.id).where(Refund.idempotency_key == key)):
-        raise NotFoundError("this refund was tried again before")
     again = Refund(
         idempotency_key=key,
         checkout_id=failed.checkout_id,

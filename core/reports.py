@@ -324,13 +324,17 @@ def stock_levels(
     return [StockLevel(*row) for row in session.execute(query.limit(limit))]
 
 
-def orders(session: Session, *, text: str = "", limit: int = 100) -> list[OrderView]:
+def orders(
+    session: Session, *, text: str = "", status: str = "", limit: int = 100
+) -> list[OrderView]:
     """
-    List the newest orders first, or only those with *text* in them.
+    List the newest orders first, or only those of a *status* or with *text* in them.
 
     That is their number, customer, Stripe session or the name of a product.
     """
     query = select(Order).order_by(Order.id.desc()).limit(limit)
+    if status:
+        query = query.where(Order.status == status)
     if not text:
         return order_views(session, query)
     sold = select(OrderLine.order_id).where(

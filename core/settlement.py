@@ -165,22 +165,25 @@ def _session_made(shop: Shop, checkout: Checkout) -> PaymentSession | None:
     """
     Find the session of a checkout whose create was never answered.
 
-    The same request under the same key gives the session that it made before, or a
-    refusal, which proves that there is none. A stored 500 proves nothing, but it is the
-    end of that request: what it has made is in the list by then. Raises
-    PaymentUnavailableError as long as a create may still be under way.
+    The same request under the same key gives the session that it made before. A refusal
+    proves nothing by itself, as a key that was changed since is refused first; nor does
+    a stored 500. But both are the end of that request: what it has made is in the list
+    by then. Raises PaymentUnavailableError as long as a create may still be under way.
     """
+    may_be_under_way = False
     try:
         return shop.gateway.create(session_request(shop, checkout), retries=1)
     except PaymentUnavailableError as error:
-        found = shop.gateway.find(
-            checkout.idempotency_key, since=checkout.created_at - CLOCK_MARGIN
-        )
-        if found is None and not error.is_concluded:
-            raise
-        return found
+        may_be_under_way = not error.is_concluded
+        unclear = error
     except PaymentError:
-        return None
+        pass
+    found = shop.gateway.find(
+        checkout.idempotency_key, since=checkout.created_at - CLOCK_MARGIN
+    )
+    if found is None and may_be_under_way:
+        raise unclear
+    return found
 
 
 def _leave_to_others(shop: Shop, checkout_id: int) -> None:

@@ -15,12 +15,12 @@ from typing import ParamSpec, TypeVar
 from urllib.parse import quote
 
 import click
-from flask import Flask
+from flask import Flask, current_app
 from flask.cli import with_appcontext
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
-from core import catalogue, copying, doctor, expiry, owners, reports
+from core import catalogue, copying, doctor, expiry, mail, owners, reports
 from core.config import keep
 from core.copying import Copied
 from core.doctor import Finding
@@ -28,6 +28,7 @@ from core.errors import ConfigError, ShopError
 from core.models import Product
 from core.reconcile import reconcile
 from core.shop import Shop
+from storefront import letters
 from storefront.extensions import current_shop
 
 P = ParamSpec("P")
@@ -48,6 +49,7 @@ def init_app(app: Flask) -> None:
         create_owner,
         backup,
         copy_to,
+        send_mail,
     ):
         app.cli.add_command(command)
 
@@ -239,6 +241,20 @@ def compare(days: int | None, as_json: bool) -> None:
 
 def _as_json(value: object) -> object:
     return value.isoformat() if isinstance(value, datetime) else vars(value)
+
+
+@click.command("send-mail")
+@with_schema
+def send_mail() -> None:
+    """Send the letters that are due; a running shop does so by itself."""
+    shop = current_shop()
+    sent = mail.send_due(shop, letters.writer(current_app))
+    if sent.waiting:
+        raise click.ClickException(f"{sent.waiting} letters wait: SMTP_URL is not set")
+    click.echo(
+        f"{sent.sent} sent, {sent.again} to be tried again, {sent.failed} failed,"
+        f" {sent.unknown} of which nobody knows"
+    )
 
 
 @click.command("doctor")

@@ -8,6 +8,7 @@ from gunicorn.workers.base import Worker
 
 from core.config import Config
 from core.scheduler import Scheduler
+from storefront.letters import writer
 
 # The library behind the scheduler compares local times: it would rest for the hour that
 # comes twice when summer time ends.
@@ -31,7 +32,7 @@ control_socket_disable = True
 def post_worker_init(worker: Worker) -> None:
     """Start the scheduler in the worker: a thread does not survive the fork."""
     app = worker.wsgi
-    scheduler = Scheduler(app.extensions["shop"])
+    scheduler = Scheduler(app.extensions["shop"], writer(app))
     app.extensions["scheduler"] = scheduler
     scheduler.start()
 

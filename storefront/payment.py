@@ -7,7 +7,7 @@ from flask import flash, redirect, render_template, request, url_for
 from flask_babel import gettext
 from werkzeug.wrappers import Response
 
-from core import checkout, events, orders, queries
+from core import checkout, events, queries, refunds
 from core.errors import (
     EarlierPaidError,
     InsufficientStockError,
@@ -116,7 +116,7 @@ def _what_became_of(session_id: str) -> tuple[str, OrderView | None]:
         return "paid", queries.order_of_checkout(session, checkout_id)
     if ended.status == PENDING:
         return "processing" if ended.awaits_payment else "open", None
-    refund = orders.refund_of(session, session_id)
+    refund = refunds.automatic_of(session, session_id)
     if refund is not None:
         return "owed" if refund.status == FAILED else "refunded", None
     return "closed", None

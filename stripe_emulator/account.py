@@ -27,6 +27,14 @@ TABLES = (
     "charges",
     "refunds",
     "disputes",
+    "coupons",
+    "promotion_codes",
+    "shipping_rates",
+    "products",
+    "prices",
+    "payment_methods",
+    "instruments",  # what is behind a payment method
+    "settlements",  # delayed payments that the bank answers by itself
     "events",
     "deliveries",
     "answers",
@@ -38,6 +46,12 @@ _NOUNS = {
     "refunds": "refund",
     "events": "event",
     "disputes": "dispute",
+    "coupons": "coupon",
+    "promotion_codes": "promotion code",
+    "shipping_rates": "shipping rate",
+    "products": "product",
+    "prices": "price",
+    "payment_methods": "PaymentMethod",
 }
 # A letter for each byte: an id has to be new, not evenly spread.
 _LETTERS = (f"{string.ascii_letters}{string.digits}" * 5)[:256].encode()
@@ -54,6 +68,7 @@ class Account:
         self.base_url = ""
         self.tables: dict[str, dict[str, Any]] = {name: {} for name in TABLES}
         self.changed: set[tuple[str, str]] | None = None  # None: nobody asks
+        self.next_refunds: list[str] = []  # the status of each
         self._ends: list[tuple[int, str]] = []
         self.on_event: Callable[[Json], None] = lambda event: None
 
@@ -97,21 +112,32 @@ class Account:
 
     def clear(self) -> None:
         self._ends.clear()
+        self.next_refunds.clear()
         for name, rows in self.tables.items():
             for object_id in rows:
                 self._note(name, object_id)
             rows.clear()
 
     def record_event(
-        self, kind: str, subject: Json, *, request: Json | None = None
+        self,
+        kind: str,
+        subject: Json,
+        *,
+        request: Json | None = None,
+        before: Json | None = None,
     ) -> Json:
-        """Write the event with *subject* as it is now, and send it."""
+        """
+        Write the event with *subject* as it is now, and send it.
+
+        *before* tells what the fields were that have changed.
+        """
+        data = {"object": _frozen(subject)}
         event = blank(stripe.Event) | {
             "id": new_id("evt", 24),
             "object": "event",
             "api_version": stripe.api_version,
             "created": self.now(),
-            "data": {"object": _frozen(subject)},
+            "data": data if before is None else {**data, "previous_attributes": before},
             "livemode": False,
             "pending_webhooks": 0,
             "request": request or {"id": None, "idempotency_key": None},

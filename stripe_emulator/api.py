@@ -4,7 +4,9 @@ import base64
 import binascii
 import hashlib
 import json
+import os
 import socket
+import struct
 import time
 from functools import partial
 from typing import TYPE_CHECKING
@@ -14,7 +16,7 @@ from flask import Blueprint, Response, request
 from stripe_emulator import forms, lists
 from stripe_emulator.account import Json, new_id
 from stripe_emulator.errors import ApiError, server_error, unknown_route
-from stripe_emulator.faults import DroppedError, HtmlError
+from stripe_emulator.faults import DroppedError, HtmlError, ResetError
 from stripe_emulator.idempotency import Answer
 from stripe_emulator.parameters import WITHOUT_METHOD_TYPES, judged
 from stripe_emulator.routes import ROUTES, Call, Route
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from stripe_emulator.emulator import Emulator
 
 _TEST_KEYS = ("sk_test_", "rk_test_")
+_WITH_METHOD_TYPES = ("create", "create_payment_intent")
 
 
 def blueprint(emulator: "Emulator") -> Blueprint:
@@ -62,6 +65,8 @@ def _answer(emulator: "Emulator", route: Route, object_id: str = "") -> Response
         return Response(error.body, error.status, content_type="text/html")
     except DroppedError:
         return dropped()
+    except ResetError:
+        return reset()
     response = Response(answer.body, answer.status, content_type="application/json")
     response.headers["Request-Id"] = request_id
     if key := _idempotency_key():
@@ -112,7 +117,7 @@ def _take_effect(emulator: "Emulator", route: Route, call: Call) -> Answer:
 
 def _parsed() -> Json:
     query = request.query_string.decode("latin-1")
-    if request.method == "GET":
+    if request.method in ("GET", "DELETE"):
         return forms.parse(query)
     content_type = request.mimetype or "application/x-www-form-urlencoded"
     if content_type != "application/x-www-form-urlencoded":
@@ -128,7 +133,7 @@ def _parsed() -> Json:
 
 def _is_old_create(route: Route) -> bool:
     version = request.headers.get("Stripe-Version", "")
-    return route.name == "create" and version[:10] < WITHOUT_METHOD_TYPES
+    return route.name in _WITH_METHOD_TYPES and version[:10] < WITHOUT_METHOD_TYPES
 
 
 def _for_version(tree: Json, route: Route) -> Json:
@@ -192,4 +197,12 @@ def dropped() -> Response:
     """End the connection; what is answered below goes nowhere."""
     connection: socket.socket = request.environ[CONNECTION]
     connection.shutdown(socket.SHUT_RDWR)
+    return Response(status=500)
+
+
+def reset() -> Response:
+    """Tear the connection down; the other side meets a reset, not an end."""
+    connection: socket.socket = request.environ[CONNECTION]
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    os.close(connection.detach())
     return Response(status=500)

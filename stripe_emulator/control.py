@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, jsonify, request
 
-from stripe_emulator import payments, refunds
+from stripe_emulator import disputes, payers, payments, refunds, sessions, shipping
 from stripe_emulator.account import Json
-from stripe_emulator.checkout_page import DEMO_PAYER, complete
+from stripe_emulator.checkout_page import choose, complete
 from stripe_emulator.errors import ApiError
 from stripe_emulator.faults import KINDS, Barrier, Fault
 from stripe_emulator.objects import METHODS
@@ -23,6 +23,8 @@ def blueprint(emulator: "Emulator") -> Blueprint:
     _add_state(pages, emulator)
     _add_faults(pages, emulator)
     _add_money(pages, emulator)
+    _add_refunds(pages, emulator)
+    _add_disputes(pages, emulator)
     _add_webhooks(pages, emulator)
 
     @pages.errorhandler(ApiError)
@@ -40,6 +42,15 @@ def _given() -> Json:
     given = request.get_json(silent=True) if request.data else {}
     if not isinstance(given, dict):
         raise ApiError("A JSON object is wanted.")
+    return given
+
+
+def _only(known: str) -> Json:
+    """What is given, and nothing that has no meaning here."""
+    given = _given()
+    unknown = given.keys() - set(known.split())
+    if unknown:
+        raise ApiError(f"There is no {', '.join(sorted(unknown))} here; but {known}.")
     return given
 
 
@@ -100,9 +111,10 @@ def _add_faults(pages: Blueprint, emulator: "Emulator") -> None:
 def _add_money(pages: Blueprint, emulator: "Emulator") -> None:
     @pages.post("/sessions/<session_id>/pay")
     def pay(session_id: str) -> Json:
-        given = _given()
-        payer = DEMO_PAYER | given.get("payer", {})
+        given = _only("method wait payer promotion_code shipping")
         method = _one_of({"method": "card", **given}, "method", (*METHODS, "decline"))
+        session = _with_choices(emulator, session_id, given)
+        payer = payers.filled(session, given.get("payer", {}))
         if method == "decline":
             with emulator.account.mutex:
                 return payments.decline(emulator.account, session_id, "card", payer)
@@ -120,15 +132,61 @@ def _add_money(pages: Blueprint, emulator: "Emulator") -> None:
         emulator.webhooks.wait_for(event["id"], 10)
         return _with_event(emulator, event)
 
+    @pages.post("/sessions/<session_id>/recover")
+    def recover(session_id: str) -> Json:
+        account = emulator.account
+        with account.mutex:
+            return sessions.recover(account, account.get("sessions", session_id))
+
+
+def _add_refunds(pages: Blueprint, emulator: "Emulator") -> None:
+    account = emulator.account
+
+    @pages.post("/refunds/next")
+    def next_refunds() -> Json:
+        given = _only("status times")
+        status = _one_of(given, "status", refunds.STATUSES)
+        with account.mutex:
+            account.next_refunds += [status] * int(given.get("times", 1))
+            return {"next": list(account.next_refunds)}
+
+    @pages.post("/refunds/<refund_id>/succeed")
+    def succeed_refund(refund_id: str) -> Json:
+        with account.mutex:
+            return refunds.succeed(account, refund_id)
+
     @pages.post("/refunds/<refund_id>/fail")
     def fail_refund(refund_id: str) -> Json:
-        with emulator.account.mutex:
-            return refunds.fail(emulator.account, refund_id)
+        with account.mutex:
+            return refunds.fail(account, refund_id)
+
+    @pages.post("/charges/<charge_id>/refund")
+    def refund(charge_id: str) -> Json:
+        given = _only("amount reason metadata")
+        with account.mutex:
+            named = {"charge": _charge(emulator, charge_id)["id"]}
+            return refunds.create(account, {**given, **named})
+
+
+def _add_disputes(pages: Blueprint, emulator: "Emulator") -> None:
+    account = emulator.account
 
     @pages.post("/charges/<charge_id>/dispute")
     def dispute(charge_id: str) -> Json:
-        with emulator.account.mutex:
-            return refunds.dispute(emulator.account, charge_id)
+        given = _only("amount reason")
+        with account.mutex:
+            return disputes.create(account, _charge(emulator, charge_id), **given)
+
+    @pages.post("/disputes/<dispute_id>/review")
+    def review_dispute(dispute_id: str) -> Json:
+        with account.mutex:
+            return disputes.review(account, dispute_id)
+
+    @pages.post("/disputes/<dispute_id>/close")
+    def close_dispute(dispute_id: str) -> Json:
+        outcome = _one_of(_only("outcome"), "outcome", ("won", "lost"))
+        with account.mutex:
+            return disputes.close(account, dispute_id, outcome)
 
 
 def _add_webhooks(pages: Blueprint, emulator: "Emulator") -> None:
@@ -162,6 +220,28 @@ def _add_webhooks(pages: Blueprint, emulator: "Emulator") -> None:
         return {"released": count}
 
 
+def _with_choices(emulator: "Emulator", session_id: str, given: Json) -> Json:
+    account, code = emulator.account, given.get("promotion_code")
+    with account.mutex:
+        session = account.get("sessions", session_id)
+        rate = None
+        if "shipping" in given:
+            rate = shipping.rate_named(account, session, given["shipping"])
+        if rate or code:
+            choose(emulator, session_id, rate=rate, code=code)
+        return dict(session)
+
+
+def _charge(emulator: "Emulator", object_id: str) -> Json:
+    """The charge by its own id, by its payment's or by its session's."""
+    account = emulator.account
+    if object_id.startswith("cs_"):
+        object_id = account.get("sessions", object_id)["payment_intent"] or object_id
+    if object_id.startswith("pi_"):
+        object_id = account.get("payment_intents", object_id)["latest_charge"] or ""
+    return account.get("charges", object_id)
+
+
 def _with_event(emulator: "Emulator", event: Json) -> Json:
     with emulator.account.mutex:
         session_id = event["data"]["object"]["id"]
@@ -170,11 +250,15 @@ def _with_event(emulator: "Emulator", event: Json) -> Json:
 
 
 def _set_webhooks(emulator: "Emulator", given: Json) -> Json:
-    if "mode" in given:
-        emulator.webhooks.mode = _one_of(given, "mode", MODES)
-    if "signature" in given:
-        emulator.webhooks.signature = _one_of(given, "signature", SIGNATURES)
-    return {"mode": emulator.webhooks.mode, "signature": emulator.webhooks.signature}
+    webhooks = emulator.webhooks
+    with emulator.account.mutex:
+        if "mode" in given:
+            webhooks.mode = _one_of(given, "mode", MODES)
+            webhooks.types = tuple(given.get("types", ()))
+        if "signature" in given:
+            webhooks.signature = _one_of(given, "signature", SIGNATURES)
+    named = {"mode": webhooks.mode, "types": webhooks.types}
+    return {**named, "signature": webhooks.signature}
 
 
 def _fault(given: Json) -> Fault:

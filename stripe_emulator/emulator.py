@@ -9,7 +9,7 @@ from typing import Any
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from stripe_emulator import api, control, hosted_page, sessions
+from stripe_emulator import api, control, hosted_page, payment_pages, sessions
 from stripe_emulator.account import Account, Json
 from stripe_emulator.clock import Clock
 from stripe_emulator.faults import Barriers, Faults
@@ -86,6 +86,7 @@ class Emulator:
     def end_due(self) -> None:
         with self.account.mutex:
             sessions.end_due(self.account)
+            payment_pages.settle_due(self.account)
 
     def advance(self, seconds: float) -> None:
         self.clock.advance(seconds)

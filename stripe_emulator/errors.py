@@ -36,6 +36,24 @@ class ApiError(Exception):
         return {"error": {**known, "type": self.kind}}
 
 
+class CardDeclinedError(ApiError):
+    """The bank refuses, for the reason that *code* names."""
+
+    def __init__(self, code: str) -> None:
+        text = "Your card was declined."
+        if code == "insufficient_funds":
+            text = "Your card has insufficient funds."
+        super().__init__(
+            text, status=402, kind="card_error", code="card_declined", executed=True
+        )
+        self.decline_code = code
+
+    def body(self) -> dict[str, Any]:
+        told = super().body()
+        told["error"]["decline_code"] = self.decline_code
+        return told
+
+
 def missing(noun: str, object_id: str, *, param: str = "id") -> ApiError:
     return ApiError(
         f"No such {noun}: '{object_id}'",

@@ -13,6 +13,8 @@ Kind = Literal[
     "timeout_after",  # done, then no answer for `seconds`, then the connection drops
     "drop_after",  # done, then the connection drops
     "slow",  # a right answer, `seconds` late
+    "reset_before",  # nothing done, the connection is reset
+    "reset_after",  # done, then the connection is reset
     "hang",  # nothing done, no answer for `seconds`, then the connection drops
     "status",  # nothing done, the `status` is answered (502 to 504 with HTML)
 ]
@@ -23,6 +25,10 @@ _HTML = "<html><head><title>{0}</title></head><body><h1>{0}</h1></body></html>"
 
 class DroppedError(Exception):
     """The connection ends without an answer."""
+
+
+class ResetError(Exception):
+    """The connection is torn down, as by a machine that has crashed."""
 
 
 class HtmlError(Exception):
@@ -81,6 +87,9 @@ class Faults:
         if fault := self._take(route, object_id, "status"):
             raise _refusal(fault)
 
+        if self._take(route, object_id, "reset_before"):
+            raise ResetError
+
     def before_effect(self, route: str, object_id: str | None) -> None:
         if self._take(route, object_id, "error_before"):
             raise server_error()
@@ -95,6 +104,8 @@ class Faults:
             raise DroppedError
         if self._take(route, object_id, "drop_after"):
             raise DroppedError
+        if self._take(route, object_id, "reset_after"):
+            raise ResetError
 
     def _take(self, route: str, object_id: str | None, kind: Kind) -> Fault | None:
         with self._mutex:

@@ -1,23 +1,20 @@
 """The page on which a customer pays: plain HTML, Dutch or English, no script."""
 
-import re
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, redirect, render_template, request
 from werkzeug.wrappers import Response as BaseResponse
 
-from stripe_emulator import payments, sessions
+from stripe_emulator import discounts, payers, payments, sessions, shipping
 from stripe_emulator.account import Json
-from stripe_emulator.checkout_page import DEMO_PAYER, complete
+from stripe_emulator.checkout_page import choose, complete
 from stripe_emulator.errors import ApiError
-from stripe_emulator.words import WORDS, price
+from stripe_emulator.page_form import chosen, payer_in, prefilled, shown_total
+from stripe_emulator.words import WORDS, countries, delivery, price
 
 if TYPE_CHECKING:
     from stripe_emulator.emulator import Emulator
-
-_EMAIL = re.compile(r"[^@\s]+@[^@\s.]+\.[^@\s]+")
-_ADDRESS = ("line1", "postal_code", "city", "country")
 
 
 def blueprint(emulator: "Emulator") -> Blueprint:
@@ -41,7 +38,7 @@ def blueprint(emulator: "Emulator") -> Blueprint:
         except payments.SessionClosedError:
             return _page(emulator, session_id, status=409)
         except ApiError as error:
-            return _page(emulator, session_id, message=error.message, status=400)
+            return _refused(emulator, session_id, error)
 
     return pages
 
@@ -49,21 +46,42 @@ def blueprint(emulator: "Emulator") -> Blueprint:
 def _act(emulator: "Emulator", session_id: str, action: str) -> BaseResponse:
     if action in ("succeed", "fail"):
         return _settle(emulator, session_id, cast(payments.Outcome, action))
-    session = _session(emulator, session_id)
-    payer = _payer(session)
-    if not payer["name"] or not _EMAIL.fullmatch(payer["email"]):
-        words = WORDS[_language(session)]
-        return _page(emulator, session_id, message=words["incomplete"], status=400)
+    session = _choose(emulator, session_id, action)
+    if action in ("update", "apply", "remove"):
+        return _page(emulator, session_id)
+    payer = payer_in(session)
     method = request.form.get("method", "card")
     if method not in session["payment_method_types"]:
         raise ApiError(f"{method} is not offered for this session")
     if action == "decline":
         with emulator.account.mutex:
             payments.decline(emulator.account, session_id, method, payer)
-        message = WORDS[_language(session)]["declined"]
-        return _page(emulator, session_id, message=message)
-    complete(emulator, session_id, method, payer)
+        return _page(emulator, session_id, message="declined")
+    complete(emulator, session_id, method, payer, expected=shown_total())
     return redirect(_filled(session["success_url"], session_id), 303)
+
+
+def _choose(emulator: "Emulator", session_id: str, action: str) -> Json:
+    """What was chosen counts whichever button is pressed."""
+    rate, code = chosen()
+    if action == "apply" and not code:
+        raise discounts.RefusedCodeError("unknown")
+    with emulator.account.mutex:
+        session = choose(emulator, session_id, rate=rate, code=code)
+        if action == "remove":
+            discounts.remove(emulator.account, session)
+        return dict(session)
+
+
+def _refused(emulator: "Emulator", session_id: str, error: ApiError) -> Response:
+    if isinstance(error, payments.AmountChangedError):
+        return _page(emulator, session_id, message="changed")
+    if isinstance(error, discounts.RefusedCodeError):
+        return _page(emulator, session_id, code_message=f"code_{error.reason}")
+    message = error.message
+    if isinstance(error, payers.IncompleteError):
+        message = f"ask_{error.reason}"
+    return _page(emulator, session_id, message=message, status=400)
 
 
 def _settle(
@@ -82,17 +100,15 @@ def _session(emulator: "Emulator", session_id: str) -> Json:
         return dict(emulator.account.get("sessions", session_id))
 
 
-def _payer(session: Json) -> Json:
-    payer = {name: request.form.get(name, "").strip() for name in ("email", "name")}
-    if session["shipping_address_collection"]:
-        address = {name: request.form.get(name, "").strip() for name in _ADDRESS}
-        return payer | {"address": address | {"line2": None, "state": None}}
-    return payer
-
-
 def _page(
-    emulator: "Emulator", session_id: str, *, message: str = "", status: int = 200
+    emulator: "Emulator",
+    session_id: str,
+    *,
+    message: str = "",
+    code_message: str = "",
+    status: int = 200,
 ) -> Response:
+    """The messages are names of words; other text is shown as it is."""
     try:
         session = _session(emulator, session_id)
     except ApiError:
@@ -101,23 +117,38 @@ def _page(
     with emulator.account.mutex:
         state = _state(emulator, session)
         lines = list(sessions.line_items(emulator.account, session))
+        rates = shipping.rates_of(emulator.account, session)
+        discount = discounts.code_of(emulator.account, session)
+    language = _language(session)
+    words = WORDS[language]
     return _rendered(
         "pay.html" if state == "open" else "closed.html",
-        _language(session),
+        language,
         status=status,
         session=session,
         state=state,
         lines=lines,
-        message=message,
-        payer=_prefilled(session),
+        rates=rates,
+        discount=discount,
+        message=words.get(message, message),
+        code_message=words.get(code_message, code_message),
+        typed_code=chosen()[1] or "",
+        asks=_asks(session),
+        countries=countries(payers.countries(session), language),
+        payer=prefilled(session),
+        chosen_method=request.form.get("method"),
         success_url=_filled(session["success_url"], session_id),
     )
 
 
-def _prefilled(session: Json) -> Json:
-    payer = {"email": session["customer_email"] or DEMO_PAYER["email"]}
-    payer["name"] = DEMO_PAYER["name"]
-    return payer | {n: request.form[n] for n in payer if n in request.form}
+def _asks(session: Json) -> set[str]:
+    questions = {
+        "address": payers.asks_address(session),
+        "shipping": session["shipping_address_collection"] is not None,
+        "phone": payers.asks_phone(session),
+        "terms": payers.asks_terms(session),
+    }
+    return {name for name, is_asked in questions.items() if is_asked}
 
 
 def _state(emulator: "Emulator", session: Json) -> str:
@@ -149,6 +180,7 @@ def _rendered(
         words=WORDS[language],
         language=language,
         price=lambda amount, currency: price(amount, currency, language),
+        delivery=lambda rate: delivery(rate["delivery_estimate"], language),
         **values,
     )
     response = Response(page, status, content_type="text/html; charset=utf-8")

@@ -33,11 +33,17 @@ _SESSION_NAMES = (
     "excluded_payment_method_types expand expires_at invoice_creation line_items "
     "locale metadata mode origin_context payment_intent_data "
     "payment_method_types phone_number_collection shipping_address_collection "
-    "submit_type success_url tax_id_collection ui_mode"
+    "shipping_options submit_type success_url tax_id_collection ui_mode"
 )
 _SESSION = frozenset(_SESSION_NAMES.split())
-_INTENT = frozenset({"metadata", "description", "receipt_email"})
-_LINE = frozenset({"price", "price_data", "quantity", "metadata", "tax_rates"})
+_ONLY = {
+    "mode": "payment",
+    "ui_mode": "hosted_page",
+    "customer_creation": "if_required",
+}
+_INTENT_NAMES = "description metadata receipt_email setup_future_usage shipping"
+_INTENT = frozenset(_INTENT_NAMES.split())
+_LINE = frozenset({"price_data", "quantity", "metadata", "tax_rates"})
 
 
 def check_create(params: Json, *, now: float) -> None:
@@ -49,6 +55,7 @@ def check_create(params: Json, *, now: float) -> None:
     if "expires_at" in params:
         _check_end(params["expires_at"], now=now)
     _check_references(params)
+    _check_offer(params)
     _check_lines(params["line_items"], params.get("currency"))
     if not offered_methods(params):
         raise ApiError(
@@ -66,15 +73,15 @@ def _check_known(params: Json) -> None:
 
 
 def _check_switches(params: Json) -> None:
-    for name, only in (("mode", "payment"), ("ui_mode", "hosted_page")):
+    for name, only in _ONLY.items():
         if params.get(name, only) != only:
             raise not_emulated(name)
     for name in ("automatic_tax", "invoice_creation", "tax_id_collection"):
         if params.get(name, {}).get("enabled"):
             raise not_emulated(f"{name}[enabled]")
-    for name in ("allow_promotion_codes", "consent_collection"):
-        if params.get(name):
-            raise not_emulated(name)
+    for name, value in params.get("consent_collection", {}).items():
+        if name != "terms_of_service" and value != "none":
+            raise not_emulated(f"consent_collection[{name}]")
 
 
 def _check_texts(params: Json) -> None:
@@ -84,11 +91,16 @@ def _check_texts(params: Json) -> None:
             check_length(params[name], 5000, name)
             _check_url(params[name], name)
     email = params.get("customer_email")
-    if email is not None and not re.fullmatch(r"[^@\s]+@[^@\s.]+\.[^@\s]+", email):
-        text = f"Invalid email address: {email}"
-        raise ApiError(text, code="email_invalid", param="customer_email")
+    if email is not None:
+        check_email(email, "customer_email")
     data = params.get("payment_intent_data", {})
     check_metadata(data.get("metadata"), "payment_intent_data[metadata]")
+
+
+def check_email(email: str, param: str) -> None:
+    if not re.fullmatch(r"[^@\s]+@[^@\s.]+\.[^@\s]+", email):
+        text = f"Invalid email address: {email}"
+        raise ApiError(text, code="email_invalid", param=param)
 
 
 def _check_url(url: str, param: str) -> None:
@@ -114,13 +126,30 @@ def _check_end(expires_at: int, *, now: float) -> None:
 
 
 def _check_references(params: Json) -> None:
-    """Customers and coupons cannot be made here, so none exists."""
+    """Customers cannot be made here, so none exists."""
     if "customer" in params:
         raise missing("customer", params["customer"], param="customer")
-    if params.get("discounts"):
-        kind, name = next(iter(params["discounts"][0].items()), ("coupon", ""))
-        noun = kind.replace("_", " ")
-        raise missing(noun, str(name), param=f"discounts[0][{kind}]")
+
+
+def _check_offer(params: Json) -> None:
+    # Refused even if the switch is false.
+    check_not_both(params, "allow_promotion_codes", "discounts")
+    discounts = params.get("discounts", [])
+    if len(discounts) > 1:
+        text = "Array discounts exceeded maximum 1 allowed elements."
+        raise ApiError(text, code="array_too_large", param="discounts")
+    for discount in discounts:
+        demand_one(discount, ("coupon", "promotion_code"), "discounts[0]")
+    wanted = params.get("shipping_address_collection")
+    if wanted is not None and not wanted["allowed_countries"]:
+        at = "shipping_address_collection[allowed_countries]"
+        raise ApiError("Invalid array", param=at)
+
+
+def check_not_both(params: Json, *names: str) -> None:
+    if all(name in params for name in names):
+        text = f"You may only specify one of these parameters: {', '.join(names)}."
+        raise ApiError(text, param=names[0])
 
 
 def _check_lines(lines: list[Json], currency: str | None) -> None:
@@ -140,8 +169,6 @@ def _check_lines(lines: list[Json], currency: str | None) -> None:
 
 
 def _check_line(line: Json, at: str) -> None:
-    if "price" in line:
-        raise missing("price", line["price"], param=f"{at}[price]")
     if "price_data" not in line:
         text = "You must specify one of `price` or `price_data` for each line item."
         raise ApiError(text, code="parameter_missing", param=at)
@@ -153,31 +180,33 @@ def _check_line(line: Json, at: str) -> None:
     if "quantity" not in line:
         text = f"Missing required param: {at}[quantity]."
         raise ApiError(text, code="parameter_missing", param=f"{at}[quantity]")
-    _check_number(line["quantity"], 1, 999_999, f"{at}[quantity]")
+    check_number(line["quantity"], 1, 999_999, f"{at}[quantity]")
     _check_price(line["price_data"], f"{at}[price_data]")
 
 
 def _check_price(price_data: Json, at: str) -> None:
-    if price_data["currency"].lower() not in _CURRENCIES:
-        raise ApiError(
-            f"Invalid currency: {price_data['currency']}. Stripe currently supports "
-            f"these currencies: {', '.join(sorted(_CURRENCIES))}",
-            param=f"{at}[currency]",
-        )
-    if "product" in price_data:
-        raise missing("product", price_data["product"], param=f"{at}[product]")
+    check_currency(price_data["currency"], f"{at}[currency]")
     if "recurring" in price_data:
         text = "You must use `subscription` mode with a recurring price."
         raise ApiError(text, param=f"{at}[recurring]")
-    _demand_one(price_data, ("product_data", "product"), at)
-    _demand_one(price_data, ("unit_amount", "unit_amount_decimal"), at)
+    demand_one(price_data, ("product_data", "product"), at)
+    demand_one(price_data, ("unit_amount", "unit_amount_decimal"), at)
     amount = price_data.get("unit_amount", price_data.get("unit_amount_decimal"))
-    _check_number(amount, 0, _LARGEST_TOTAL, f"{at}[unit_amount]")
+    check_number(amount, 0, _LARGEST_TOTAL, f"{at}[unit_amount]")
     metadata = price_data["product_data"].get("metadata")
     check_metadata(metadata, f"{at}[product_data][metadata]")
 
 
-def _demand_one(given: Json, names: tuple[str, str], at: str) -> None:
+def check_currency(currency: str, param: str) -> None:
+    if currency.lower() not in _CURRENCIES:
+        raise ApiError(
+            f"Invalid currency: {currency}. Stripe currently supports these "
+            f"currencies: {', '.join(sorted(_CURRENCIES))}",
+            param=param,
+        )
+
+
+def demand_one(given: Json, names: tuple[str, str], at: str) -> None:
     count = sum(name in given for name in names)
     if count == 1:
         return
@@ -187,7 +216,7 @@ def _demand_one(given: Json, names: tuple[str, str], at: str) -> None:
     raise ApiError(text, code=code, param=f"{at}[{names[0]}]")
 
 
-def _check_number(number: Any, least: int, most: int, param: str) -> None:
+def check_number(number: Any, least: int, most: int, param: str) -> None:
     limit = None
     if number < least:
         limit = f"greater than or equal to {least}"

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from stripe_emulator import objects, sessions
+from stripe_emulator import discounts, objects, sessions
 from stripe_emulator.account import Account, Json
 from stripe_emulator.errors import ApiError
 
@@ -19,7 +19,20 @@ _EXPANDABLE = {
     "payment_intent": "payment_intents",
     "latest_charge": "charges",
     "charge": "charges",
+    "coupon": "coupons",
+    "promotion_code": "promotion_codes",
+    "shipping_rate": "shipping_rates",
 }
+# What holds such a field, but is itself no object of the API.
+_HOLDERS = (
+    "data",
+    "discounts",
+    "promotion",
+    "shipping_cost",
+    "shipping_options",
+    "total_details",
+)
+_ON_DEMAND = ("breakdown", "line_items")
 
 
 def page(rows: Iterable[Json], params: Json, *, url: str) -> Json:
@@ -85,6 +98,10 @@ _FILTERS: dict[str, Callable[[Json, Any], bool]] = {
     "customer": lambda row, wanted: bool(row["customer"] == wanted),
     "payment_link": lambda row, wanted: False,
     "subscription": lambda row, wanted: False,
+    "active": lambda row, wanted: bool(row["active"] == wanted),
+    "code": lambda row, wanted: bool(row["code"].lower() == wanted.lower()),
+    "coupon": lambda row, wanted: bool(row["promotion"]["coupon"] == wanted),
+    "currency": lambda row, wanted: row["fixed_amount"]["currency"] == wanted.lower(),
     "type": lambda row, wanted: _is_type(row["type"], wanted),
     "types": lambda row, wanted: any(_is_type(row["type"], name) for name in wanted),
 }
@@ -96,8 +113,10 @@ def _is_type(name: str, wanted: str) -> bool:
 
 def check_expand(paths: list[str]) -> None:
     """Refuse what can never be expanded before anything is done."""
+    known = {*_HOLDERS, *_ON_DEMAND, *_EXPANDABLE}
     for path in paths:
-        if not {"data", "line_items", *_EXPANDABLE}.issuperset(path.split(".")):
+        steps = path.split(".")
+        if not known.issuperset(steps) or steps[-1] in _HOLDERS:
             raise _not_expandable(path)
 
 
@@ -108,25 +127,29 @@ def expanded(account: Account, answer: Json, paths: list[str]) -> Json:
     return answer
 
 
-def _expand(account: Account, node: Json, steps: list[str], path: str) -> Json:
+def _expand(account: Account, node: Any, steps: list[str], path: str) -> Any:
+    if not steps or node is None:
+        return node
+    if isinstance(node, list):
+        return [_expand(account, each, steps, path) for each in node]
     name, *rest = steps
-    if name == "data" and node.get("object") == "list" and rest:
-        rows = [_expand(account, row, rest, path) for row in node["data"]]
-        return {**node, "data": rows}
     value = _opened(account, node, name, path)
-    if rest and isinstance(value, dict):
-        value = _expand(account, value, rest, path)
-    return {**node, name: value}
+    return {**node, name: _expand(account, value, rest, path)}
 
 
-def _opened(account: Account, node: Json, name: str, path: str) -> Any:
-    if name == "line_items" and node["object"] == "checkout.session":
+def _opened(account: Account, node: Any, name: str, path: str) -> Any:
+    if name == "line_items" and node.get("object") == "checkout.session":
         url = f"/v1/checkout/sessions/{node['id']}/line_items"
         return cut(sessions.line_items(account, node), {}, url=url)
-    if name not in _EXPANDABLE or name not in node:
+    if name not in node:
         raise _not_expandable(path)
     value = node[name]
-    return account.get(_EXPANDABLE[name], value) if isinstance(value, str) else value
+    if name == "total_details":
+        session = account.get("sessions", node["id"])
+        return {**value, "breakdown": discounts.breakdown(account, session)}
+    if name in _EXPANDABLE and isinstance(value, str):
+        return account.tables[_EXPANDABLE[name]].get(value, value)  # it may be deleted
+    return value
 
 
 def _not_expandable(path: str) -> ApiError:

@@ -56,6 +56,7 @@ def session(params: Json, lines: list[Json], *, now: int, expires_at: int) -> Js
             "payment_method_types": offered_methods(params),
             "payment_status": "no_payment_required" if total == 0 else "unpaid",
             "status": "open",
+            "discounts": [],
             "total_details": {
                 "amount_discount": 0,
                 "amount_shipping": 0,
@@ -77,6 +78,7 @@ def _echoed(params: Json) -> Json:
             "provider": None,
             "status": None,
         },
+        "consent_collection": _consent_collection(params),
         "custom_fields": [],
         "custom_text": {
             name: texts.get(name) or None
@@ -109,6 +111,14 @@ _REPEATED = (
 )
 
 
+def _consent_collection(params: Json) -> Json | None:
+    asked: Json | None = params.get("consent_collection")
+    if asked is None:
+        return None
+    shape = blank(stripe.checkout.Session.ConsentCollection)
+    return shape | {"promotions": "none", "terms_of_service": "none"} | asked
+
+
 def offered_methods(params: Json) -> list[str]:
     wanted = params.get("payment_method_types") or params.get(
         "allowed_payment_method_types", METHODS
@@ -133,7 +143,7 @@ def line_item(line: Json, *, now: int) -> Json:
         "description": name,
         "discounts": [],
         "metadata": dict(line.get("metadata") or {}),
-        "price": _price(given, now=now),
+        "price": price(given, now=now),
         "quantity": quantity,
         "taxes": [],
     }
@@ -146,7 +156,7 @@ def line_amount(price_data: Json, quantity: int) -> int:
     return int(price_data["unit_amount_decimal"] * quantity + _HALF)
 
 
-def _price(given: Json, *, now: int) -> Json:
+def price(given: Json, *, now: int) -> Json:
     amount = given.get("unit_amount")
     decimal = given.get("unit_amount_decimal", amount)
     shape = blank(stripe.Price)
@@ -192,11 +202,20 @@ def payment_intent(session: Json, data: Json, *, now: int) -> Json:
         "metadata": dict(data.get("metadata") or {}),
         "payment_method_types": list(session["payment_method_types"]),
         "receipt_email": data.get("receipt_email"),
+        "setup_future_usage": data.get("setup_future_usage"),
+        "shipping": _shipping(data.get("shipping")),
         "status": "requires_payment_method",
     }
 
 
-def charge(intent: Json, method: str, payer: Json, *, now: int) -> Json:
+def _shipping(given: Json | None) -> Json | None:
+    if given is None:
+        return None
+    address = whole_address(given["address"])
+    return blank(stripe.PaymentIntent.Shipping) | given | {"address": address}
+
+
+def charge(intent: Json, method: str, billing: Json, *, now: int) -> Json:
     shape = blank(stripe.Charge)
     for name in _CHARGE_ABSENT:
         del shape[name]
@@ -206,7 +225,7 @@ def charge(intent: Json, method: str, payer: Json, *, now: int) -> Json:
         "amount": intent["amount"],
         "amount_captured": 0,
         "amount_refunded": 0,
-        "billing_details": _billing(payer),
+        "billing_details": _billing(billing),
         "captured": False,
         "created": now,
         "currency": intent["currency"],
@@ -218,23 +237,24 @@ def charge(intent: Json, method: str, payer: Json, *, now: int) -> Json:
         "paid": False,
         "payment_intent": intent["id"],
         "payment_method": new_id("pm"),
-        "payment_method_details": {"type": method, method: _method_details(method)},
+        "payment_method_details": {"type": method, method: method_details(method)},
         "receipt_email": intent["receipt_email"],
         "refunded": False,
+        "shipping": intent["shipping"],
         "status": "pending",
     }
 
 
-def _billing(payer: Json) -> Json:
-    shape = blank(stripe.Charge.BillingDetails)
-    return shape | {
-        "address": dict.fromkeys(_ADDRESS),
-        "email": payer.get("email"),
-        "name": payer.get("name"),
-    }
+def _billing(given: Json) -> Json:
+    address = whole_address(given.get("address"))
+    return blank(stripe.Charge.BillingDetails) | given | {"address": address}
 
 
-def _method_details(method: str) -> Json:
+def whole_address(given: Json | None) -> Json:
+    return dict.fromkeys(_ADDRESS) | (given or {})
+
+
+def method_details(method: str) -> Json:
     if method == "ideal":
         return {"bank": "ing", "bic": "INGBNL2A", "iban_last4": "0000"} | {
             "transaction_id": new_id("tr", 12),
@@ -270,40 +290,6 @@ def refund(charge: Json, amount: int, params: Json, *, now: int) -> Json:
 
 def _destination(method: str) -> Json:
     return {"type": "refund"} if method == "card" else {}
-
-
-def dispute(charge: Json, *, now: int) -> Json:
-    evidence = blank(stripe.Dispute.Evidence)
-    shape = blank(stripe.Dispute)
-    return shape | {
-        "id": new_id("du"),
-        "object": "dispute",
-        "amount": charge["amount"],
-        "balance_transactions": [],
-        "charge": charge["id"],
-        "created": now,
-        "currency": charge["currency"],
-        "enhanced_eligibility_types": [],
-        "evidence": evidence | {"enhanced_evidence": {}},
-        "evidence_details": _evidence_details(now),
-        "is_charge_refundable": False,
-        "livemode": False,
-        "metadata": {},
-        "payment_intent": charge["payment_intent"],
-        "reason": "fraudulent",
-        "status": "needs_response",
-    }
-
-
-def _evidence_details(now: int) -> Json:
-    return {
-        "due_by": now + 7 * 86_400,
-        "enhanced_eligibility": {},
-        "has_evidence": False,
-        "past_due": False,
-        "submission_count": 0,
-        "submission_method": "not_submitted",
-    }
 
 
 def page(rows: list[Any], *, url: str, has_more: bool = False) -> Json:

@@ -1,42 +1,75 @@
-"""What happens to the money: paid, declined, settled late, refunded, disputed."""
+"""What happens to the money: paid, declined, settled late."""
 
 from typing import Literal
 
-from stripe_emulator import objects, sessions
+from stripe_emulator import discounts, objects, payers, sessions
 from stripe_emulator.account import Account, Json, new_id
 from stripe_emulator.errors import ApiError
 
 Outcome = Literal["succeed", "fail"]
+DECLINED = "generic_decline"
 
 
 class SessionClosedError(Exception):
     """The session cannot be paid: it was paid before, or its time is over."""
 
 
-def pay(account: Account, session_id: str, method: str, payer: Json) -> Json:
-    """Complete the session and return its `checkout.session.completed` event."""
-    session = _open_session(account, session_id)
+class AmountChangedError(ApiError):
+    """Something else is to be paid than the customer has seen."""
+
+    def __init__(self) -> None:
+        super().__init__("The total of the session has changed meanwhile.")
+
+
+def pay(
+    account: Account,
+    session_id: str,
+    method: str,
+    payer: Json,
+    *,
+    expected: int | None = None,
+) -> Json:
+    """
+    Complete the session and return its `checkout.session.completed` event.
+
+    *expected* is the total that the customer has agreed to; None takes any.
+    """
+    session = open_session(account, session_id)
+    payers.check(session, payer)
+    if expected not in (None, session["amount_total"]):
+        raise AmountChangedError
+    discounts.redeem(account, session)
     if session["payment_status"] != "no_payment_required":
-        intent = _intent(account, session)
-        charge = _charge(account, intent, method, payer)
+        intent, charge = _charge(account, session, method, payer)
         if method in objects.DELAYED:
             _await_bank(account, intent, charge)
         else:
-            _take_money(account, intent, charge)
+            take_money(account, intent, charge)
             session["payment_status"] = "paid"
-    session |= {"status": "complete", "url": None, **_who_paid(session, payer)}
+    else:
+        sessions.cancel_intent(account, session)
+        session["payment_intent"] = None
+    session |= {"status": "complete", "url": None}
+    session |= payers.collected(session, payer)
     account.put("sessions", session["id"], session)
     return account.record_event("checkout.session.completed", session)
 
 
-def decline(account: Account, session_id: str, method: str, payer: Json) -> Json:
+def decline(
+    account: Account,
+    session_id: str,
+    method: str,
+    payer: Json,
+    *,
+    code: str = DECLINED,
+) -> Json:
     """The bank says no: the session stays open and can be paid once more."""
-    session = _open_session(account, session_id)
+    session = open_session(account, session_id)
     if session["payment_status"] == "no_payment_required":
         raise ApiError("Nothing is to be paid, so nothing can be declined.")
-    intent = _intent(account, session)
-    charge = _charge(account, intent, method, payer)
-    _refuse_money(account, intent, charge)
+    payers.check(session, payer)
+    intent, charge = _charge(account, session, method, payer)
+    refuse_money(account, intent, charge, code)
     account.put("sessions", session["id"], session)
     return session
 
@@ -51,15 +84,15 @@ def settle(account: Account, session_id: str, outcome: Outcome) -> Json:
         raise SessionClosedError(session["status"])
     charge = account.get("charges", intent["latest_charge"])
     if outcome == "succeed":
-        _take_money(account, intent, charge)
+        take_money(account, intent, charge)
         session["payment_status"] = "paid"
         account.put("sessions", session["id"], session)
         return account.record_event("checkout.session.async_payment_succeeded", session)
-    _refuse_money(account, intent, charge)
+    refuse_money(account, intent, charge)
     return account.record_event("checkout.session.async_payment_failed", session)
 
 
-def _open_session(account: Account, session_id: str) -> Json:
+def open_session(account: Account, session_id: str) -> Json:
     sessions.end_due(account)
     session = account.get("sessions", session_id)
     if session["status"] != "open":
@@ -69,7 +102,9 @@ def _open_session(account: Account, session_id: str) -> Json:
 
 def _intent(account: Account, session: Json) -> Json:
     if session["payment_intent"] is not None:
-        return account.get("payment_intents", session["payment_intent"])
+        intent = account.get("payment_intents", session["payment_intent"])
+        intent["amount"] = session["amount_total"]  # a choice may have changed it
+        return intent
     data = account.tables["contents"][session["id"]]["payment_intent_data"]
     intent = objects.payment_intent(session, data, now=account.now())
     session["payment_intent"] = intent["id"]
@@ -77,10 +112,25 @@ def _intent(account: Account, session: Json) -> Json:
     return intent
 
 
-def _charge(account: Account, intent: Json, method: str, payer: Json) -> Json:
-    charge = objects.charge(intent, method, payer, now=account.now())
+def _charge(
+    account: Account, session: Json, method: str, payer: Json
+) -> tuple[Json, Json]:
+    """The payment intent, made or found again, and a new charge for it."""
+    intent = _intent(account, session)
+    intent["shipping"] = payers.shipping(session, payer) or intent["shipping"]
+    billing = payers.billing(session, payer)
+    paid_with = payer.get("paid_with", {})
+    return intent, charge_intent(account, intent, method, billing, paid_with)
+
+
+def charge_intent(
+    account: Account, intent: Json, method: str, billing: Json, paid_with: Json
+) -> Json:
+    """A new charge; *paid_with* is what it tells of a payment method, if of any."""
+    charge = objects.charge(intent, method, billing, now=account.now()) | paid_with
     intent["latest_charge"] = charge["id"]
     intent["payment_method"] = charge["payment_method"]
+    account.put("payment_intents", intent["id"], intent)
     account.put("charges", charge["id"], charge)
     return charge
 
@@ -92,7 +142,7 @@ def _await_bank(account: Account, intent: Json, charge: Json) -> None:
     account.record_event("payment_intent.processing", intent)
 
 
-def _take_money(account: Account, intent: Json, charge: Json) -> None:
+def take_money(account: Account, intent: Json, charge: Json) -> None:
     amount = charge["amount"]
     charge |= {"status": "succeeded", "paid": True, "captured": True}
     charge |= {"amount_captured": amount, "balance_transaction": new_id("txn")}
@@ -105,7 +155,9 @@ def _take_money(account: Account, intent: Json, charge: Json) -> None:
     account.record_event("payment_intent.succeeded", intent)
 
 
-def _refuse_money(account: Account, intent: Json, charge: Json) -> None:
+def refuse_money(
+    account: Account, intent: Json, charge: Json, code: str = DECLINED
+) -> None:
     text = "Your payment was declined."
     charge |= {"status": "failed", "failure_code": "card_declined"}
     charge["failure_message"] = text
@@ -114,7 +166,7 @@ def _refuse_money(account: Account, intent: Json, charge: Json) -> None:
     intent["last_payment_error"] = {
         "charge": charge["id"],
         "code": "card_declined",
-        "decline_code": "generic_decline",
+        "decline_code": code,
         "message": text,
         "type": "card_error",
     }
@@ -136,22 +188,4 @@ def _outcome(kind: str, message: str) -> Json:
         "risk_score": 1,
         "seller_message": message,
         "type": kind,
-    }
-
-
-def _who_paid(session: Json, payer: Json) -> Json:
-    address = payer.get("address")
-    details = {"address": address, "email": payer.get("email")} | {
-        "business_name": None,
-        "individual_name": None,
-        "name": payer.get("name"),
-        "phone": None,
-        "tax_exempt": "none",
-        "tax_ids": [],
-    }
-    shipping = {"address": address, "name": payer.get("name")} if address else None
-    collected = {"business_name": None, "individual_name": None}
-    return {
-        "customer_details": details,
-        "collected_information": collected | {"shipping_details": shipping},
     }

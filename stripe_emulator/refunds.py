@@ -1,53 +1,89 @@
-"""Money back: never over the amount, never twice in full; and disputes."""
+"""Money back: never over the amount, never twice in full, and not always at once."""
 
 from decimal import Decimal
 
-from stripe_emulator import objects
+from stripe_emulator import disputes, objects
 from stripe_emulator.account import Account, Json, new_id
 from stripe_emulator.errors import ApiError, missing
+from stripe_emulator.parameters import merged_metadata
 
+STATUSES = ("succeeded", "pending", "failed")
 _KNOWN = frozenset({"amount", "charge", "payment_intent", "reason", "metadata"})
+_PENDING = {"status": "pending", "pending_reason": "processing"}
+_FAILED = {"status": "failed", "failure_reason": "lost_or_stolen_card"}
 
 
 def create(account: Account, params: Json, *, request: Json | None = None) -> Json:
+    """What is pending counts as given back, until it fails."""
     for name in params.keys() - _KNOWN - {"expand"}:
         raise ApiError(f"The emulator does not know what to do with {name}.")
     charge = _charge_of(account, params)
     amount = _amount(charge, params.get("amount"))
     refund = objects.refund(charge, amount, params, now=account.now())
     refund["balance_transaction"] = new_id("txn")
-    charge["amount_refunded"] += amount
-    charge["refunded"] = charge["amount_refunded"] == charge["amount"]
+    status = account.next_refunds.pop(0) if account.next_refunds else "succeeded"
+    if status == "failed":
+        refund |= {**_FAILED, "failure_balance_transaction": new_id("txn")}
+    elif status == "pending":
+        refund |= _PENDING
     account.put("refunds", refund["id"], refund)
-    account.put("charges", charge["id"], charge)
     account.record_event("refund.created", refund, request=request)
+    if status == "failed":
+        account.record_event("refund.failed", refund, request=request)
+        return refund
+    _count(account, charge, amount)
     account.record_event("charge.refunded", charge, request=request)
     return refund
 
 
+def update(
+    account: Account, refund: Json, params: Json, *, request: Json | None = None
+) -> Json:
+    if "metadata" in params:
+        before = {"metadata": refund["metadata"]}
+        merged = merged_metadata(refund["metadata"], params["metadata"])
+        refund["metadata"] = merged
+        _tell(account, refund, before, request=request)
+    return refund
+
+
+def succeed(account: Account, refund_id: str) -> Json:
+    """The bank has taken a pending refund; returns it."""
+    refund = account.get("refunds", refund_id)
+    if refund["status"] != "pending":
+        raise ApiError(f"This refund is {refund['status']}, not pending.")
+    refund |= {"status": "succeeded", "pending_reason": None}
+    _tell(account, refund, _PENDING)
+    return refund
+
+
 def fail(account: Account, refund_id: str) -> Json:
-    """The bank sends the money back after all: a refund that succeeded fails late."""
+    """The bank sends the money back, late or not; returns the failed refund."""
     refund = account.get("refunds", refund_id)
     if refund["status"] == "failed":
         raise ApiError("This refund has failed before.")
-    refund |= {"status": "failed", "failure_reason": "lost_or_stolen_card"}
+    before = {"status": refund["status"], "failure_reason": None}
+    refund |= {**_FAILED, "pending_reason": None}
     refund["failure_balance_transaction"] = new_id("txn")
-    charge = account.get("charges", refund["charge"])
-    charge["amount_refunded"] -= refund["amount"]
-    charge["refunded"] = False
+    _count(account, account.get("charges", refund["charge"]), -refund["amount"])
+    _tell(account, refund, before)
+    account.record_event("refund.failed", refund)
+    return refund
+
+
+def _count(account: Account, charge: Json, amount: int) -> None:
+    charge["amount_refunded"] += amount
+    charge["refunded"] = charge["amount_refunded"] == charge["amount"]
+    account.put("charges", charge["id"], charge)
+
+
+def _tell(
+    account: Account, refund: Json, before: Json, *, request: Json | None = None
+) -> None:
+    """Stripe tells of a change twice, by an old name and by a new one."""
     account.put("refunds", refund["id"], refund)
-    account.put("charges", charge["id"], charge)
-    account.record_event("refund.updated", refund)
-    return account.record_event("refund.failed", refund)
-
-
-def dispute(account: Account, charge_id: str) -> Json:
-    charge = account.get("charges", charge_id)
-    dispute = objects.dispute(charge, now=account.now())
-    charge["disputed"] = True
-    account.put("disputes", dispute["id"], dispute)
-    account.put("charges", charge["id"], charge)
-    return account.record_event("charge.dispute.created", dispute)
+    for kind in ("charge.refund.updated", "refund.updated"):
+        account.record_event(kind, refund, request=request, before=before)
 
 
 def _charge_of(account: Account, params: Json) -> Json:
@@ -56,7 +92,7 @@ def _charge_of(account: Account, params: Json) -> Json:
         text = "One of the following params should be provided for this request: "
         raise ApiError(text + "payment_intent or charge.")
     if "charge" in params:
-        return _paid(account.get("charges", params["charge"], param="charge"))
+        return _paid(account, account.get("charges", params["charge"], param="charge"))
     intent_id = params["payment_intent"]
     intent = account.get("payment_intents", intent_id, param="payment_intent")
     if intent["status"] != "succeeded":
@@ -66,12 +102,18 @@ def _charge_of(account: Account, params: Json) -> Json:
             param="payment_intent",
             executed=True,
         )
-    return _paid(account.get("charges", intent["latest_charge"]))
+    return _paid(account, account.get("charges", intent["latest_charge"]))
 
 
-def _paid(charge: Json) -> Json:
+def _paid(account: Account, charge: Json) -> Json:
     if not charge["paid"]:
         raise missing("charge", charge["id"], param="charge")
+    if disputes.holds_money(account, charge):
+        raise ApiError(
+            f"Charge {charge['id']} has been charged back; cannot issue a refund.",
+            code="charge_disputed",
+            executed=True,
+        )
     return charge
 
 

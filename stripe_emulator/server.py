@@ -68,7 +68,7 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True  # an answer is one write
 
     def handle(self) -> None:
-        with contextlib.suppress(ConnectionError, TimeoutError):
+        with contextlib.suppress(OSError):  # it idled, or one of the two has ended it
             super().handle()
 
     @property

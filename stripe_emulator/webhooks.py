@@ -49,6 +49,7 @@ class Webhooks:
         self.url: str | None = None
         self.secret = ""
         self.mode: Mode = "normal"
+        self.types: tuple[str, ...] = ()  # what the mode is for; none: every event
         self.signature: Signature = "right"
         self.attempts: deque[Json] = deque(maxlen=_MOST_ATTEMPTS)
         self._account = account
@@ -81,11 +82,13 @@ class Webhooks:
         if self.url is None:
             return
         event["pending_webhooks"] = 1
-        if self.mode != "drop":
+        is_meant = not self.types or event["type"] in self.types
+        mode = self.mode if is_meant else "normal"
+        if mode != "drop":
+            self._add(event, held=mode == "hold")
+        if mode == "duplicate":
             self._add(event)
-        if self.mode == "duplicate":
-            self._add(event)
-        if self.mode == "twice":
+        if mode == "twice":
             twin = {**event, "id": new_id("evt")}
             self._account.put("events", twin["id"], twin)
             self._add(twin)
@@ -93,7 +96,7 @@ class Webhooks:
     def send_again(self, event: Json) -> None:
         """Send *event* whatever the mode is, as by hand from the Dashboard."""
         if self.url is not None:
-            self._add(event, held=False)
+            self._add(event)
 
     def release(self, *, order: str = "normal") -> int:
         """Let the held events go one after another; *order* may be "reversed"."""
@@ -124,7 +127,7 @@ class Webhooks:
 
     def clear(self) -> None:
         with self._woken:
-            self.mode, self.signature = "normal", "right"
+            self.mode, self.types, self.signature = "normal", (), "right"
             self._queue.clear()
             self._unanswered.clear()
             self.attempts.clear()
@@ -132,7 +135,7 @@ class Webhooks:
     def _deliveries(self) -> list[Json]:
         return list(self._account.tables["deliveries"].values())
 
-    def _add(self, event: Json, *, held: bool | None = None) -> None:
+    def _add(self, event: Json, *, held: bool = False) -> None:
         now = self._account.clock.now()
         delivery = {
             "id": new_id("whd"),
@@ -140,11 +143,10 @@ class Webhooks:
             "since": now,
             "due": now,
             "pause": _FIRST_PAUSE,
-            "held": self.mode == "hold" if held is None else held,
+            "held": held,
         }
         self._account.put("deliveries", delivery["id"], delivery)
         self._queue_up(delivery["id"])
-
         if not delivery["held"]:
             self._unanswered.add(event["id"])
 

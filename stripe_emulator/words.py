@@ -1,6 +1,10 @@
 """The words of the hosted page, in Dutch and English, and its prices."""
 
+from collections.abc import Iterable
 from decimal import Decimal
+from typing import Any
+
+from babel import Locale
 
 WORDS = {
     "en": {
@@ -12,7 +16,32 @@ WORDS = {
         "quantity": "Quantity",
         "email": "E-mail",
         "name": "Name",
-        "address": "Delivery address",
+        "address": "Billing address",
+        "shipping_address": "Delivery address",
+        "shipping_name": "Name of the receiver",
+        "phone": "Phone",
+        "shipping": "Delivery",
+        "update": "Update the total",
+        "subtotal": "Subtotal",
+        "discount": "Discount",
+        "promotion_code": "Promotion code",
+        "apply": "Apply",
+        "remove": "Remove the code",
+        "free": "Free",
+        "terms": "I accept the shop's terms of service.",
+        "changed": "The total has changed. Please look at it and pay once more.",
+        "code_unknown": "There is no such code.",
+        "code_invalid": "This code is not valid.",
+        "code_expired": "This code has expired.",
+        "code_used_up": "This code has been used up.",
+        "code_minimum": "Your order is too small for this code.",
+        "code_currency": "This code is for another currency.",
+        "code_not_asked": "Codes cannot be used here.",
+        "ask_name": "Please fill in your name and a valid e-mail address.",
+        "ask_address": "Please fill in the whole address.",
+        "ask_country": "The shop does not deliver to this country.",
+        "ask_phone": "Please fill in a valid phone number.",
+        "ask_terms": "Please accept the terms of service.",
         "line1": "Street and number",
         "postal_code": "Postcode",
         "city": "Town",
@@ -34,7 +63,6 @@ WORDS = {
         "fail": "Let the payment fail",
         "unknown": "There is no such payment page.",
         "onward": "Go on to the shop",
-        "incomplete": "Please fill in your name and a valid e-mail address.",
         "none": "No payment has been begun yet.",
         "open": "open",
         "state": "State",
@@ -48,7 +76,32 @@ WORDS = {
         "quantity": "Aantal",
         "email": "E-mail",
         "name": "Naam",
-        "address": "Bezorgadres",
+        "address": "Factuuradres",
+        "shipping_address": "Bezorgadres",
+        "shipping_name": "Naam van de ontvanger",
+        "phone": "Telefoon",
+        "shipping": "Bezorging",
+        "update": "Totaal bijwerken",
+        "subtotal": "Subtotaal",
+        "discount": "Korting",
+        "promotion_code": "Kortingscode",
+        "apply": "Toepassen",
+        "remove": "Code verwijderen",
+        "free": "Gratis",
+        "terms": "Ik ga akkoord met de voorwaarden van de winkel.",
+        "changed": "Het totaal is veranderd. Bekijk het en betaal nog een keer.",
+        "code_unknown": "Deze code bestaat niet.",
+        "code_invalid": "Deze code is niet geldig.",
+        "code_expired": "Deze code is verlopen.",
+        "code_used_up": "Deze code is op.",
+        "code_minimum": "Uw bestelling is te klein voor deze code.",
+        "code_currency": "Deze code is voor een andere munt.",
+        "code_not_asked": "Codes kunnen hier niet worden gebruikt.",
+        "ask_name": "Vul uw naam en een geldig e-mailadres in.",
+        "ask_address": "Vul het hele adres in.",
+        "ask_country": "De winkel bezorgt niet in dit land.",
+        "ask_phone": "Vul een geldig telefoonnummer in.",
+        "ask_terms": "Ga akkoord met de voorwaarden.",
         "line1": "Straat en huisnummer",
         "postal_code": "Postcode",
         "city": "Plaats",
@@ -71,7 +124,6 @@ WORDS = {
         "fail": "Laat de betaling mislukken",
         "unknown": "Deze betaalpagina bestaat niet.",
         "onward": "Verder naar de winkel",
-        "incomplete": "Vul uw naam en een geldig e-mailadres in.",
         "none": "Er is nog geen betaling begonnen.",
         "open": "open",
         "state": "Stand",
@@ -90,3 +142,46 @@ def price(amount: int, currency: str, language: str) -> str:
         swapped = text.translate(str.maketrans(",.", ".,"))
         return f"{sign.strip()}\N{NO-BREAK SPACE}{swapped}"
     return f"{sign}{text}"
+
+
+_UNITS = {
+    "en": {
+        "hour": ("hour", "hours"),
+        "day": ("day", "days"),
+        "business_day": ("business day", "business days"),
+        "week": ("week", "weeks"),
+        "month": ("month", "months"),
+    },
+    "nl": {
+        "hour": ("uur", "uur"),
+        "day": ("dag", "dagen"),
+        "business_day": ("werkdag", "werkdagen"),
+        "week": ("week", "weken"),
+        "month": ("maand", "maanden"),
+    },
+}
+
+
+def delivery(estimate: dict[str, Any] | None, language: str) -> str:
+    """`2 to 3 business days` with a dash, or nothing where nothing was promised."""
+    given = estimate or {}
+    bounds = [given[name] for name in ("minimum", "maximum") if given.get(name)]
+    texts = [_length(bound, language) for bound in bounds]
+    if len(texts) == 2 and bounds[0] == bounds[1]:
+        return texts[0]
+    if len(texts) == 2 and bounds[0]["unit"] == bounds[1]["unit"]:
+        texts[0] = str(bounds[0]["value"])
+    return "\N{EN DASH}".join(texts)
+
+
+def _length(bound: dict[str, Any], language: str) -> str:
+    one, many = _UNITS[language][bound["unit"]]
+    return f"{bound['value']} {one if bound['value'] == 1 else many}"
+
+
+def countries(codes: Iterable[str] | None, language: str) -> list[tuple[str, str]]:
+    """Codes and names, by name; None means every country."""
+    names: dict[str, str] = dict(Locale.parse(language).territories)
+    every = (code for code in names if len(code) == 2 and code.isalpha())
+    named = [(code, names.get(code, code)) for code in (codes or every)]
+    return sorted(named, key=lambda pair: pair[1])

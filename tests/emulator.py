@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -139,8 +140,33 @@ class EmulatorServer:
     def fault(self, route: str, kind: str, **more: Any) -> None:
         self.control("faults", route=route, kind=kind, **more)
 
-    def webhooks(self, mode: str = "normal", *, signature: str = "right") -> None:
-        self.control("faults", kind="webhooks", mode=mode, signature=signature)
+    def webhooks(
+        self,
+        mode: str = "normal",
+        *,
+        signature: str = "right",
+        types: Sequence[str] = (),
+    ) -> None:
+        """*types* are the events that the mode is for; without any it is for all."""
+        switches = {"mode": mode, "signature": signature, "types": list(types)}
+        self.control("faults", kind="webhooks", **switches)
+
+    def recover(self, session_id: str) -> Any:
+        """The new session that the recovery link of an expired one would make."""
+        return self.control(f"sessions/{session_id}/recover")
+
+    def next_refunds(self, status: str, *, times: int = 1) -> None:
+        self.control("refunds/next", status=status, times=times)
+
+    def refund(self, payment_id: str, **body: Any) -> Any:
+        """By hand, in Stripe's own dashboard; the id of charge, payment or session."""
+        return self.control(f"charges/{payment_id}/refund", **body)
+
+    def dispute(self, payment_id: str, **body: Any) -> Any:
+        return self.control(f"charges/{payment_id}/dispute", **body)
+
+    def close_dispute(self, dispute_id: str, outcome: str) -> Any:
+        return self.control(f"disputes/{dispute_id}/close", outcome=outcome)
 
     def barrier(self, route: str, *, after: bool = False) -> None:
         self.control("barriers", route=route, after=after)

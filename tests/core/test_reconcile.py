@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import Executable, select, update
 
 from core import expiry, reconcile, reports, reservations
 from core.checkout import PaymentPage
@@ -34,7 +34,7 @@ from tests.factories import (
 )
 
 
-def write(shop: Shop, statement: object) -> None:
+def write(shop: Shop, statement: Executable) -> None:
     shop.database.write(lambda session: session.execute(statement))
 
 

@@ -1,5 +1,7 @@
+import socket
 import threading
 import time
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -15,7 +17,13 @@ def made(sessions):
 
 @pytest.mark.parametrize(
     ("kind", "count"),
-    [("drop_after", 1), ("timeout_after", 1), ("hang", 0)],
+    [
+        ("drop_after", 1),
+        ("timeout_after", 1),
+        ("hang", 0),
+        ("reset_before", 0),
+        ("reset_after", 1),
+    ],
 )
 def test_an_answer_can_be_lost(sessions, control, kind, count):
     control("faults", route="create", kind=kind, seconds=0.05)
@@ -24,6 +32,18 @@ def test_an_answer_can_be_lost(sessions, control, kind, count):
         sessions.create(order())
 
     assert made(sessions) == count
+
+
+@pytest.mark.parametrize("kind", ["reset_before", "reset_after"])
+def test_a_connection_can_be_reset(url, control, kind):
+    control("faults", route="list", kind=kind)
+    address = urlsplit(url)
+    with socket.create_connection((address.hostname, address.port), 5) as connection:
+        head = "GET /v1/checkout/sessions HTTP/1.1\r\nHost: x\r\n"
+        connection.sendall(f"{head}Authorization: Bearer sk_test_x\r\n\r\n".encode())
+
+        with pytest.raises(ConnectionResetError):
+            connection.recv(1)
 
 
 def test_a_client_can_run_out_of_patience(url, sessions, control):
@@ -138,6 +158,39 @@ def test_of_pay_and_expire_the_first_wins(sessions, control, look, first):
     assert len(refusals) == 1
     status = {"pay": "complete", "expire": "expired"}[first]
     assert sessions.retrieve(session.id).status == status
+
+
+@pytest.mark.parametrize("order_of_release", [("pay", "expire"), ("expire", "pay")])
+def test_pay_and_expire_are_let_go_in_either_order(
+    sessions, control, look, order_of_release
+):
+    session = sessions.create(order())
+    answers = {}
+
+    def run(name, act):
+        try:
+            act()
+            answers[name] = True
+        except (requests.HTTPError, stripe.InvalidRequestError):
+            answers[name] = False
+
+    acts = {
+        "pay": lambda: control(f"sessions/{session.id}/pay"),
+        "expire": lambda: sessions.expire(session.id),
+    }
+    threads = [threading.Thread(target=run, args=pair) for pair in acts.items()]
+    for name, thread in zip(acts, threads, strict=True):
+        control("barriers", route=name)
+        thread.start()
+    wait_until(lambda: len(look("barriers")["waiting"]) == 2)
+    for name in order_of_release:
+        control("barriers/release", route=name)
+        wait_until(lambda name=name: name in answers)
+    for thread in threads:
+        thread.join()
+
+    first, second = order_of_release
+    assert answers == {first: True, second: False}
 
 
 def test_a_call_can_wait_after_its_effect(sessions, control, look):

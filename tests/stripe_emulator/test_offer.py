@@ -130,6 +130,7 @@ def test_shipping_that_cannot_be_is_refused(sessions, options, param):
         ({"shipping_address_collection": {"allowed_countries": ["XX"]}}, "[0]"),
         ({"consent_collection": {"promotions": "auto"}}, "[promotions]"),
         ({"customer_creation": "never"}, "customer_creation"),
+        ({"customer_creation": "always"}, "customer_creation"),
         ({"billing_address_collection": "no"}, "billing_address_collection"),
     ],
 )

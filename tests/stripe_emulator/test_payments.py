@@ -16,10 +16,6 @@ def paid(sessions, control):
     return sessions.retrieve(session.id)
 
 
-def refund(client, paid, **params):
-    return client.v1.refunds.create({"payment_intent": paid.payment_intent, **params})
-
-
 def charge_of(client, paid):
     intent = client.v1.payment_intents.retrieve(paid.payment_intent)
     return client.v1.charges.retrieve(intent.latest_charge)
@@ -171,83 +167,6 @@ def test_a_session_cannot_be_paid_after_its_end(emulator, sessions, control):
 
     with pytest.raises(requests.HTTPError, match="409"):
         control(f"sessions/{session.id}/pay")
-
-
-def test_a_refund_gives_all_back(client, paid):
-    done = refund(client, paid, reason="requested_by_customer", metadata={"a": "1"})
-
-    assert check_answer(as_json(done), stripe.Refund) == []
-    assert (done.amount, done.status) == (2590, "succeeded")
-    charge = charge_of(client, paid)
-    assert (charge.refunded, charge.amount_refunded) == (True, 2590)
-
-
-def test_nothing_is_refunded_twice(client, paid):
-    refund(client, paid)
-
-    with pytest.raises(stripe.InvalidRequestError, match="already been refunded") as e:
-        refund(client, paid)
-    assert e.value.code == "charge_already_refunded"
-
-
-def test_never_more_is_refunded_than_was_paid(client, paid):
-    with pytest.raises(stripe.InvalidRequestError) as whole:
-        refund(client, paid, amount=2591)
-    refund(client, paid, amount=2000)
-    with pytest.raises(stripe.InvalidRequestError) as rest:
-        refund(client, paid, amount=591)
-
-    assert whole.value.user_message == (
-        "Refund amount (€25.91) is greater than charge amount (€25.90)"
-    )
-    assert "unrefunded amount on charge (€5.90)" in rest.value.user_message
-    assert refund(client, paid).amount == 590
-
-
-def test_a_refund_by_charge_is_found_by_payment(client, paid):
-    done = client.v1.refunds.create({"charge": charge_of(client, paid).id})
-
-    found = client.v1.refunds.list({"payment_intent": paid.payment_intent})
-
-    assert [row.id for row in found.data] == [done.id]
-    assert client.v1.refunds.retrieve(done.id).id == done.id
-
-
-@pytest.mark.parametrize("params", [{}, {"payment_intent": "pi_x"}, {"amount": 0}])
-def test_an_impossible_refund_is_refused(client, paid, params):
-    if "amount" in params:
-        params = {"payment_intent": paid.payment_intent, **params}
-
-    with pytest.raises(stripe.InvalidRequestError):
-        client.v1.refunds.create(params)
-
-
-def test_an_unsettled_payment_cannot_be_refunded(client, sessions, control):
-    session = sessions.create(order())
-    control(f"sessions/{session.id}/pay", method="sepa_debit")
-
-    with pytest.raises(stripe.InvalidRequestError, match="successful charge to refund"):
-        refund(client, sessions.retrieve(session.id))
-
-
-def test_a_refund_can_fail_later(client, paid, control, shop):
-    done = refund(client, paid)
-    control(f"refunds/{done.id}/fail")
-
-    event = shop.wait_for("refund.failed")[0]
-
-    assert check_answer(event["data"]["object"], stripe.Refund) == []
-    assert client.v1.refunds.retrieve(done.id).status == "failed"
-    assert not charge_of(client, paid).refunded
-
-
-def test_a_charge_can_be_disputed(client, paid, control, shop):
-    control(f"charges/{charge_of(client, paid).id}/dispute")
-
-    event = shop.wait_for("charge.dispute.created")[0]
-
-    assert check_answer(event["data"]["object"], stripe.Dispute) == []
-    assert event["data"]["object"]["payment_intent"] == paid.payment_intent
 
 
 def test_payment_intents_are_listed(client, paid):

@@ -6,6 +6,7 @@ import pytest
 import requests
 import stripe
 
+from stripe_emulator import webhooks
 from tests.emulator import wait_until
 from tests.stripe_emulator.conftest import SECRET, order
 
@@ -131,6 +132,47 @@ def test_dropped_events_never_come(session, control, shop, look):
 
     assert look("webhooks")["waiting"] == []
     assert shop.events() == []
+
+
+def test_one_kind_of_event_can_be_lost(session, control, shop):
+    control("faults", kind="webhooks", mode="drop", types=[COMPLETED])
+
+    control(f"sessions/{session.id}/pay")
+
+    assert shop.wait_for("payment_intent.succeeded")
+    assert shop.events(COMPLETED) == []
+
+
+def test_one_kind_of_event_can_be_late(session, control, shop, look):
+    control("faults", kind="webhooks", mode="hold", types=[COMPLETED])
+    control(f"sessions/{session.id}/pay")
+    shop.wait_for("payment_intent.succeeded")
+    assert shop.events(COMPLETED) == []
+
+    control("webhooks/release")
+
+    assert shop.wait_for(COMPLETED)
+
+
+def test_an_event_comes_again_in_moved_time(session, control, shop, look, monkeypatch):
+    monkeypatch.setattr(webhooks, "_FIRST_PAUSE", 3600.0)
+    shop.answers = [500] * 3
+    control(f"sessions/{session.id}/pay")
+    wait_until(lambda: len(look("webhooks")["attempts"]) == 3)
+
+    control("clock", advance=3601)
+
+    assert shop.wait_for(COMPLETED, 2)
+
+
+def test_an_event_is_given_up_after_three_days(session, control, shop, look):
+    shop.answers = [500] * 1000
+    control(f"sessions/{session.id}/pay")
+    assert len(look("webhooks")["waiting"]) == 3
+
+    control("clock", advance=3 * 86_400 + 1)
+
+    wait_until(lambda: look("webhooks")["waiting"] == [], what="the end of it")
 
 
 @pytest.mark.parametrize(("mode", "ids"), [("duplicate", 1), ("twice", 2)])

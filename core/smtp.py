@@ -1,0 +1,224 @@
+"""
+Handing a letter to a mail server, so that it is known whether the server has it.
+
+The letter is the server's from the moment it sees the dot, on a line of its own, that
+ends the text. Between this dot and the server's answer nobody can tell whose it is: a
+sender that loses the connection there and sends again may send twice, and one that
+does not may not have sent at all (RFC 1047). So *offer* goes as far as the line before
+the dot, and *complete* sends it. Whoever writes down in between that this is about to
+happen knows for good that a letter without that note was never taken.
+"""
+
+import re
+import smtplib
+import ssl
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from ipaddress import ip_address
+
+from core.config import Smtp
+
+# For each answer up to the dot. A sender that waits longer would outlive its claim.
+STEP_SECONDS = 15
+# RFC 5321 (4.5.3.2.6) asks for so much patience after the dot: whoever hangs up sooner
+# makes letters of which nobody knows whether they were taken.
+ANSWER_SECONDS = 600
+READY_FOR_TEXT = 354
+_PLAIN_ADDRESS = re.compile(r"[\w!#$%&'*+/=?^`{|}~.-]+@[\w.-]+", re.ASCII)
+
+
+class NotTakenError(Exception):
+    """The server has not got the letter; *is_final* if it never will take it."""
+
+    def __init__(self, reason: str, *, is_final: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.is_final = is_final
+
+
+class NobodyKnowsError(Exception):
+    """The connection was lost between the dot and the answer to it."""
+
+
+class Connection:
+    """
+    A connection for one letter, opened by *offer*; close() it in any case.
+
+    *our_name* is the host that the shop says it is. *before_step* is called before
+    every answer that may take long; what it raises ends the attempt.
+    """
+
+    def __init__(
+        self, server: Smtp, *, our_name: str, before_step: Callable[[], None]
+    ) -> None:
+        self._server = server
+        self._our_name = our_name
+        self._before_step = before_step
+        self._smtp: smtplib.SMTP | None = None
+
+    def offer(self, sender: str, recipients: Sequence[str], text: bytes) -> str:
+        """
+        Send all of a letter but the dot; return what was said of recipients left out.
+
+        Raises NotTakenError. One refused recipient of several does not keep the letter
+        from the others.
+        """
+        try:
+            smtp = self._open()
+            self._log_in(smtp)
+            self._step(smtp, "the sender", f"MAIL FROM:<{sender}>", 250)
+            left_out = self._address(smtp, recipients)
+            self._step(smtp, "the letter", "DATA", READY_FOR_TEXT)
+            smtp.send(_quoted(text))
+        except (OSError, UnicodeError) as error:  # smtplib's errors are OSErrors
+            raise NotTakenError(_words(error)) from error
+        return left_out
+
+    def complete(self) -> None:
+        """
+        Send the dot and wait for the answer; the letter is taken if nothing is raised.
+
+        Raises NotTakenError if the server refuses, NobodyKnowsError if it says nothing.
+        """
+        smtp = self._smtp
+        if smtp is None or smtp.sock is None:
+            raise NotTakenError("the connection was closed")
+        smtp.sock.settimeout(ANSWER_SECONDS)
+        try:
+            smtp.send(b".\r\n")
+            code, said = smtp.getreply()
+        except OSError as error:
+            raise NobodyKnowsError(_words(error)) from error
+        if 200 <= code < 300:
+            with suppress(OSError):
+                smtp.sock.settimeout(STEP_SECONDS)
+                smtp.quit()
+            return
+        if not 400 <= code < 600:
+            raise NobodyKnowsError(_reply(code, said))
+        raise NotTakenError(_reply(code, said), is_final=code >= 500)
+
+    def close(self) -> None:
+        """Hang up; a letter whose dot was not sent is not the server's."""
+        if self._smtp is not None:
+            self._smtp.close()
+
+    def _open(self) -> smtplib.SMTP:
+        server = self._server
+        self._before_step()
+        self._smtp = smtp = self._connected()
+        self._before_step()
+        smtp.ehlo_or_helo_if_needed()
+        if not server.is_encrypted and smtp.has_extn("starttls"):
+            smtp.starttls(context=_context(server))
+            smtp.ehlo_or_helo_if_needed()
+        return smtp
+
+    def _connected(self) -> smtplib.SMTP:
+        server, name = self._server, _greeting(self._our_name)
+        if not server.is_encrypted:
+            return smtplib.SMTP(
+                server.host, server.port, local_hostname=name, timeout=STEP_SECONDS
+            )
+        return smtplib.SMTP_SSL(
+            server.host,
+            server.port,
+            local_hostname=name,
+            timeout=STEP_SECONDS,
+            context=ssl.create_default_context(),
+        )
+
+    def _log_in(self, smtp: smtplib.SMTP) -> None:
+        server = self._server
+        if not server.user:
+            return
+        if not isinstance(smtp.sock, ssl.SSLSocket):
+            raise NotTakenError("the server offers no encryption: no password is sent")
+        self._before_step()
+        try:
+            smtp.login(server.user, server.password)
+        except UnicodeError as error:
+            # Its words would quote the password.
+            raise NotTakenError("the login has letters that are not ASCII") from error
+        except smtplib.SMTPAuthenticationError as error:
+            # The server's words are left out: it may repeat what it was told.
+            raise NotTakenError(f"the login was refused ({error.smtp_code})") from error
+
+    def _step(self, smtp: smtplib.SMTP, what: str, command: str, expected: int) -> None:
+        self._before_step()
+        code, said = smtp.docmd(command)
+        if code != expected:
+            # It may be the settings, which somebody will mend: worth a new try.
+            raise NotTakenError(f"{what} was refused: {_reply(code, said)}")
+
+    def _address(self, smtp: smtplib.SMTP, recipients: Sequence[str]) -> str:
+        refused: list[tuple[int, str]] = []
+        for recipient in recipients:
+            self._before_step()
+            code, said = smtp.docmd(f"RCPT TO:<{recipient}>")
+            if code not in (250, 251):
+                refused.append((code, _reply(code, said)))
+        left_out = "; ".join(words for _, words in refused)
+        if len(refused) == len(recipients):
+            raise NotTakenError(
+                left_out, is_final=all(500 <= code < 600 for code, _ in refused)
+            )
+        return left_out
+
+
+def ascii_address(address: str) -> str:
+    """
+    Return *address* as every server understands it: its domain in ASCII.
+
+    Raises NotTakenError, for good, for one that no letter can be sent to.
+    """
+    name, _, domain = address.strip().rpartition("@")
+    try:
+        plain = f"{name}@{domain.encode('idna').decode()}"
+    except UnicodeError:
+        plain = ""
+    if not _PLAIN_ADDRESS.fullmatch(plain):
+        raise NotTakenError(
+            "the address is none that a letter can be sent to", is_final=True
+        )
+    return plain
+
+
+def _context(server: Smtp) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if not server.user:
+        # Encryption that anybody on the way could have left out proves no identity; a
+        # relay on the same machine has a certificate of its own making (RFC 7435).
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _greeting(host: str) -> str:
+    try:
+        number = ip_address(host)
+    except ValueError:
+        return host
+    return f"[IPv6:{number}]" if number.version == 6 else f"[{number}]"
+
+
+def _quoted(text: bytes) -> bytes:
+    lines = text.replace(b"\r\n", b"\n").rstrip(b"\n").split(b"\n")
+    # A line that begins with a dot gets a second one, which the server takes off.
+    return b"".join(
+        (b"." if line.startswith(b".") else b"") + line + b"\r\n" for line in lines
+    )
+
+
+def _reply(code: int, said: bytes) -> str:
+    words = " ".join(said.decode("utf-8", "replace").split())
+    return f"{code} {words}"[:500]
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, smtplib.SMTPResponseException):
+        said = error.smtp_error
+        return _reply(
+            error.smtp_code, said if isinstance(said, bytes) else said.encode()
+        )
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:500]

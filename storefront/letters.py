@@ -1,0 +1,219 @@
+"""
+The words of the shop's letters, in the language of whoever gets them.
+
+They are made when a letter is sent, in the background, of the rows that it is about.
+"""
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+
+from babel import Locale
+from babel.numbers import format_percent
+from flask import Flask, current_app
+from flask_babel import force_locale, gettext
+from sqlalchemy.orm import Session
+
+from core import queries
+from core.letter import Letter, LetterWriter
+from core.models import (
+    FAILED,
+    ORDER_MAIL,
+    PAID_TWICE,
+    REFUND_MAIL,
+    REVIEW,
+    TO_DO_MAIL,
+    Mail,
+    Order,
+    Refund,
+)
+from core.queries import OrderView
+from storefront import language, owner_letters
+from storefront.extensions import current_shop
+from storefront.letter_parts import Content, Link, Place, Row
+
+
+def writer(app: Flask) -> LetterWriter:
+    """Return what writes the letters of *app*, in any thread and without a request."""
+
+    def write(session: Session, mail: Mail) -> Letter | None:
+        locale = mail.locale if mail.locale in language.LOCALES else "nl"
+        with app.app_context(), force_locale(locale):
+            content = _CONTENTS[mail.kind](session, mail)
+            return _letter(content) if content else None
+
+    return write
+
+
+def _letter(content: Content) -> Letter:
+    return Letter(
+        content.recipients,
+        content.subject,
+        text=_rendered("mail/letter.txt", content),
+        html=_rendered("mail/letter.html", content),
+    )
+
+
+def _rendered(template: str, content: Content) -> str:
+    # Not render_template: what it gives to every page asks for a visitor.
+    made = current_app.jinja_env.get_template(template)
+    return made.render(content=content, locale=language.current())
+
+
+def _order(session: Session, mail: Mail) -> Content | None:
+    order = queries.order_of_checkout(session, mail.checkout_id or 0)
+    if order is None:
+        return None
+    amount = language.money(order.amount_cents, order.currency)
+    opening = [
+        _greeting(order.customer_name),
+        gettext(
+            "Thank you for your order. We have received your payment of %(amount)s.",
+            amount=amount,
+        ),
+    ]
+    if order.status == REVIEW:
+        opening.append(
+            gettext(
+                "Something about this payment is not as it should be. We look at it"
+                " ourselves; you need do nothing."
+            )
+        )
+    return Content(
+        recipients=(mail.recipient,) if mail.recipient else (),
+        subject=gettext("Your order %(number)s at Voorraad", number=order.number),
+        opening=tuple(opening),
+        rows=_bill(order),
+        places=_delivery(order),
+        link=Link(gettext("Look at your order"), _order_address(order.token)),
+        closing=_closing(),
+    )
+
+
+def _bill(order: OrderView) -> tuple[Row, ...]:
+    def money(cents: int) -> str:
+        return language.money(cents, order.currency)
+
+    rows = [
+        Row(
+            line.name,
+            money(line.total_cents),
+            gettext(
+                "%(number)s × %(price)s",  # noqa: RUF001 (times, not the letter)
+                number=line.quantity,
+                price=money(line.unit_price_cents),
+            ),
+        )
+        for line in order.lines
+    ]
+    if order.discount_cents:
+        label = gettext("Discount")
+        rows.append(Row(label, money(-order.discount_cents), order.promotion_code))
+    if order.shipping_cents or order.shipping_option:
+        label = gettext("Shipping")
+        rows.append(Row(label, money(order.shipping_cents), order.shipping_option))
+    rows.append(Row(gettext("Total"), money(order.amount_cents), is_sum=True))
+    rows += [
+        Row(gettext("of which %(rate)s VAT", rate=_rate(bp)), money(cents))
+        for bp, cents in order.vat
+    ]
+    return tuple(rows)
+
+
+def _rate(bp: int) -> str:
+    return format_percent(Decimal(bp) / 10_000, "#,##0.##%", language.current())
+
+
+def _delivery(order: OrderView) -> tuple[Place, ...]:
+    address = order.shipping_address
+    if not address:
+        return ()
+    lines = (
+        order.shipping_name,
+        address.get("line1", ""),
+        address.get("line2", ""),
+        f"{address.get('postal_code') or ''} {address.get('city') or ''}".strip(),
+        address.get("state", ""),
+        _country(address.get("country") or ""),
+    )
+    return (Place(gettext("We send it to"), tuple(line for line in lines if line)),)
+
+
+def _country(code: str) -> str:
+    return str(Locale.parse(language.current()).territories.get(code, code))
+
+
+def _order_address(token: str) -> str:
+    path = current_app.url_map.bind("").build("pages.order", {"token": token})
+    return current_shop().config.shop_url + path
+
+
+def _refund(session: Session, mail: Mail) -> Content | None:
+    refund = session.get(Refund, mail.refund_id) if mail.refund_id else None
+    if refund is None:
+        return None
+    order = session.get(Order, refund.order_id) if refund.order_id else None
+    amount = language.money(refund.amount_cents, refund.currency)
+    coming = gettext(
+        "You get it by the way you paid. As a rule it is there within 5 to 10 working"
+        " days."
+    )
+    if refund.status == FAILED:
+        coming = gettext(
+            "It could not be sent back by itself. We look at it ourselves; you need do"
+            " nothing."
+        )
+    return Content(
+        recipients=(mail.recipient,) if mail.recipient else (),
+        subject=gettext("You get %(amount)s back from Voorraad", amount=amount),
+        opening=(
+            _greeting(order.customer_name if order else ""),
+            _why(refund, amount),
+            coming,
+        ),
+        link=Link(gettext("Look at your order"), _order_address(order.token))
+        if order
+        else None,
+        closing=_closing(),
+    )
+
+
+def _why(refund: Refund, amount: str) -> str:
+    why: str
+    if refund.order_id is not None:
+        why = gettext(
+            "We pay back %(amount)s of what you paid for your order %(number)s.",
+            amount=amount,
+            number=refund.order_id,
+        )
+    elif refund.reason == PAID_TWICE:
+        why = gettext(
+            "You paid twice for the same products. Your order stands, and you get the"
+            " second payment of %(amount)s back.",
+            amount=amount,
+        )
+    else:
+        why = gettext(
+            "Your payment of %(amount)s came after the time for which your products"
+            " were held for you, and somebody else had bought them. You get all of it"
+            " back, and nothing will be sent to you.",
+            amount=amount,
+        )
+    return why
+
+
+def _greeting(name: str) -> str:
+    return str(gettext("Hello %(name)s,", name=name) if name else gettext("Hello,"))
+
+
+def _closing() -> tuple[str, ...]:
+    question = gettext("Do you have a question? Answer this mail, and we help you.")
+    if not current_shop().config.is_demo:
+        return (question,)
+    return question, gettext("This is a demonstration; no real money is paid.")
+
+
+_CONTENTS: Mapping[str, Callable[[Session, Mail], Content | None]] = {
+    ORDER_MAIL: _order,
+    REFUND_MAIL: _refund,
+    TO_DO_MAIL: owner_letters.to_do,
+}

@@ -1,0 +1,129 @@
+"""
+The letters to the owner: what a person has to look at.
+
+The words are made when a letter is sent: an entry that was ticked off meanwhile is told
+all the same, as the owner should know of it.
+"""
+
+from collections.abc import Mapping
+
+from flask_babel import gettext, lazy_gettext
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core.models import (
+    AMOUNT,
+    DISPUTED,
+    PAID_TWICE,
+    REFUND_FAILED,
+    RESTOCK,
+    TOO_LATE,
+    UNKNOWN_SESSION,
+    Mail,
+    Order,
+    Owner,
+    ToDo,
+)
+from storefront import language
+from storefront.extensions import current_shop
+from storefront.letter_parts import Content, Row
+
+# The first owner's login where none was given: it is no address that mail reaches.
+NO_ADDRESS = "@localhost"
+# What has happened, and what is to be done about it.
+WORDS = {
+    AMOUNT: (
+        lazy_gettext("A payment has another amount than promised"),
+        lazy_gettext(
+            "A customer paid another amount, or in another currency, than the shop had"
+            " asked for. The products are sold to this order: compare the amounts and"
+            " decide whether to send them."
+        ),
+    ),
+    TOO_LATE: (
+        lazy_gettext("A payment came too late"),
+        lazy_gettext(
+            "A payment came after its hold was over, and the products had been sold to"
+            " somebody else. The shop sends it back by itself and has told the"
+            " customer; you need do nothing as long as that succeeds."
+        ),
+    ),
+    PAID_TWICE: (
+        lazy_gettext("A cart was paid for twice"),
+        lazy_gettext(
+            "A customer paid twice for the same cart. The order stands; the shop sends"
+            " the second payment back by itself and has told the customer."
+        ),
+    ),
+    REFUND_FAILED: (
+        lazy_gettext("A refund failed"),
+        lazy_gettext(
+            "Stripe or the customer's bank did not carry out a refund, so the customer"
+            " does not have the money back. Try it again in the dashboard, or pay it"
+            " back another way."
+        ),
+    ),
+    RESTOCK: (
+        lazy_gettext("A refund was made at Stripe"),
+        lazy_gettext(
+            "A payment was sent back at Stripe itself, where nobody is asked about the"
+            " products. Say in the dashboard which of them come back to the stock, if"
+            " any do."
+        ),
+    ),
+    DISPUTED: (
+        lazy_gettext("A customer disputes a payment"),
+        lazy_gettext(
+            "The customer's bank claims a payment back. Answer it at Stripe before the"
+            " term is over: without an answer the money is lost."
+        ),
+    ),
+    UNKNOWN_SESSION: (
+        lazy_gettext("A payment belongs to no checkout"),
+        lazy_gettext(
+            "Stripe has a payment with the mark of this shop, but the shop knows no"
+            " checkout of it, for example because its database was put back. Look it up"
+            " at Stripe, and send it back or deliver what was bought."
+        ),
+    ),
+}
+
+
+def to_do(session: Session, mail: Mail) -> Content | None:
+    """Tell every owner who has an address of an entry."""
+    entry = session.get(ToDo, mail.to_do_id) if mail.to_do_id else None
+    if entry is None:
+        return None
+    title, explanation = (str(words) for words in WORDS[entry.kind])
+    return Content(
+        recipients=_owners(session),
+        subject=gettext("To do: %(title)s", title=title),
+        opening=(explanation,),
+        rows=_facts(session, entry),
+        closing=(
+            gettext(
+                "It stays on the page “To do” of the dashboard until you tick it off."
+            ),
+        ),
+    )
+
+
+def _owners(session: Session) -> tuple[str, ...]:
+    emails = session.scalars(select(Owner.email).order_by(Owner.id))
+    is_real = current_shop().config.smtp is not None
+    return tuple(
+        email for email in emails if not (is_real and email.endswith(NO_ADDRESS))
+    )
+
+
+def _facts(session: Session, entry: ToDo) -> tuple[Row, ...]:
+    number = session.scalar(
+        select(Order.id).where(Order.checkout_id == entry.checkout_id)
+    )
+    facts: Mapping[str, str] = {
+        gettext("Order"): str(number or ""),
+        gettext("Amount"): language.money(entry.amount_cents, entry.currency),
+        gettext("At Stripe"): entry.stripe_id,
+        gettext("Payment"): entry.payment_intent,
+    }
+    return tuple(Row(label, figure) for label, figure in facts.items() if figure)

@@ -1,0 +1,211 @@
+"""
+A shop, its Stripe and their clocks, moved one step at a time.
+
+Stripe sends nothing by itself here: the messages lie there, and whoever drives the
+world chooses which comes, when, how often and in what order, or that it never comes.
+"""
+
+import json
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import requests
+import stripe as package
+from sqlalchemy import delete, text
+from sqlalchemy.exc import IntegrityError
+
+from core import checkout, events, expiry, reconcile, settlement, stock
+from core.checkout import Visitor
+from core.config import Config
+from core.database import Database
+from core.errors import ShopError
+from core.models import Base
+from core.offers import Offers
+from core.payments import StripeGateway
+from core.reservations import Reserved, Terms
+from core.shop import Shop
+from tests.emulator import EmulatorServer
+from tests.factories import FakeClock, add_product
+
+Json = dict[str, Any]
+
+NOBODY = 9  # the port of "discard", where nothing listens on a machine of today
+KEY = {"Authorization": "Bearer sk_test_shop"}
+PRODUCTS = 2
+STOCK = 3
+VISITORS = 3
+
+
+@dataclass
+class World:
+    """Everything that a rule may touch; made anew for each sequence."""
+
+    shop: Shop
+    stripe: EmulatorServer
+    clock: FakeClock
+    gateway: StripeGateway
+    http: requests.Session
+    products: list[int] = field(default_factory=list)
+    received: int = PRODUCTS * STOCK
+    recovered: set[str] = field(default_factory=set)
+
+    @property
+    def database(self) -> Database:
+        return self.shop.database
+
+    def all(self, what: str) -> list[Json]:
+        """Return all objects of a kind at Stripe, the oldest first."""
+        url = f"{self.stripe.url}/v1/{what}"
+        found: list[Json] = []
+        params: dict[str, Any] = {"limit": 100}
+        while True:
+            answer = self.http.get(url, params=params, headers=KEY, timeout=30)
+            answer.raise_for_status()
+            page = answer.json()
+            found += page["data"]
+            if not page["has_more"]:
+                return found[::-1]
+            params["starting_after"] = found[-1]["id"]
+
+    def sessions(self) -> list[Json]:
+        return self.all("checkout/sessions")
+
+    def control(self, route: str, /, **body: Any) -> Any | None:
+        """Do something at Stripe; None if Stripe refuses it."""
+        url = f"{self.stripe.url}/_emulator/{route}"
+        answer = self.http.post(url, json=body, timeout=30)
+        if answer.status_code >= 500:
+            answer.raise_for_status()
+        return answer.json() if answer.ok else None
+
+    def advance(self, **by: float) -> None:
+        seconds = timedelta(**by).total_seconds()
+        self.clock.advance(seconds=seconds)
+        self.control("clock", advance=seconds)
+
+    def check_out(self, visitor: int, cart: dict[int, int]) -> None:
+        who = Visitor(f"visitor-{visitor}", "127.0.0.1", "nl")
+        wanted = {self.products[number]: units for number, units in cart.items()}
+        _tried(lambda: checkout.begin(self.shop, wanted, visitor=who))
+
+    def die_before_the_page(self, visitor: int, cart: dict[int, int]) -> None:
+        """Reserve, and die before Stripe is asked."""
+        self._reserved(visitor, cart)
+
+    def die_before_the_page_is_noted(self, visitor: int, cart: dict[int, int]) -> None:
+        """Reserve and have the page made, and die before its session is noted."""
+        made = self._reserved(visitor, cart)
+        if made is not None:
+            terms, reserved = made
+            request = settlement.request_for(terms, reserved, self.shop.config.offer)
+            _tried(lambda: self.shop.gateway.create(request))
+
+    def _reserved(
+        self, visitor: int, cart: dict[int, int]
+    ) -> tuple[Terms, Reserved] | None:
+        """Reserve as a checkout does, unless the visitor has an open page."""
+        who = Visitor(f"visitor-{visitor}", "127.0.0.1", "nl")
+        wanted = {self.products[number]: units for number, units in cart.items()}
+        try:
+            return checkout._try_reserve(self.shop, wanted, who, lambda _: "")
+        except (ShopError, IntegrityError):
+            return None
+
+    def turn_back(self, checkout_id: int, visitor: str) -> None:
+        _tried(lambda: checkout.cancel(self.shop, checkout_id, visitor))
+
+    def come_back(self, session_id: str) -> None:
+        _tried(lambda: events.settle_returned(self.shop, session_id))
+
+    def deliver(self, event: Json, *, as_twin: bool) -> None:
+        """Bring a message, signed as Stripe does; as a twin under another id."""
+        if as_twin:
+            event = {**event, "id": f"evt_{secrets.token_hex(8)}"}
+        body = json.dumps(event)
+        secret = self.stripe.webhook_secret
+        at = int(self.clock().timestamp())
+        signature = package.WebhookSignature.generate_signature_header(body, secret, at)
+        _tried(lambda: self._take(body.encode(), signature))
+
+    def _take(self, body: bytes, signature: str) -> None:
+        event = self.shop.gateway.read_event(body, signature, self.clock())
+        events.record_event(self.shop, event)
+
+    def sweep(self) -> None:
+        _tried(lambda: expiry.sweep(self.shop, everything=True))
+
+    def reconcile(self) -> None:
+        _tried(lambda: reconcile.reconcile(self.shop))
+
+    def go_out(self) -> None:
+        """Let Stripe be unreachable for the shop, though not for its customers."""
+        nobody = StripeGateway(
+            "sk_test_shop", "whsec_test", f"http://127.0.0.1:{NOBODY}"
+        )
+        self.shop = replace(self.shop, gateway=nobody)
+
+    def come_up(self) -> None:
+        self.shop = replace(self.shop, gateway=self.gateway)
+
+    def let_all_end(self) -> None:
+        """Let time pass and the shop do what it does by itself; no message comes."""
+        for session in self.sessions():
+            if (
+                session["status"] == "complete"
+                and session["payment_status"] == "unpaid"
+            ):
+                self.control(f"sessions/{session['id']}/settle", outcome="fail")
+        for _ in range(3):
+            self.advance(minutes=45)
+            self.sweep()
+            self.reconcile()
+
+    def receive(self, number: int, units: int) -> None:
+        self.database.write(
+            lambda session: stock.receive(
+                session, self.products[number], units, now=self.clock()
+            )
+        )
+        self.received += units
+
+    def restart(self, **offer: Any) -> None:
+        """Start the shop with other settings for its pages."""
+        config = self.shop.config
+        changed = replace(config, offer=replace(config.offer, **offer))
+        self.shop = replace(self.shop, config=changed, offers=Offers())
+
+
+def _tried(call: Callable[[], object]) -> None:
+    """Make a call that may be refused on purpose; what else it raises is a bug."""
+    with suppress(ShopError):
+        call()
+
+
+def made(config: Config, database: Database, stripe: EmulatorServer) -> World:
+    """Make a world: an empty shop with stock, and a Stripe where nothing was sold."""
+    stripe.reset()
+    _empty(database)
+    now = stripe.look("clock")["now"]
+    clock = FakeClock(datetime.fromtimestamp(int(now), tz=UTC))
+    shop = replace(Shop.open(config, on=database), clock=clock)
+    world = World(shop, stripe, clock, shop.gateway, requests.Session())
+    for _ in range(PRODUCTS):
+        world.products.append(
+            add_product(database, stock_units=STOCK, now=clock() - timedelta(days=1))
+        )
+    return world
+
+
+def _empty(database: Database) -> None:
+    tables = list(reversed(Base.metadata.sorted_tables))
+    with database.engine.begin() as connection:
+        if database.is_sqlite:
+            for table in tables:
+                connection.execute(delete(table))
+        else:
+            names = ", ".join(table.name for table in tables)
+            connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY"))
