@@ -41,6 +41,7 @@ def metrics() -> Response:
     shop = current_shop()
     with shop.database.read() as session:
         totals = reports.totals(session, shop.clock())
+        attention = reports.attention(session)
     most = reports.MOST_COUNTED + 1
     figures = {
         "voorraad_products": ("Products in the catalogue", totals.products),
@@ -58,6 +59,18 @@ def metrics() -> Response:
             totals.overdue_checkouts,
         ),
         "voorraad_orders": ("Orders", totals.orders),
+        "voorraad_to_dos": (
+            f"Entries that wait for the owner, counted to {most}",
+            attention.to_dos,
+        ),
+        "voorraad_unsent_letters": (
+            f"Letters that were not sent yet, counted to {most}",
+            attention.mails_unsent,
+        ),
+        "voorraad_open_refunds": (
+            f"Refunds that Stripe has not taken yet, counted to {most}",
+            attention.refunds_open,
+        ),
     }
     lines = []
     for name, (meaning, value) in figures.items():
