@@ -13,7 +13,7 @@ from datetime import timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core import disputes, refunds
+from core import disputes, refund_reports, refunds
 from core.errors import PaymentError, PaymentUnavailableError, RefundRefusedError
 from core.models import REQUESTED, SENT, Refund
 from core.payment_data import DisputeReport, RefundReport
@@ -59,7 +59,11 @@ def _send(shop: Shop, refund: Refund) -> bool:
             )
         )
         return False
-    take_reports(shop, [report])
+    shop.database.write(
+        lambda session: refund_reports.take_answer(
+            session, refund.id, report, now=shop.clock()
+        )
+    )
     return True
 
 
@@ -83,7 +87,7 @@ def take_reports(shop: Shop, reports: Sequence[RefundReport]) -> None:
 
     def work(session: Session) -> None:
         for report in reports:
-            refunds.take_report(session, report, now=shop.clock())
+            refund_reports.take_report(session, report, now=shop.clock())
 
     try:
         shop.database.write(work)

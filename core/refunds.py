@@ -1,9 +1,9 @@
 """
-Money that goes back to customers, and what Stripe says of it.
+Money that goes back to customers: requested here, sent by `refunding`.
 
 Invariant: what goes back of an order is never more than was paid, and a payment whose
 units were gone goes back once. All functions are rules: they work in the caller's
-transaction and never commit; `refunding` sends what they have requested.
+transaction and never commit. What Stripe says of refunds is in `refund_reports`.
 """
 
 from datetime import datetime
@@ -25,16 +25,14 @@ from core.models import (
     REFUND_FAILED,
     REFUNDED,
     REQUESTED,
-    RESTOCK,
     SENT,
-    STRIPE,
     TOO_LATE,
     Checkout,
     Order,
     Refund,
     ToDo,
 )
-from core.payment_data import Payment, RefundReport
+from core.payment_data import Payment
 
 # What may follow what: a report that comes late changes nothing.
 _BEFORE = {
@@ -42,7 +40,6 @@ _BEFORE = {
     DONE: (REQUESTED, SENT),
     FAILED: (REQUESTED, SENT, DONE),
 }
-_STATUSES = {"succeeded": DONE, "failed": FAILED, "canceled": FAILED}
 
 
 def automatic_of(session: Session, stripe_session_id: str) -> Refund | None:
@@ -106,7 +103,7 @@ def request_automatic(
         customer_email=bill.customer_email,
         created_at=now,
     )
-    _add(session, refund)
+    add(session, refund)
     if not payment.payment_intent:
         fail(session, refund.id, failure="Stripe names no payment", now=now)
 
@@ -134,7 +131,7 @@ def request_by_owner(  # noqa: PLR0913 (an order, what goes back of it, and why)
     order = session.get(Order, order_id)
     if order is None or not order.payment_intent:
         raise NotFoundError("there is no payment to send back")
-    if amount_cents < 1 or not _count(session, order_id, amount_cents):
+    if amount_cents < 1 or not count(session, order_id, amount_cents):
         session.refresh(order)
         left = order.amount_cents - order.refunded_cents
         raise RefundRefusedError(wanted_cents=amount_cents, left_cents=left)
@@ -152,11 +149,11 @@ def request_by_owner(  # noqa: PLR0913 (an order, what goes back of it, and why)
         customer_email=order.customer_email,
         created_at=now,
     )
-    _add(session, refund)
+    add(session, refund)
     return refund.id
 
 
-def _count(session: Session, order_id: int, cents: int) -> bool:
+def count(session: Session, order_id: int, cents: int) -> bool:
     """Count *cents* as gone back, if so much is left; below 0 they are taken off."""
     refunded = Order.refunded_cents + cents
     counted = session.scalar(
@@ -177,7 +174,8 @@ def _count(session: Session, order_id: int, cents: int) -> bool:
     return counted is not None
 
 
-def _add(session: Session, refund: Refund) -> None:
+def add(session: Session, refund: Refund) -> None:
+    """Write a refund, and the customer's letter about it."""
     session.add(refund)
     session.flush()
     locale = session.scalar(
@@ -193,94 +191,8 @@ def _add(session: Session, refund: Refund) -> None:
     )
 
 
-def take_report(session: Session, report: RefundReport, *, now: datetime) -> bool:
-    """
-    Note what Stripe says of a refund, also of one that was made there.
-
-    Safe to repeat and in any order. Returns whether anything was new. A refund of a
-    payment that is not ours is passed over.
-    """
-    refund_id = session.scalar(
-        select(Refund.id).where(Refund.stripe_refund_id == report.id)
-    )
-    refund_id = refund_id or _adopted(session, report)
-    if refund_id is None:
-        refund_id = _note_stripes_own(session, report, now=now)
-        if refund_id is None:
-            return False
-    status = _STATUSES.get(report.status, SENT)
-    if status == FAILED:
-        return fail(session, refund_id, failure=report.failure, now=now)
-    return _become(session, refund_id, status, now=now)
-
-
-def _adopted(session: Session, report: RefundReport) -> int | None:
-    """Find the refund that we asked for, whose answer has not come (yet)."""
-    is_asked_for = Refund.idempotency_key == report.key
-    if not report.key:
-        # By hand the whole of a payment was sent back that we were to send back.
-        is_asked_for = (
-            (Refund.payment_intent == report.payment_intent)
-            & (Refund.amount_cents == report.amount_cents)
-            & (Refund.cause == AUTOMATIC)
-        )
-    return session.scalar(
-        update(Refund)
-        .where(is_asked_for, Refund.stripe_refund_id.is_(None))
-        .values(stripe_refund_id=report.id)
-        .returning(Refund.id)
-        .execution_options(synchronize_session=False)
-    )
-
-
-def _note_stripes_own(
-    session: Session, report: RefundReport, *, now: datetime
-) -> int | None:
-    """Note a refund that was made at Stripe; None if it is not of an order of ours."""
-    order = session.scalar(
-        select(Order).where(Order.payment_intent == report.payment_intent)
-    )
-    if order is None or not report.payment_intent:
-        return None
-    entered = records.add_to_do(
-        session,
-        RESTOCK,
-        f"restock-{report.id}",
-        checkout_id=order.checkout_id,
-        stripe_id=report.id,
-        payment_intent=report.payment_intent,
-        amount_cents=report.amount_cents,
-        currency=report.currency,
-        now=now,
-    )
-    if not entered:
-        # Another message about it was quicker, at this very moment.
-        return session.scalar(
-            select(Refund.id).where(Refund.stripe_refund_id == report.id)
-        )
-    if not _count(session, order.id, report.amount_cents):
-        raise RefundRefusedError(
-            wanted_cents=report.amount_cents,
-            left_cents=order.amount_cents - order.refunded_cents,
-        )
-    refund = Refund(
-        idempotency_key=f"stripe-{report.id}",
-        checkout_id=order.checkout_id,
-        order_id=order.id,
-        stripe_session_id=order.stripe_session_id,
-        payment_intent=report.payment_intent,
-        stripe_refund_id=report.id,
-        amount_cents=report.amount_cents,
-        currency=report.currency,
-        cause=STRIPE,
-        customer_email=order.customer_email,
-        created_at=now,
-    )
-    _add(session, refund)
-    return refund.id
-
-
-def _become(session: Session, refund_id: int, status: str, *, now: datetime) -> bool:
+def become(session: Session, refund_id: int, status: str, *, now: datetime) -> bool:
+    """Let a refund go on to *status*; False if it is there already, or further."""
     moment = {FAILED: Refund.failed_at, DONE: Refund.done_at}.get(status)
     changed = session.scalar(
         update(Refund)
@@ -299,12 +211,12 @@ def fail(session: Session, refund_id: int, *, failure: str, now: datetime) -> bo
     What it had taken of the order is free again. Safe to repeat: returns False if that
     is known.
     """
-    if not _become(session, refund_id, FAILED, now=now):
+    if not become(session, refund_id, FAILED, now=now):
         return False
     refund = session.get_one(Refund, refund_id, populate_existing=True)
     refund.failure = failure
     if refund.order_id is not None:
-        _count(session, refund.order_id, -refund.amount_cents)
+        count(session, refund.order_id, -refund.amount_cents)
     records.add_to_do(
         session,
         REFUND_FAILED,
@@ -355,5 +267,5 @@ def request_again(session: Session, refund_id: int, *, who: str, now: datetime) 
         customer_email=failed.customer_email,
         created_at=now,
     )
-    _add(session, again)
+    add(session, again)
     return again.id

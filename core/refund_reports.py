@@ -1,0 +1,156 @@
+"""
+What Stripe says of refunds, whoever made them: an answer, a message, or a list.
+
+All functions are rules: they work in the caller's transaction and never commit. A
+report may come twice, late, and before the answer to the request that it is about.
+"""
+
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, case, select, update
+from sqlalchemy.orm import Session
+
+from core import records, refunds
+from core.errors import RefundRefusedError
+from core.models import (
+    AUTOMATIC,
+    DONE,
+    FAILED,
+    RESTOCK,
+    SENT,
+    STRIPE,
+    Order,
+    Refund,
+)
+from core.payment_data import RefundReport
+
+_STATUSES = {"succeeded": DONE, "failed": FAILED, "canceled": FAILED}
+
+
+def take_report(session: Session, report: RefundReport, *, now: datetime) -> bool:
+    """
+    Note what Stripe says of a refund, also of one that was made there.
+
+    Safe to repeat and in any order. Returns whether anything was new. A refund of a
+    payment that is not ours is passed over.
+    """
+    refund_id = session.scalar(
+        select(Refund.id).where(Refund.stripe_refund_id == report.id)
+    )
+    refund_id = refund_id or _adopted(session, report)
+    if refund_id is None:
+        refund_id = _note_stripes_own(session, report, now=now)
+        if refund_id is None:
+            return False
+    return _take_status(session, refund_id, report, now=now)
+
+
+def take_answer(
+    session: Session, refund_id: int, report: RefundReport, *, now: datetime
+) -> bool:
+    """
+    Note Stripe's answer to a request, as take_report does.
+
+    If the payment had gone back by hand before, the answer is that refund; when that is
+    an entry of its own here, this one has failed.
+    """
+    taken = session.scalar(
+        select(Refund.id).where(Refund.stripe_refund_id == report.id)
+    )
+    if taken not in (None, refund_id):
+        return refunds.fail(session, refund_id, failure="already sent back", now=now)
+    _adopt(session, Refund.id == refund_id, report)
+    return _take_status(session, refund_id, report, now=now)
+
+
+def _take_status(
+    session: Session, refund_id: int, report: RefundReport, *, now: datetime
+) -> bool:
+    status = _STATUSES.get(report.status, SENT)
+    if status == FAILED:
+        return refunds.fail(session, refund_id, failure=report.failure, now=now)
+    return refunds.become(session, refund_id, status, now=now)
+
+
+def _adopted(session: Session, report: RefundReport) -> int | None:
+    """Find the refund that we asked for, whose answer has not come (yet)."""
+    is_asked_for = Refund.idempotency_key == report.key
+    if not report.key:
+        # By hand the whole of a payment was sent back that we were to send back.
+        is_asked_for = (
+            (Refund.payment_intent == report.payment_intent)
+            & (Refund.amount_cents == report.amount_cents)
+            & (Refund.cause == AUTOMATIC)
+        )
+    return _adopt(session, is_asked_for, report)
+
+
+def _adopt(
+    session: Session, is_asked_for: ColumnElement[bool], report: RefundReport
+) -> int | None:
+    """Give a refund its id at Stripe; one that was refused there lives again."""
+    refund = session.scalar(
+        select(Refund).where(is_asked_for, Refund.stripe_refund_id.is_(None)).limit(1)
+    )
+    if refund is None:
+        return None
+    adopted = session.scalar(
+        update(Refund)
+        .where(Refund.id == refund.id, Refund.stripe_refund_id.is_(None))
+        .values(
+            stripe_refund_id=report.id,
+            status=case((Refund.status == FAILED, SENT), else_=Refund.status),
+        )
+        .returning(Refund.id)
+        .execution_options(synchronize_session=False)
+    )
+    if adopted and refund.status == FAILED and refund.order_id is not None:
+        refunds.count(session, refund.order_id, refund.amount_cents)
+    return adopted
+
+
+def _note_stripes_own(
+    session: Session, report: RefundReport, *, now: datetime
+) -> int | None:
+    """Note a refund that was made at Stripe; None if it is not of an order of ours."""
+    order = session.scalar(
+        select(Order).where(Order.payment_intent == report.payment_intent)
+    )
+    if order is None or not report.payment_intent:
+        return None
+    entered = records.add_to_do(
+        session,
+        RESTOCK,
+        f"restock-{report.id}",
+        checkout_id=order.checkout_id,
+        stripe_id=report.id,
+        payment_intent=report.payment_intent,
+        amount_cents=report.amount_cents,
+        currency=report.currency,
+        now=now,
+    )
+    if not entered:
+        # Another message about it was quicker, at this very moment.
+        return session.scalar(
+            select(Refund.id).where(Refund.stripe_refund_id == report.id)
+        )
+    if not refunds.count(session, order.id, report.amount_cents):
+        raise RefundRefusedError(
+            wanted_cents=report.amount_cents,
+            left_cents=order.amount_cents - order.refunded_cents,
+        )
+    refund = Refund(
+        idempotency_key=f"stripe-{report.id}",
+        checkout_id=order.checkout_id,
+        order_id=order.id,
+        stripe_session_id=order.stripe_session_id,
+        payment_intent=report.payment_intent,
+        stripe_refund_id=report.id,
+        amount_cents=report.amount_cents,
+        currency=report.currency,
+        cause=STRIPE,
+        customer_email=order.customer_email,
+        created_at=now,
+    )
+    refunds.add(session, refund)
+    return refund.id
