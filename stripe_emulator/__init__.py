@@ -6,9 +6,11 @@ A stand-in for Stripe Checkout, as strict as Stripe, on 127.0.0.1.
 
 A program meets it through its API alone. Under `/v1`: sessions (create, retrieve, list,
 update, line items, expire), payment intents, charges, refunds, disputes, coupons,
-promotion codes, shipping rates and events; the payment page is under `/c/pay/`, and a
-list of the latest payments at `/`. Parameters are judged by the types inside the
-`stripe` package. What it does not know is refused in Stripe's shape, never passed over.
+promotion codes, shipping rates and events; and what Stripe's command-line client pays
+with: products, prices, payment methods and payment pages. The payment page is under
+`/c/pay/`, and a list of the latest payments at `/`. Parameters are judged by the types
+inside the `stripe` package. What it does not know is refused in Stripe's shape, never
+passed over.
 
 Tests steer it through routes of its own; bodies and answers are JSON:
 

@@ -31,10 +31,17 @@ def listener() -> Iterator[Shop]:
     listening.stop()
 
 
+@pytest.fixture(scope="module")
+def running() -> Iterator[EmulatorServer]:
+    with EmulatorServer(webhook_secret=SECRET) as server:
+        yield server
+
+
 @pytest.fixture
-def server(listener: Shop) -> Iterator[EmulatorServer]:
-    with EmulatorServer(webhook_url=listener.url, webhook_secret=SECRET) as running:
-        yield running
+def server(running: EmulatorServer, listener: Shop) -> EmulatorServer:
+    running.reset()
+    running.send_webhooks(listener.url)
+    return running
 
 
 @pytest.fixture
