@@ -95,7 +95,7 @@ def reconcile(shop: Shop, *, since: datetime | None = None) -> Reconciliation:
             _compare(shop, session, known.get(session.id), found)
     _look_at_delayed(shop, found)
     for reports in _pages(shop.gateway.refunds, found.since):
-        refunding.take_reports(shop, reports)
+        found.kept += refunding.take_listed(shop, reports)
     for disputes in _pages(shop.gateway.disputes, found.since):
         refunding.take_disputes(shop, disputes)
     # The banks may say no days after they said yes.

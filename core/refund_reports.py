@@ -16,6 +16,7 @@ from core.models import (
     AUTOMATIC,
     DONE,
     FAILED,
+    REFUND_FAILED,
     RESTOCK,
     SENT,
     STRIPE,
@@ -63,10 +64,20 @@ def take_answer(
     return _take_status(session, refund_id, report, now=now)
 
 
+def status_of(report: RefundReport) -> str:
+    """Return what a refund is here by what it is at Stripe."""
+    return _STATUSES.get(report.status, SENT)
+
+
+def has_failed(report: RefundReport) -> bool:
+    """Tell whether the money stayed where it was, or came back."""
+    return status_of(report) == FAILED
+
+
 def _take_status(
     session: Session, refund_id: int, report: RefundReport, *, now: datetime
 ) -> bool:
-    status = _STATUSES.get(report.status, SENT)
+    status = status_of(report)
     if status == FAILED:
         return refunds.fail(session, refund_id, failure=report.failure, now=now)
     return refunds.become(session, refund_id, status, now=now)
@@ -118,6 +129,8 @@ def _note_stripes_own(
     )
     if order is None or not report.payment_intent:
         return None
+    if has_failed(report):
+        return _note_failed(session, report, order, now=now)
     entered = records.add_to_do(
         session,
         RESTOCK,
@@ -139,7 +152,36 @@ def _note_stripes_own(
             wanted_cents=report.amount_cents,
             left_cents=order.amount_cents - order.refunded_cents,
         )
-    refund = Refund(
+    refund = _made_there(report, order, now=now)
+    refunds.add(session, refund)
+    return refund.id
+
+
+def _note_failed(
+    session: Session, report: RefundReport, order: Order, *, now: datetime
+) -> int | None:
+    """Note a refund that had failed before it was heard of: it has taken nothing."""
+    entered = records.add_to_do(
+        session,
+        REFUND_FAILED,
+        f"refund-failed-{report.id}",
+        checkout_id=order.checkout_id,
+        stripe_id=report.id,
+        payment_intent=report.payment_intent,
+        amount_cents=report.amount_cents,
+        currency=report.currency,
+        now=now,
+    )
+    if entered:
+        refund = _made_there(report, order, now=now)
+        refund.status, refund.failed_at, refund.failure = FAILED, now, report.failure
+        session.add(refund)
+        session.flush()
+    return None
+
+
+def _made_there(report: RefundReport, order: Order, *, now: datetime) -> Refund:
+    return Refund(
         idempotency_key=f"stripe-{report.id}",
         checkout_id=order.checkout_id,
         order_id=order.id,
@@ -152,5 +194,3 @@ def _note_stripes_own(
         customer_email=order.customer_email,
         created_at=now,
     )
-    refunds.add(session, refund)
-    return refund.id

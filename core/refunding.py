@@ -6,6 +6,7 @@ noted. Safe to repeat and to race.
 """
 
 import logging
+from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -14,8 +15,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core import disputes, refund_reports, refunds
-from core.errors import PaymentError, PaymentUnavailableError, RefundRefusedError
-from core.models import REQUESTED, SENT, Refund
+from core.errors import (
+    PaymentError,
+    PaymentUnavailableError,
+    RefundRefusedError,
+    ShopError,
+)
+from core.models import REQUESTED, SENT, Order, Refund
 from core.payment_data import DisputeReport, RefundReport
 from core.shop import Shop
 
@@ -83,10 +89,15 @@ def look_at_refunds(shop: Shop, payment_intent: str) -> None:
 
 
 def take_reports(shop: Shop, reports: Sequence[RefundReport]) -> None:
-    """Note what Stripe says of these refunds, all of it or nothing."""
+    """
+    Note what Stripe says of these refunds, all of it or nothing.
+
+    First those that failed: what they had taken is free for the others.
+    """
+    in_turn = sorted(reports, key=refund_reports.has_failed, reverse=True)
 
     def work(session: Session) -> None:
-        for report in reports:
+        for report in in_turn:
             refund_reports.take_report(session, report, now=shop.clock())
 
     try:
@@ -95,6 +106,52 @@ def take_reports(shop: Shop, reports: Sequence[RefundReport]) -> None:
         # A refund here took the rest of the payment at this very moment; Stripe will
         # refuse one of the two.
         raise PaymentUnavailableError(str(error)) from error
+
+
+def take_listed(shop: Shop, reports: Sequence[RefundReport]) -> int:
+    """
+    Note what is new in a list of refunds; return how many payments could not be noted.
+
+    Each payment's refunds by themselves, so that one holds up no other.
+    """
+    kept = 0
+    by_payment: defaultdict[str, list[RefundReport]] = defaultdict(list)
+    for report in _news(shop, reports):
+        by_payment[report.payment_intent].append(report)
+    for payment_intent, its_reports in by_payment.items():
+        try:
+            take_reports(shop, its_reports)
+        except ShopError as error:
+            kept += 1
+            logger.warning("payment %s is looked at again: %s", payment_intent, error)
+    return kept
+
+
+def _news(shop: Shop, reports: Sequence[RefundReport]) -> list[RefundReport]:
+    """Leave out what is known, and the refunds of payments that are not ours."""
+    intents = {report.payment_intent for report in reports}
+    with shop.database.read() as session:
+        known = dict(
+            session.execute(
+                select(Refund.stripe_refund_id, Refund.status).where(
+                    Refund.stripe_refund_id.in_([report.id for report in reports])
+                )
+            ).all()
+        )
+        ours = {
+            intent
+            for payments in (
+                select(Order.payment_intent).where(Order.payment_intent.in_(intents)),
+                select(Refund.payment_intent).where(Refund.payment_intent.in_(intents)),
+            )
+            for intent in session.scalars(payments)
+        }
+    return [
+        report
+        for report in reports
+        if report.payment_intent in ours
+        and known.get(report.id) != refund_reports.status_of(report)
+    ]
 
 
 def look_at_open_refunds(shop: Shop) -> None:
