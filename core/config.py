@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from email.utils import parseaddr
+from email.utils import getaddresses
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo
@@ -374,7 +374,10 @@ def _smtp(env: _Environment) -> Smtp | None:
     except ValueError:
         parts, port = urlsplit(""), None
     # The address may hold a password, so it is not repeated.
-    if parts.scheme not in ("smtp", "smtps") or not parts.hostname or port == 0:
+    # What follows a slash is the rest of a password that was not written as %2F.
+    is_whole = parts.path in ("", "/") and not parts.query and not parts.fragment
+    is_known = parts.scheme in ("smtp", "smtps") and parts.hostname and port != 0
+    if not is_known or not is_whole or not parts.hostname:
         raise ConfigError(name, "is no address such as smtp://user:password@host:587")
     is_encrypted = parts.scheme == "smtps"
     return Smtp(
@@ -389,8 +392,9 @@ def _smtp(env: _Environment) -> Smtp | None:
 def _mail_from(env: _Environment, shop_url: str) -> str:
     host = urlsplit(shop_url).hostname or "localhost"
     sender = env.text("MAIL_FROM", f"Voorraad <shop@{host}>")
-    name, address = parseaddr(sender)
-    if not re.fullmatch(r"[^@\s]+@[^@\s]+", address) or "\n" in name:
+    addresses = [address for _, address in getaddresses([sender])]
+    is_one = len(addresses) == 1 and re.fullmatch(r"[^@\s]+@[^@\s]+", addresses[0])
+    if not is_one or not sender.isprintable():
         raise ConfigError("MAIL_FROM", f"{sender!r} is no sender such as a@b.example")
     if env.text("SMTP_URL", "") and not env.text("MAIL_FROM", ""):
         raise ConfigError("MAIL_FROM", "must be set together with SMTP_URL")

@@ -2,12 +2,15 @@
 
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from core import records
 from core.models import DISPUTED, Dispute, Order, Refund
 from core.payment_data import DisputeReport
+
+# A dispute that has ended so stays ended; what was read before comes too late.
+FINAL = ("won", "lost", "warning_closed", "prevented")
 
 
 def take_report(session: Session, report: DisputeReport, *, now: datetime) -> bool:
@@ -31,26 +34,38 @@ def take_report(session: Session, report: DisputeReport, *, now: datetime) -> bo
         currency=report.currency,
         now=now,
     )
-    dispute = session.scalar(
-        select(Dispute).where(Dispute.stripe_dispute_id == report.id)
-    )
-    if dispute is None:
-        dispute = Dispute(
-            stripe_dispute_id=report.id,
-            payment_intent=report.payment_intent,
-            checkout_id=checkout_id,
-            status="",
-            created_at=now,
+    if entered:
+        session.add(
+            Dispute(
+                stripe_dispute_id=report.id,
+                payment_intent=report.payment_intent,
+                checkout_id=checkout_id,
+                amount_cents=report.amount_cents,
+                currency=report.currency,
+                status="",
+                created_at=now,
+                updated_at=now,
+            )
         )
-        session.add(dispute)
-    if dispute.status == report.status:
-        return entered
-    dispute.amount_cents = report.amount_cents
-    dispute.currency = report.currency
-    dispute.reason = report.reason
-    dispute.status = report.status
-    dispute.due_by = report.due_by
-    dispute.updated_at = now
+        session.flush()
+    changed = session.scalar(
+        update(Dispute)
+        .where(
+            Dispute.stripe_dispute_id == report.id,
+            Dispute.status.not_in((report.status, *FINAL)),
+        )
+        .values(
+            amount_cents=report.amount_cents,
+            reason=report.reason,
+            status=report.status,
+            due_by=report.due_by,
+            updated_at=now,
+        )
+        .returning(Dispute.id)
+        .execution_options(synchronize_session=False)
+    )
+    if changed is None:
+        return False
     records.add_step(
         session,
         checkout_id,

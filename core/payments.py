@@ -247,21 +247,22 @@ class StripeGateway:
         except PaymentError as error:
             code = getattr(error.__cause__, "code", None)
             if code == "charge_already_refunded":
-                return self._refund_made(payment_intent, key, error)
+                return self._refund_made(payment_intent, amount_cents, key, error)
             verdict = isinstance(error.__cause__, stripe.InvalidRequestError)
             if verdict and code not in PASSING_REFUND_CODES:
                 raise
             raise PaymentUnavailableError(str(error)) from error
 
     def _refund_made(
-        self, payment_intent: str, key: str, refusal: PaymentError
+        self, payment_intent: str, amount_cents: int, key: str, refusal: PaymentError
     ) -> RefundReport:
         """All of it is back already: by this key a day ago, or by hand at Stripe."""
         made = self.refunds_of(payment_intent)
         ours = [refund for refund in made if refund.key == key]
-        if not made:
+        same = [refund for refund in made if refund.amount_cents == amount_cents]
+        if not (ours or same):
             raise refusal
-        return (ours or made)[0]
+        return (ours or same)[0]
 
     def refunds_of(self, payment_intent: str) -> list[RefundReport]:
         """Return all refunds of a payment, wherever they were made, newest first."""
