@@ -7,6 +7,7 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 
 from core import owners
 from core.database import Database
+from core.models import Owner
 
 COOKIE = "voorraad_owner"
 LONGEST_SECONDS = 8 * 3600
@@ -40,6 +41,17 @@ class Logins:
         except (BadData, ValueError):
             return False
         return number not in self._closed and self._is_login(mark)
+
+    def owner_of(self, cookie: str) -> str:
+        """Return the e-mail address of the owner whose login this is, "" if of none."""
+        try:
+            mark, _number = self._signer.loads(cookie, max_age=LONGEST_SECONDS)
+        except (BadData, ValueError):
+            return ""
+        with self._database.read() as session:
+            if not owners.is_login(session, mark):
+                return ""
+            return session.get_one(Owner, int(mark.partition(":")[0])).email
 
     def close(self, cookie: str) -> None:
         try:

@@ -14,8 +14,11 @@ st.set_page_config(
 page = st.navigation(
     [
         st.Page("app_pages/overview.py", title="Overzicht", default=True),
+        st.Page("app_pages/to_do.py", title="Te doen"),
         st.Page("app_pages/reservations.py", title="Reserveringen"),
         st.Page("app_pages/orders.py", title="Bestellingen"),
+        st.Page("app_pages/order.py", title="Bestelling", visibility="hidden"),
+        st.Page("app_pages/letters.py", title="Post"),
     ]
 )
 st.logo(str(HERE / "static" / "wordmark.svg"), size="large")

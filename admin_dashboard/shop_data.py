@@ -1,24 +1,38 @@
 """
 What the pages show, read from the shop's database.
 
-Open tabs refresh by themselves, so an answer serves all of them for two seconds.
+Open tabs refresh by themselves, so an answer serves all of them for two seconds. What
+an owner is about to act on is read anew.
 """
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
 import streamlit as st
+from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
+from admin_dashboard import case
+from admin_dashboard.case import Case
 from core import database, reports
 from core.clock import utcnow
 from core.config import Config
 from core.database import Database
+from core.models import Order
 from core.queries import OrderView
-from core.reports import Attention, OpenReservation, RefundView, StockLevel, Totals
+from core.reports import (
+    Attention,
+    DisputeView,
+    MailView,
+    OpenReservation,
+    RefundView,
+    StockLevel,
+    ToDoView,
+    Totals,
+)
 
 FRESH_SECONDS = 2
 MOST_ANSWERS = 100
@@ -30,8 +44,13 @@ fresh = st.cache_data(ttl=FRESH_SECONDS, max_entries=MOST_ANSWERS, show_spinner=
 
 
 @st.cache_resource(show_spinner=False)
+def config() -> Config:
+    return Config.from_env(os.environ)
+
+
+@st.cache_resource(show_spinner=False)
 def shop_database() -> Database:
-    return database.connect(Config.from_env(os.environ).database_url)
+    return database.connect(config().database_url)
 
 
 @contextmanager
@@ -72,12 +91,49 @@ def open_reservations(limit: int) -> list[OpenReservation]:
 
 
 @fresh
-def orders(text: str, limit: int) -> list[OrderView]:
+def orders(text: str, limit: int, status: str = "") -> list[OrderView]:
     with shop_database().read() as session:
-        return reports.orders(session, text=text, limit=limit)
+        return reports.orders(session, text=text, status=status, limit=limit)
 
 
 @fresh
 def refunds(limit: int) -> list[RefundView]:
     with shop_database().read() as session:
         return reports.refunds(session, limit=limit)
+
+
+@fresh
+def disputes(limit: int) -> list[DisputeView]:
+    with shop_database().read() as session:
+        return reports.disputes(session, limit=limit)
+
+
+@fresh
+def to_dos(limit: int, *, done: bool = False) -> list[ToDoView]:
+    with shop_database().read() as session:
+        return reports.to_dos(session, done=done, limit=limit)
+
+
+@fresh
+def mails(limit: int) -> list[MailView]:
+    with shop_database().read() as session:
+        return reports.mails(session, limit=limit)
+
+
+def numbers_of(checkout_ids: Collection[int | None]) -> dict[int | None, int]:
+    """Return the numbers of the orders that these checkouts became."""
+    query = select(Order.checkout_id, Order.id).where(
+        Order.checkout_id.in_({each for each in checkout_ids if each is not None})
+    )
+    with shop_database().read() as session:
+        return {row.checkout_id: row.id for row in session.execute(query)}
+
+
+def case_of_order(number: int) -> Case | None:
+    with shop_database().read() as session:
+        return case.of_order(session, number)
+
+
+def case_of_checkout(checkout_id: int) -> Case | None:
+    with shop_database().read() as session:
+        return case.of_checkout(session, checkout_id)

@@ -13,7 +13,7 @@ AVAILABLE = "Beschikbaar"
 COLOURS = {RESERVED: "#c8791b", AVAILABLE: "#1f4b6b"}
 INK = "#2a2622"
 BAR_PIXELS = 26
-FRAME_PIXELS = 96
+FRAME_PIXELS = 150
 
 
 def stock_chart(levels: Sequence[StockLevel]) -> alt.Chart:

@@ -9,16 +9,27 @@ from babel.dates import format_datetime
 from babel.numbers import format_currency, format_decimal
 
 from core.models import (
+    AUTOMATIC,
     DONE,
     FAILED,
     FULFILLED,
+    ORDER_MAIL,
+    OWNER,
     PAID,
+    PAID_TWICE,
+    READY,
+    REFUND_MAIL,
     REFUNDED,
     REQUESTED,
     REVIEW,
+    SENDING,
+    SENT,
+    STRIPE,
+    TO_DO_MAIL,
+    TOO_LATE,
 )
 from core.queries import OrderView
-from core.reports import MOST_COUNTED, OpenReservation
+from core.reports import MOST_COUNTED, DisputeView, OpenReservation, RefundView
 
 LOCALE = "nl"
 TIMES = "\N{MULTIPLICATION SIGN}"
@@ -31,9 +42,56 @@ ORDER_STATUSES = {
 }
 REFUND_STATUSES = {
     REQUESTED: "Aangevraagd",
-    DONE: "Terugbetaald",
-    FAILED: "Geweigerd door Stripe",
+    SENT: "Onderweg bij de bank",
+    DONE: "Gedaan",
+    FAILED: "Mislukt",
 }
+REFUND_CAUSES = {AUTOMATIC: "Automatisch", OWNER: "Door u", STRIPE: "Bij Stripe"}
+REFUND_REASONS = {
+    TOO_LATE: "betaald toen de goederen al weg waren",
+    PAID_TWICE: "twee keer betaald",
+}
+# Stripe's words for what becomes of a dispute.
+DISPUTE_STATUSES = {
+    "needs_response": "Wacht op uw antwoord",
+    "under_review": "De bank beoordeelt uw antwoord",
+    "won": "Gewonnen: u houdt het geld",
+    "lost": "Verloren: het geld is terug naar de klant",
+    "prevented": "Voorkomen",
+    "warning_needs_response": "Vooraankondiging: wacht op uw antwoord",
+    "warning_under_review": "Vooraankondiging: de bank beoordeelt uw antwoord",
+    "warning_closed": "Vooraankondiging gesloten",
+}
+DISPUTE_REASONS = {
+    "bank_cannot_process": "de bank kon niet verwerken",
+    "check_returned": "cheque teruggekomen",
+    "credit_not_processed": "terugbetaling niet ontvangen",
+    "customer_initiated": "klant vraagt geld terug",
+    "debit_not_authorized": "afschrijving niet toegestaan",
+    "duplicate": "dubbel betaald",
+    "fraudulent": "klant zegt niet zelf betaald te hebben",
+    "general": "geen reden gegeven",
+    "incorrect_account_details": "verkeerde rekeninggegevens",
+    "insufficient_funds": "saldo te laag",
+    "noncompliant": "niet volgens de regels",
+    "product_not_received": "klant zegt niets ontvangen te hebben",
+    "product_unacceptable": "klant vindt het product niet goed",
+    "subscription_canceled": "abonnement was opgezegd",
+    "unrecognized": "klant herkent de betaling niet",
+}
+MAIL_KINDS = {
+    ORDER_MAIL: "Bevestiging van een bestelling",
+    REFUND_MAIL: "Bericht van een terugbetaling",
+    TO_DO_MAIL: "Bericht voor u: iets te doen",
+}
+MAIL_STATUSES = {
+    READY: "Wacht op verzending",
+    SENDING: "Onbekend of hij is aangekomen",
+    SENT: "Verstuurd",
+    FAILED: "Mislukt",
+}
+AMOUNT = re.compile(r"([0-9]{1,9})(?:[.,]([0-9]{1,2}))?")
+THOUSANDS = re.compile(r"[0-9]{1,3}(?:\.[0-9]{3})+,[0-9]{1,2}")
 PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 
 
@@ -65,6 +123,11 @@ def short_moment(at: datetime) -> str:
     """Return '22 nov 14:32', which does not break between lines."""
     text = format_datetime(at, "d MMM HH:mm", tzinfo=ZONE, locale=LOCALE)
     return text.replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def exact_moment(at: datetime) -> str:
+    """Return date and time to the second, '22 nov 2026 14:32:05'."""
+    return format_datetime(at, "d MMM y HH:mm:ss", tzinfo=ZONE, locale=LOCALE)
 
 
 def time_left(reservation: OpenReservation, now: datetime) -> str:
@@ -102,7 +165,75 @@ def note(order: OrderView) -> str:
     if order.was_late:
         notes.append("betaald na afloop van de reservering; de goederen waren nog vrij")
     paid = (order.amount_cents, order.currency)
-    promised = (order.promised_cents, order.promised_currency)
-    if paid != promised:
-        notes.append(f"betaald {money(*paid)}, gevraagd {money(*promised)}")
+    net_cents = order.promised_cents - order.discount_cents + order.shipping_cents
+    asked = (net_cents, order.promised_currency)
+    # VAT is within the prices; a tax on top would be one that Stripe was told of.
+    if paid not in (asked, (net_cents + order.tax_cents, order.promised_currency)):
+        notes.append(f"betaald {money(*paid)}, gevraagd {money(*asked)}")
     return "; ".join(notes)
+
+
+def why_refunded(refund: RefundView) -> str:
+    """Say who or what sent the money back, and why if that is known."""
+    cause = REFUND_CAUSES[refund.cause]
+    reason = REFUND_REASONS.get(refund.reason, refund.reason)
+    return f"{cause}: {reason}" if reason else cause
+
+
+def dispute_status(dispute: DisputeView) -> str:
+    return DISPUTE_STATUSES.get(dispute.status, dispute.status)
+
+
+def dispute_reason(dispute: DisputeView) -> str:
+    return DISPUTE_REASONS.get(dispute.reason, dispute.reason)
+
+
+def address_of(order: OrderView) -> str:
+    """Return where the goods go, a line for each line of an envelope."""
+    told = order.shipping_address
+    city = " ".join(filter(None, (told.get("postal_code"), told.get("city"))))
+    place = (told.get("line1"), told.get("line2"), city, told.get("state"))
+    lines = (order.shipping_name, *place, told.get("country"))
+    return "\n".join(line for line in lines if line)
+
+
+def typed_amount(cents: int) -> str:
+    """Return an amount as one would type it: '1234,50'."""
+    return f"{cents // 100},{cents % 100:02}"
+
+
+def cents_of(text: str) -> int | None:
+    """Read an amount that was typed; None if it could mean two things, or nothing."""
+    typed = "".join(text.split()).removeprefix("\N{EURO SIGN}")
+    if THOUSANDS.fullmatch(typed):
+        typed = typed.replace(".", "")
+    found = AMOUNT.fullmatch(typed)
+    if found is None:
+        return None
+    return int(found[1]) * 100 + int((found[2] or "").ljust(2, "0"))
+
+
+def since(order: OrderView) -> str:
+    """Say when an order was paid, and when its goods left."""
+    told = f"betaald op {moment(order.created_at)}"
+    if order.fulfilled_at is not None:
+        told += f", verzonden op {moment(order.fulfilled_at)}"
+    return told
+
+
+def sums_of(order: OrderView) -> list[tuple[str, str]]:
+    """Return how the amount of an order adds up, and what of it is left."""
+    code = f" ({plain(order.promotion_code)})" if order.promotion_code else ""
+    option = f" ({plain(order.shipping_option)})" if order.shipping_option else ""
+    sums = [("Goederen", order.goods_cents)]
+    if order.discount_cents:
+        sums.append((f"Korting{code}", -order.discount_cents))
+    if order.shipping_cents or option:
+        sums.append((f"Verzending{option}", order.shipping_cents))
+    sums.append(("**Betaald**", order.amount_cents))
+    sums += [(f"Waarvan btw {percentage(rate)}", cents) for rate, cents in order.vat]
+    if order.refunded_cents:
+        sums.append(("Terugbetaald", -order.refunded_cents))
+        left = order.amount_cents - order.refunded_cents
+        sums.append(("**Blijft over**", left))
+    return [(what, money(cents, order.currency)) for what, cents in sums]

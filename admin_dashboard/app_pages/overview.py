@@ -8,6 +8,7 @@ import streamlit as st
 from admin_dashboard import shop_data, words
 from admin_dashboard.export import csv_of
 from admin_dashboard.stock_chart import chart_height, stock_chart
+from core import mail
 from core.reports import Attention, StockLevel, Totals
 
 BARS = 30
@@ -55,12 +56,10 @@ def show_warnings(totals: Totals, attention: Attention) -> None:
             f"Verlopen en nog niet afgesloten: {overdue}. Hun goederen blijven"
             " gereserveerd tot Stripe zegt dat er niet meer betaald kan worden."
         )
-    if attention.refunds_failed:
-        failed = words.counted(attention.refunds_failed)
-        st.error(
-            f"Terugbetalingen die Stripe weigerde: {failed}."
-            " Deze klanten hebben nog geld tegoed; zie Bestellingen."
-        )
+    if attention.to_dos:
+        waiting = words.counted(attention.to_dos)
+        st.warning(f"Te doen: {waiting}. Dit wacht op u.")
+        st.page_link("app_pages/to_do.py", label="Naar Te doen")
     if attention.refunds_open:
         under_way = words.counted(attention.refunds_open)
         st.warning(f"Terugbetalingen onderweg: {under_way}; zie Bestellingen.")
@@ -70,6 +69,9 @@ def show_warnings(totals: Totals, attention: Attention) -> None:
             f"Bestellingen om na te kijken: {to_review}; er is een ander bedrag"
             " betaald dan gevraagd."
         )
+    if attention.mails_unsent and not mail.can_send(shop_data.config()):
+        unsent = words.counted(attention.mails_unsent)
+        st.warning(f"Post die wacht op een mailserver: {unsent}; zie Post.")
 
 
 def show_totals(totals: Totals) -> None:

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 import streamlit as st
+from playwright.sync_api import Page, expect
+from streamlit.runtime.context import ContextProxy
 
+from admin_dashboard.logins import COOKIE, Logins
 from core import database as databases
 from core import owners
 from core.clock import utcnow
@@ -16,6 +19,7 @@ from tests.dashboard_server import DashboardServer
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET_KEY = "a secret of the tests"
+EMAIL, PASSWORD = "owner@localhost", "een-goed-wachtwoord"
 
 
 @pytest.fixture
@@ -25,9 +29,22 @@ def pages(
     """Let pages that run in this process see the test's database and nothing older."""
     monkeypatch.setenv("DATABASE_URL", database_url)
     monkeypatch.setenv("DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("SECRET_KEY", SECRET_KEY)
     st.cache_data.clear()
     yield
     forget_database()
+
+
+@pytest.fixture
+def owner(pages: None, database: Database, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Log an owner in; a browser would bring the cookie, pages alone have none."""
+    email = "eigenaar@example.com"
+    database.write(
+        lambda session: owners.set_owner(session, email, PASSWORD, now=utcnow())
+    )
+    cookie = Logins(database, SECRET_KEY).open(email, PASSWORD)
+    monkeypatch.setattr(ContextProxy, "cookies", {COOKIE: cookie})
+    return email
 
 
 def forget_database() -> None:
@@ -64,6 +81,19 @@ def dashboard(
     with DashboardServer(url, folder, SECRET_KEY=SECRET_KEY) as running:
         yield Dashboard(running.url, opened, SECRET_KEY)
     opened.engine.dispose()
+
+
+@pytest.fixture
+def owner_page(dashboard: Dashboard, page: Page) -> Page:
+    """Give a browser whose owner has logged in."""
+    dashboard.add_owner(EMAIL, PASSWORD)
+    page.goto(dashboard.address)
+    page.get_by_label("E-mailadres").fill(EMAIL)
+    page.get_by_label("Wachtwoord").fill(PASSWORD)
+    page.get_by_role("button", name="Inloggen").click()
+    overview = page.get_by_role("heading", name="Overzicht", exact=True)
+    expect(overview).to_be_visible(timeout=30_000)
+    return page
 
 
 @pytest.fixture(scope="session")

@@ -2,21 +2,24 @@
 
 from datetime import timedelta
 
-from core import orders, reservations
+from sqlalchemy import select
+
+from core import disputes, orders, queries, refund_reports, refunds, reservations
 from core.clock import utcnow
 from core.database import Database
-from core.orders import Payment
-from tests.factories import reserved
+from core.models import TOO_LATE, Order, Refund
+from core.payment_data import DisputeReport, Payment, RefundReport
+from core.queries import OrderView
+from tests.factories import payment_of, reserved
 
 
 def payment(number: int, *, amount_cents: int, name: str = "Een klant") -> Payment:
-    return Payment(
-        stripe_session_id=f"cs_test_{number}",
-        payment_intent=f"pi_{number}",
-        amount_cents=amount_cents,
-        currency="eur",
-        customer_name=name,
-        customer_email="klant@example.com",
+    return payment_of(
+        f"cs_test_{number}",
+        cents=amount_cents,
+        name=name,
+        email="klant@example.com",
+        intent=f"pi_{number}",
     )
 
 
@@ -45,14 +48,19 @@ def refund_requested(database: Database, cart: dict[int, int]) -> None:
         )
     )
     database.write(
-        lambda session: orders.request_refund(session, checkout_id, late, now=utcnow())
+        lambda session: refunds.request_automatic(
+            session, checkout_id, late, kind=TOO_LATE, now=utcnow()
+        )
     )
 
 
 def awaiting_payment(database: Database, cart: dict[int, int]) -> None:
     checkout_id = reserved(database, cart, utcnow())
-    until = utcnow() + timedelta(days=1)
-    database.write(lambda session: reservations.prolong(session, checkout_id, until))
+    now = utcnow()
+    until = now + timedelta(days=1)
+    database.write(
+        lambda session: reservations.prolong(session, checkout_id, until, now=now)
+    )
 
 
 def ended(database: Database, checkout_id: int) -> None:
@@ -61,3 +69,72 @@ def ended(database: Database, checkout_id: int) -> None:
             session, checkout_id, cause="customer", now=utcnow()
         )
     )
+
+
+def order_of(database: Database, checkout_id: int) -> OrderView:
+    with database.read() as session:
+        order = queries.order_of_checkout(session, checkout_id)
+    assert order
+    return order
+
+
+def stripe_says(
+    database: Database,
+    number: int,
+    status: str,
+    *,
+    amount_cents: int,
+    key: str = "",
+    failure: str = "",
+) -> None:
+    """Report a refund of an order's payment as Stripe would."""
+    with database.read() as session:
+        payment_intent = session.get_one(Order, number).payment_intent or ""
+    report = RefundReport(
+        id="re_1",
+        payment_intent=payment_intent,
+        amount_cents=amount_cents,
+        currency="eur",
+        status=status,
+        key=key,
+        failure=failure,
+    )
+    database.write(
+        lambda session: refund_reports.take_report(session, report, now=utcnow())
+    )
+
+
+def refund_failed(database: Database, number: int, *, amount_cents: int) -> int:
+    """Ask for a refund that Stripe takes and the bank refuses; return its id."""
+    refund_id = database.write(
+        lambda session: refunds.request_by_owner(
+            session, number, amount_cents, reason="", who="iemand", now=utcnow()
+        )
+    )
+    with database.read() as session:
+        query = select(Refund.idempotency_key).where(Refund.id == refund_id)
+        key = session.scalars(query).one()
+    stripe_says(
+        database,
+        number,
+        "failed",
+        amount_cents=amount_cents,
+        key=key,
+        failure="expired_or_canceled_card",
+    )
+    return refund_id
+
+
+def disputed(database: Database, number: int, *, amount_cents: int) -> None:
+    with database.read() as session:
+        payment_intent = session.get_one(Order, number).payment_intent or ""
+    report = DisputeReport(
+        id="dp_1",
+        payment_intent=payment_intent,
+        amount_cents=amount_cents,
+        currency="eur",
+        reason="product_not_received",
+        status="needs_response",
+        due_by=utcnow() + timedelta(days=7),
+    )
+    database.write(lambda session: disputes.take_report(session, report, now=utcnow()))

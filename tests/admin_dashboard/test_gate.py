@@ -10,7 +10,7 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.protocol import State
 
 from admin_dashboard.gate import LOGGED_OUT, LOGIN_ENDED
-from admin_dashboard.logins import COOKIE, LONGEST_SECONDS, SALT
+from admin_dashboard.logins import COOKIE, LONGEST_SECONDS, SALT, Logins
 from core import owners
 from tests.admin_dashboard.conftest import Dashboard
 from tests.admin_dashboard.visitor import Visitor
@@ -317,3 +317,26 @@ def test_the_login_speaks_the_language_that_is_asked_for(visitor: Visitor):
 
     assert ('<html lang="nl">' in dutch, "Wachtwoord" in dutch) == (True, True)
     assert ('<html lang="en">' in english, "Password" in english) == (True, True)
+
+
+def test_a_login_knows_whose_it_is(dashboard: Dashboard, owner: str):
+    logins = Logins(dashboard.database, dashboard.secret_key)
+    cookie = logins.open(owner, PASSWORD) or ""
+
+    assert logins.owner_of(cookie) == owner
+
+
+@pytest.mark.parametrize("cookie", ["", "x", "WyIxOmFiYyIsIjEiXQ.aaaaaa.bbbbbbbbbbbb"])
+def test_a_forged_cookie_is_nobodys(dashboard: Dashboard, cookie: str):
+    assert Logins(dashboard.database, dashboard.secret_key).owner_of(cookie) == ""
+
+
+def test_a_login_from_before_a_new_password_is_nobodys(
+    dashboard: Dashboard, owner: str
+):
+    logins = Logins(dashboard.database, dashboard.secret_key)
+    cookie = logins.open(owner, PASSWORD) or ""
+
+    dashboard.add_owner(owner, "een-nieuw-wachtwoord")
+
+    assert logins.owner_of(cookie) == ""

@@ -7,24 +7,11 @@ from playwright.sync_api import Page, expect
 from admin_dashboard.gate import LOGGED_OUT
 from core.clock import utcnow
 from tests.admin_dashboard import situations
-from tests.admin_dashboard.conftest import Dashboard
+from tests.admin_dashboard.conftest import EMAIL, Dashboard
 from tests.factories import add_product, reserved
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-EMAIL, PASSWORD = "owner@localhost", "een-goed-wachtwoord"
 SECONDS = 1000
-
-
-@pytest.fixture
-def owner_page(dashboard: Dashboard, page: Page) -> Page:
-    """Give a browser whose owner has logged in."""
-    dashboard.add_owner(EMAIL, PASSWORD)
-    page.goto(dashboard.address)
-    page.get_by_label("E-mailadres").fill(EMAIL)
-    page.get_by_label("Wachtwoord").fill(PASSWORD)
-    page.get_by_role("button", name="Inloggen").click()
-    expect(title_of(page, "Overzicht")).to_be_visible(timeout=30 * SECONDS)
-    return page
 
 
 def title_of(page: Page, name: str):
@@ -72,7 +59,10 @@ def test_the_login_is_usable_by_everybody(dashboard: Dashboard, page: Page):
     assert violations(page) == set()
 
 
-@pytest.mark.parametrize("name", ["Overzicht", "Reserveringen", "Bestellingen"])
+PAGES = ["Overzicht", "Te doen", "Reserveringen", "Bestellingen", "Post"]
+
+
+@pytest.mark.parametrize("name", PAGES)
 def test_the_pages_are_usable_by_everybody(
     dashboard: Dashboard, owner_page: Page, name: str
 ):
@@ -106,7 +96,7 @@ def test_nothing_is_fetched_from_elsewhere_and_no_script_fails(
     add_product(dashboard.database, name="Kop")
     owner_page: Page = request.getfixturevalue("owner_page")
 
-    for name in ("Reserveringen", "Bestellingen", "Overzicht"):
+    for name in (*PAGES[1:], "Overzicht"):
         open_page(owner_page, name)
     expect(owner_page.get_by_test_id("stVegaLiteChart")).to_be_visible()
 

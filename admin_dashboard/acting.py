@@ -1,0 +1,87 @@
+"""What the owner does: in one transaction, under his name, and told on the page."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import streamlit as st
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from admin_dashboard.logins import COOKIE, Logins
+from admin_dashboard.shop_data import config, shop_database
+from core.errors import BusyError
+
+T = TypeVar("T")
+
+NOTICE = "notice"
+LOGGED_OUT = "U bent uitgelogd. Laad de pagina opnieuw om weer in te loggen."
+OUT_OF_REACH = (
+    "De database van de winkel is nu niet bereikbaar of te druk. Kijk straks eerst of"
+    " het toch gelukt is, en probeer het dan nog eens."
+)
+
+logger = logging.getLogger(__name__)
+
+
+class NotDoneError(Exception):
+    """It could not be done; the message is a sentence for the owner."""
+
+
+@dataclass(frozen=True)
+class Notice:
+    text: str
+    is_good: bool
+
+
+def who() -> str:
+    """Return the e-mail address of the owner at work, by the cookie of his login."""
+    logins = Logins(shop_database(), config().secret_key)
+    try:
+        email = logins.owner_of(st.context.cookies.get(COOKIE, ""))
+    except SQLAlchemyError as error:
+        raise NotDoneError(OUT_OF_REACH) from error
+    if not email:
+        raise NotDoneError(LOGGED_OUT)
+    return email
+
+
+def change(work: Callable[[Session, str], T]) -> T:
+    """
+    Do *work*, which is given the owner's address, in a transaction.
+
+    Raises NotDoneError if the database cannot be reached or nobody is logged in.
+    """
+    owner = who()
+    try:
+        return shop_database().write(lambda session: work(session, owner))
+    except (SQLAlchemyError, BusyError) as error:
+        logger.exception("the database could not be changed")
+        raise NotDoneError(OUT_OF_REACH) from error
+    finally:
+        st.cache_data.clear()
+
+
+def act(work: Callable[[Session, str], object], done: str, refused: str) -> None:
+    """Do *work* and leave a notice: what was *done*, or why it was *refused*."""
+    try:
+        tell(done) if change(work) else warn(refused)
+    except NotDoneError as error:
+        warn(str(error))
+
+
+def tell(text: str) -> None:
+    st.session_state[NOTICE] = Notice(text, is_good=True)
+
+
+def warn(text: str) -> None:
+    st.session_state[NOTICE] = Notice(text, is_good=False)
+
+
+def show_notice() -> None:
+    """Show once what became of the last thing that the owner did."""
+    notice: Notice | None = st.session_state.pop(NOTICE, None)
+    if notice is not None:
+        show = st.success if notice.is_good else st.warning
+        show(notice.text)

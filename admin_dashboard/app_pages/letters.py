@@ -1,0 +1,138 @@
+"""The letters of the shop: what became of each, and the way to send one again."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+from sqlalchemy.orm import Session
+
+from admin_dashboard import acting, letter_file, shop_data, words
+from core import mail
+from core.clock import utcnow
+from core.models import FAILED, SENDING, SENT
+from core.reports import MailView
+
+ROWS = 100
+HOW_TO_SET_UP = (
+    "Zo gaat post echt de deur uit: zet **SMTP_URL** op het adres van uw mailserver"
+    " (`smtp://naam:wachtwoord@mail.voorbeeld.nl:587`) en **MAIL_FROM** op de"
+    " afzender (`Winkel <winkel@voorbeeld.nl>`), en start de winkel opnieuw."
+)
+WHAT_WENT_WRONG = {
+    SENDING: (
+        "De verbinding viel weg op het moment van overhandigen: niemand kan zeggen of"
+        " deze brief is aangekomen. Stuurt u hem opnieuw, dan kan de ontvanger hem twee"
+        " keer krijgen."
+    ),
+    FAILED: "Deze brief is niet aangekomen.",
+}
+
+
+def send_again(mail_id: int) -> None:
+    def work(session: Session, _owner: str) -> bool:
+        return mail.send_again(session, mail_id, now=utcnow())
+
+    acting.act(
+        work,
+        "De brief gaat zo opnieuw de deur uit.",
+        "Deze brief is al onderweg, of wordt misschien nog verstuurd. Probeer het over"
+        " tien minuten nog eens.",
+    )
+
+
+def show_settings() -> None:
+    config = shop_data.config()
+    if config.smtp is not None:
+        st.caption(words.plain(f"Afzender: {config.mail_from}"))
+    elif mail.can_send(config):
+        st.info(
+            "Er is geen mailserver ingesteld. Brieven worden niet verstuurd maar als"
+            f" bestand bewaard; hieronder leest u ze. {HOW_TO_SET_UP}"
+        )
+    else:
+        st.warning(
+            "Er is geen mailserver ingesteld. Brieven wachten tot dat gebeurt; er gaat"
+            f" niets verloren. {HOW_TO_SET_UP}"
+        )
+
+
+@st.fragment(run_every="5s")
+def outbox() -> None:
+    acting.show_notice()
+    with shop_data.told_plainly():
+        mails = shop_data.mails(ROWS)
+        if not mails:
+            st.info("Er is nog geen post.")
+            return
+        for each in mails:
+            if each.status in WHAT_WENT_WRONG:
+                show_troubled(each)
+        numbers = shop_data.numbers_of([each.checkout_id for each in mails])
+        st.dataframe(table_of(mails, numbers), hide_index=True, alt="Post")
+        if len(mails) == ROWS:
+            st.caption(f"De nieuwste {ROWS}.")
+        if shop_data.config().smtp is None:
+            show_text(mails)
+
+
+def show_troubled(each: MailView) -> None:
+    with st.container(border=True):
+        st.markdown(f"**{words.plain(label_of(each))}**")
+        st.markdown(WHAT_WENT_WRONG[each.status])
+        if each.error:
+            st.caption(words.plain(each.error))
+        st.button(
+            "Opnieuw sturen",
+            key=f"send-{each.id}",
+            on_click=send_again,
+            args=(each.id,),
+        )
+
+
+def label_of(each: MailView) -> str:
+    parts = (words.moment(each.created_at), words.MAIL_KINDS[each.kind], each.recipient)
+    return " \N{MIDDLE DOT} ".join(part for part in parts if part)
+
+
+def status_of(each: MailView) -> str:
+    if each.status == SENT and shop_data.config().smtp is None:
+        return "Bewaard als bestand"
+    return words.MAIL_STATUSES[each.status]
+
+
+def table_of(mails: Sequence[MailView], numbers: dict[int | None, int]) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {
+                "Geschreven": words.moment(each.created_at),
+                "Wat": words.MAIL_KINDS[each.kind],
+                "Aan": each.recipient or "de eigenaar",
+                "Status": status_of(each),
+                "Verstuurd": words.moment(each.sent_at) if each.sent_at else "",
+                "Pogingen": each.tries,
+                "Bestelling": str(numbers.get(each.checkout_id, "")),
+                "Fout": each.error,
+            }
+            for each in mails
+        ]
+    )
+
+
+def show_text(mails: Sequence[MailView]) -> None:
+    """Show the words of a letter that a demo keeps."""
+    st.subheader("Lees een brief")
+    chosen = st.selectbox("Brief", mails, format_func=label_of, key="letter")
+    letter = letter_file.read(shop_data.config(), chosen.key)
+    if letter is None:
+        st.info("Van deze brief is (nog) geen bestand.")
+        return
+    st.markdown(
+        f"Aan: {words.plain(letter.recipient)}  \n"
+        f"Onderwerp: **{words.plain(letter.subject)}**"
+    )
+    st.code(letter.text, language=None, wrap_lines=True)
+
+
+st.title("Post")
+show_settings()
+outbox()

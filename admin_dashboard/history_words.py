@@ -1,0 +1,139 @@
+"""The steps of an order's history in Dutch."""
+
+import re
+from collections.abc import Mapping
+
+from admin_dashboard import words
+from admin_dashboard.entry_words import TITLES
+from core.history import Step
+from core.models import (
+    CANCELLED,
+    CONFIRMED,
+    EXPIRED,
+    FULFILLED,
+    ORDER_MAIL,
+    PAID,
+    REFUND_MAIL,
+    REVIEW,
+    STRIPE,
+    TO_DO_MAIL,
+)
+
+WHAT = {
+    "RESERVED": "Goederen gereserveerd",
+    "PAGE_MADE": "Betaalpagina gemaakt bij Stripe",
+    "PROLONGED": "Reservering verlengd",
+    "TURNED_BACK": "Klant kwam terug van de betaalpagina zonder te betalen",
+    CONFIRMED: "Reservering werd een verkoop",
+    EXPIRED: "Reservering verlopen, goederen weer vrij",
+    CANCELLED: "Reservering geannuleerd, goederen weer vrij",
+    "SOLD": "Bestelling betaald",
+    f"{PAID} to {FULFILLED}": "Verzonden",
+    f"{FULFILLED} to {PAID}": "Verzonden ongedaan gemaakt",
+    f"{REVIEW} to {PAID}": "Nagekeken en akkoord",
+    "UNITS_RETURNED": "Terug in de voorraad",
+    "REFUND_REQUESTED": "Terugbetaling aangevraagd",
+    "REFUND_DONE": "Terugbetaling gedaan",
+    "REFUND_FAILED": "Terugbetaling mislukt",
+    "DISPUTE": "Betwiste betaling",
+    "ENTERED": "Op de lijst Te doen gezet",
+    "TICKED_OFF": "Afgevinkt op de lijst Te doen",
+    f"MAILED_{ORDER_MAIL}": "Bevestiging gemaild",
+    f"MAILED_{REFUND_MAIL}": "Bericht van terugbetaling gemaild",
+    f"MAILED_{TO_DO_MAIL}": "Bericht aan u gemaild",
+    f"MAIL_FAILED_{ORDER_MAIL}": "Bevestiging kon niet gemaild worden",
+    f"MAIL_FAILED_{REFUND_MAIL}": "Bericht van terugbetaling kon niet gemaild worden",
+    f"MAIL_FAILED_{TO_DO_MAIL}": "Bericht aan u kon niet gemaild worden",
+    "checkout.session.completed": "Stripe meldt: afgerekend",
+    "checkout.session.expired": "Stripe meldt: betaalpagina gesloten",
+    "checkout.session.async_payment_succeeded": "Stripe meldt: late betaling is binnen",
+    "checkout.session.async_payment_failed": "Stripe meldt: late betaling is mislukt",
+    "refund.created": "Stripe meldt: terugbetaling gemaakt",
+    "refund.updated": "Stripe meldt: terugbetaling veranderd",
+    "refund.failed": "Stripe meldt: terugbetaling mislukt",
+    "charge.refunded": "Stripe meldt: geld teruggestuurd",
+    "charge.refund.updated": "Stripe meldt: terugbetaling veranderd",
+    "charge.dispute.created": "Stripe meldt: betaling betwist",
+    "charge.dispute.updated": "Stripe meldt: betwisting veranderd",
+    "charge.dispute.closed": "Stripe meldt: betwisting gesloten",
+    "charge.dispute.funds_withdrawn": "Stripe meldt: betwist geld afgeschreven",
+    "charge.dispute.funds_reinstated": "Stripe meldt: betwist geld teruggekregen",
+}
+CAUSES = {
+    "hold over": "de tijd was om",
+    "closed at Stripe": "gesloten bij Stripe",
+    "cancelled by the customer": "door de klant",
+    "replaced by a new checkout": "de klant begon opnieuw",
+    "refused by Stripe": "Stripe weigerde de betaalpagina",
+    "Stripe was too slow": "Stripe antwoordde te laat",
+    "completed, a delayed payment is on its way": "de betaling is nog onderweg",
+    "paid": "betaald",
+    "paid late, units taken again": "laat betaald; de goederen waren nog vrij",
+    # What came of a message of Stripe's.
+    "PAID": "betaling verwerkt",
+    "CLOSED": "goederen weer vrij",
+    "AWAITS_PAYMENT": "betaling nog onderweg",
+    "ENDED_BEFORE": "was al bekend",
+    "LOOKED_AT": "nagekeken bij Stripe",
+    "Stripe names no payment": "Stripe noemt geen betaling",
+}
+SHOP = "de winkel zelf"
+WHO = {"RESERVED": "klant", "SOLD": "klant", "TURNED_BACK": "klant"}
+FROM_STRIPE = ("checkout.", "charge.", "refund.", "DISPUTE", "REFUND_DONE", "REFUND_F")
+# Stripe's words for why a refund failed.
+FAILURES = {
+    "lost_or_stolen_card": "kaart verloren of gestolen",
+    "expired_or_canceled_card": "kaart verlopen of opgezegd",
+    "charge_for_pending_refund_disputed": "de betaling werd intussen betwist",
+    "insufficient_funds": "uw saldo bij Stripe was te laag",
+    "declined": "geweigerd door de bank",
+    "merchant_request": "op uw verzoek",
+    "unknown": "reden onbekend",
+    "already sent back": "het geld was bij Stripe al teruggestuurd",
+}
+_UNITS = re.compile(r"(\d+) x product (\d+)")
+_DISPUTE = re.compile(r"(\w+) \((\w*)\)")
+
+
+def what_of(step: Step) -> str:
+    """Say what happened; what has no words yet is told as it is."""
+    return WHAT.get(step.what, step.what)
+
+
+def cause_of(step: Step, products: Mapping[int, str]) -> str:
+    """Say why, or to what, as far as that is known; *products* are names by id."""
+    if step.what in ("ENTERED", "TICKED_OFF"):
+        return TITLES.get(step.cause, step.cause)
+    if step.what == "REFUND_REQUESTED":
+        return _why_refunded(step.cause)
+    if step.what == "REFUND_FAILED":
+        return failure_of(step.cause)
+    if units := _UNITS.fullmatch(step.cause):
+        name = products.get(int(units[2]), f"product {units[2]}")
+        return f"{units[1]} {words.TIMES} {name}"
+    if step.what == "DISPUTE" and (dispute := _DISPUTE.fullmatch(step.cause)):
+        status = words.DISPUTE_STATUSES.get(dispute[1], dispute[1])
+        reason = words.DISPUTE_REASONS.get(dispute[2], dispute[2])
+        return f"{status} ({reason})" if reason else status
+    return CAUSES.get(step.cause, step.cause)
+
+
+def failure_of(failure: str) -> str:
+    """Say why a refund failed, as far as Stripe's word is known."""
+    return FAILURES.get(failure) or CAUSES.get(failure, failure)
+
+
+def who_of(step: Step) -> str:
+    """Say who did it: an owner by his address, or who else it was."""
+    if step.who:
+        return step.who
+    if step.what.startswith(FROM_STRIPE) or step.cause == STRIPE:
+        return "Stripe"
+    return WHO.get(step.what, SHOP)
+
+
+def _why_refunded(cause: str) -> str:
+    kind, _, reason = cause.partition(": ")
+    told = words.REFUND_REASONS.get(reason, reason)
+    by = words.REFUND_CAUSES.get(kind, kind)
+    return f"{by}: {told}" if told else by

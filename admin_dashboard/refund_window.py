@@ -1,0 +1,234 @@
+"""
+The window in which the owner gives money back, takes goods back, or both.
+
+First he fills in what he wants, then he is asked whether he means it. Every window that
+is opened has a token, which is gone when it was used.
+"""
+
+import secrets
+from dataclasses import dataclass, field, replace
+
+import streamlit as st
+from sqlalchemy.orm import Session
+
+from admin_dashboard import acting, giving_back, words
+from admin_dashboard.giving_back import ChangedMeanwhileError, GivingBack
+from core.clock import utcnow
+from core.errors import InvalidQuantityError, NotFoundError, RefundRefusedError
+from core.queries import OrderLineView, OrderView
+from core.reports import RefundView
+
+OPEN = "refund_window"
+UNCLEAR = (
+    "Schrijf het bedrag als 12,50 of 12.50, met hoogstens twee cijfers achter de komma."
+)
+CHANGED = (
+    "De bestelling is intussen veranderd, misschien door een tweede klik of in een"
+    " ander venster. Er is nu niets gedaan; kijk hieronder wat er al gebeurd is."
+)
+
+
+@dataclass(frozen=True)
+class Window:
+    """What is open on the owner's screen, and what he has filled in so far."""
+
+    number: int | None
+    with_money: bool = True
+    asked: GivingBack | None = None
+    is_filled_in: bool = False
+    token: str = field(default_factory=lambda: secrets.token_hex(16))
+
+
+def open_for(number: int, *, with_money: bool) -> None:
+    st.session_state[OPEN] = Window(number, with_money)
+
+
+def open_again(failed: RefundView, refunded_cents: int) -> None:
+    """Ask whether a refund that has failed is to be tried once more."""
+    window = Window(failed.order_id, is_filled_in=True)
+    asked = GivingBack(
+        key=window.token,
+        number=failed.order_id,
+        cents=failed.amount_cents,
+        currency=failed.currency,
+        seen_refunded_cents=refunded_cents,
+        again=failed.id,
+    )
+    st.session_state[OPEN] = replace(window, asked=asked)
+
+
+def close() -> None:
+    st.session_state.pop(OPEN, None)
+
+
+def show(order: OrderView | None) -> None:
+    """Show the window if one is open for *order*, or for a refund to be tried again."""
+    window: Window | None = st.session_state.get(OPEN)
+    if window is None:
+        return
+    is_again = window.asked is not None and window.asked.again is not None
+    if is_again if order is None else window.number == order.number:
+        _window(window, order)
+
+
+@st.dialog("Terug naar de klant, terug in de voorraad", on_dismiss=close)
+def _window(window: Window, order: OrderView | None) -> None:
+    if st.session_state.get(OPEN) != window:
+        # It was used: the page below has changed, too.
+        st.rerun()
+    if window.is_filled_in and window.asked is not None:
+        _ask_whether_sure(window, window.asked, order)
+    elif order is not None:
+        _ask_what(window, order)
+
+
+def _ask_what(window: Window, order: OrderView) -> None:
+    before = window.asked
+    left = order.amount_cents - order.refunded_cents
+    typed, reason = "", ""
+    with st.form("refund", border=False):
+        if window.with_money:
+            typed = st.text_input(
+                f"Bedrag (hoogstens {words.money(left, order.currency)})",
+                words.typed_amount(before.cents if before else left),
+            )
+            reason = st.text_input(
+                "Reden (alleen voor uzelf)", before.reason if before else ""
+            )
+        st.markdown("**Hoeveel komt er terug in de voorraad?**")
+        units = {
+            line.product_id: _units_of(line, before)
+            for line in order.lines
+            if line.returned < line.quantity
+        }
+        is_next = st.form_submit_button("Verder", type="primary")
+    if is_next:
+        cents = words.cents_of(typed) if window.with_money else 0
+        problem = _problem_with(cents, units, left, order.currency)
+        if problem or cents is None:
+            st.error(problem)
+            return
+        asked = GivingBack(
+            key=window.token,
+            number=order.number,
+            cents=cents,
+            currency=order.currency,
+            seen_refunded_cents=order.refunded_cents,
+            reason=reason.strip(),
+            units={each: count for each, count in units.items() if count},
+            seen_returned={line.product_id: line.returned for line in order.lines},
+        )
+        st.session_state[OPEN] = replace(window, asked=asked, is_filled_in=True)
+        st.rerun()
+
+
+def _units_of(line: OrderLineView, before: GivingBack | None) -> int:
+    most = line.quantity - line.returned
+    count = st.number_input(
+        f"{words.plain(line.name)} (hoogstens {most})",
+        min_value=0,
+        max_value=most,
+        value=min(before.units.get(line.product_id, 0), most) if before else 0,
+        step=1,
+        key=f"units-{line.product_id}",
+    )
+    return int(count)
+
+
+def _problem_with(
+    cents: int | None, units: dict[int, int], left: int, currency: str
+) -> str:
+    if cents is None:
+        return UNCLEAR
+    if cents == 0 and not any(units.values()):
+        return "Vul in wat er terug moet."
+    if cents > left:
+        return _too_much(left, currency)
+    return ""
+
+
+def _too_much(left: int, currency: str) -> str:
+    return (
+        f"Er kan niet meer terug dan wat er nog over is: {words.money(left, currency)}."
+    )
+
+
+def _ask_whether_sure(
+    window: Window, asked: GivingBack, order: OrderView | None
+) -> None:
+    amount = words.money(asked.cents, asked.currency)
+    if asked.cents:
+        st.markdown(f"**{amount}** gaat terug naar {_customer(order)}.")
+    names = {line.product_id: line.name for line in order.lines} if order else {}
+    for product_id, count in asked.units.items():
+        name = words.plain(names[product_id])
+        st.markdown(f"**{count} {words.TIMES} {name}** komt terug in de voorraad.")
+    if not asked.units:
+        st.markdown("Er komt niets terug in de voorraad.")
+    st.caption("Dit is niet terug te draaien.")
+    yes = f"Ja, betaal {amount} terug" if asked.cents else "Ja, terug in de voorraad"
+    with st.container(horizontal=True):
+        # The hasty second click of a double click meets the one that does nothing.
+        st.button("Nee", key=f"no-{window.token}", on_click=_go_back, args=(window,))
+        # A script can be broken off by the next click; what a click calls first cannot.
+        st.button(
+            yes,
+            type="primary",
+            key=f"yes-{window.token}",
+            on_click=_carry_out,
+            args=(window, asked),
+        )
+
+
+def _customer(order: OrderView | None) -> str:
+    if order is None:
+        return "de klant"
+    return words.plain(order.customer_name or order.customer_email or "de klant")
+
+
+def _go_back(window: Window) -> None:
+    if _take_token(window) and window.asked and window.asked.again is None:
+        st.session_state[OPEN] = replace(window, is_filled_in=False)
+
+
+def _carry_out(window: Window, asked: GivingBack) -> None:
+    if not _take_token(window):
+        return
+
+    def work(session: Session, owner: str) -> bool:
+        return giving_back.carry_out(session, asked, who=owner, now=utcnow())
+
+    try:
+        acting.change(work)
+        acting.tell(_done(asked))
+    except RefundRefusedError as error:
+        acting.warn(_too_much(error.left_cents, asked.currency))
+    except InvalidQuantityError:
+        acting.warn(
+            "Er kan niet meer terugkomen dan er verkocht is; er is niets gedaan."
+        )
+    except NotFoundError:
+        acting.warn("Deze terugbetaling is niet (meer) mogelijk; er is niets gedaan.")
+    except ChangedMeanwhileError:
+        acting.warn(CHANGED)
+    except acting.NotDoneError as error:
+        acting.warn(str(error))
+
+
+def _take_token(window: Window) -> bool:
+    """Close the window; tell whether this very one was open, which is so once."""
+    opened: Window | None = st.session_state.pop(OPEN, None)
+    return opened is not None and opened.token == window.token
+
+
+def _done(asked: GivingBack) -> str:
+    parts = []
+    if asked.cents:
+        amount = words.money(asked.cents, asked.currency)
+        parts.append(
+            f"{amount} gaat terug: de winkel vraagt het binnen een paar seconden aan"
+            " bij Stripe."
+        )
+    if asked.units:
+        parts.append(f"Terug in de voorraad: {sum(asked.units.values())}.")
+    return " ".join(parts)

@@ -1,0 +1,107 @@
+"""Every step that the shop writes has words, and a reason that an owner understands."""
+
+import ast
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from admin_dashboard import entry_words, history_words
+from core.events import OF_INTEREST
+from core.history import Step
+from core.models import ORDER_MAIL, REFUND_MAIL, STATUSES, TO_DO_KINDS, TO_DO_MAIL
+from core.settlement import Ending
+
+CORE = Path(__file__).resolve().parents[2] / "core"
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+
+
+def told_causes() -> set[str]:
+    """Return the causes that the rules and workflows name in their calls."""
+    calls = (
+        node
+        for name in ("checkout", "events", "reconcile", "reservations", "settlement")
+        for node in ast.walk(ast.parse((CORE / f"{name}.py").read_text()))
+        if isinstance(node, ast.keyword) and node.arg == "cause"
+    )
+    return {
+        call.value.value
+        for call in calls
+        if isinstance(call.value, ast.Constant) and isinstance(call.value.value, str)
+    }
+
+
+@pytest.mark.parametrize("what", [*OF_INTEREST, *STATUSES[1:]])
+def test_every_event_and_ending_has_words(what: str):
+    assert history_words.what_of(Step(NOW, what)) != what
+
+
+@pytest.mark.parametrize("kind", [ORDER_MAIL, REFUND_MAIL, TO_DO_MAIL])
+@pytest.mark.parametrize("beginning", ["MAILED", "MAIL_FAILED"])
+def test_every_letter_has_words(beginning: str, kind: str):
+    what = f"{beginning}_{kind}"
+
+    assert history_words.what_of(Step(NOW, what)) != what
+
+
+def test_every_step_that_history_names_has_words():
+    named = set(re.findall(r'"([A-Z]+_[A-Z_]+)"', (CORE / "history.py").read_text()))
+
+    assert {"PAGE_MADE", "UNITS_RETURNED", "REFUND_DONE", "TICKED_OFF"} <= named
+    assert named <= history_words.WHAT.keys()
+
+
+def test_every_cause_that_core_names_has_words():
+    causes = told_causes()
+
+    assert "closed at Stripe" in causes
+    assert causes <= history_words.CAUSES.keys()
+
+
+@pytest.mark.parametrize(
+    "ending", [each.name for each in Ending if each.name != "KEPT"]
+)
+def test_what_came_of_an_event_has_words(ending: str):
+    assert ending in history_words.CAUSES
+
+
+def test_every_kind_of_entry_has_words():
+    assert set(TO_DO_KINDS) == entry_words.TITLES.keys()
+    assert set(TO_DO_KINDS) == entry_words.EXPLANATIONS.keys()
+
+
+@pytest.mark.parametrize(
+    ("step", "cause", "who"),
+    [
+        (
+            Step(NOW, "DISPUTE", "needs_response (fraudulent)"),
+            "Wacht op uw antwoord (klant zegt niet zelf betaald te hebben)",
+            "Stripe",
+        ),
+        (Step(NOW, "DISPUTE", "won ()"), "Gewonnen: u houdt het geld", "Stripe"),
+        (Step(NOW, "DISPUTE", "brand_new (odd)"), "brand_new (odd)", "Stripe"),
+        (
+            Step(NOW, "UNITS_RETURNED", "2 x product 7", "a@b"),
+            "2 \N{MULTIPLICATION SIGN} Kop",
+            "a@b",
+        ),
+        (Step(NOW, "REFUND_REQUESTED", "OWNER: kapot", "a@b"), "Door u: kapot", "a@b"),
+        (Step(NOW, "REFUND_REQUESTED", "STRIPE"), "Bij Stripe", "Stripe"),
+        (
+            Step(NOW, "REFUND_REQUESTED", "AUTOMATIC: PAID_TWICE"),
+            "Automatisch: twee keer betaald",
+            "de winkel zelf",
+        ),
+        (Step(NOW, "REFUND_FAILED", "declined"), "geweigerd door de bank", "Stripe"),
+        (
+            Step(NOW, "ENTERED", "DISPUTED"),
+            "Klant betwist een betaling",
+            "de winkel zelf",
+        ),
+        (Step(NOW, "RESERVED"), "", "klant"),
+    ],
+)
+def test_a_cause_is_told_in_dutch(step: Step, cause: str, who: str):
+    assert history_words.cause_of(step, {7: "Kop"}) == cause
+    assert history_words.who_of(step) == who

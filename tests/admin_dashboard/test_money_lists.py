@@ -1,0 +1,125 @@
+"""The orders by status, money that went back, and money that a bank wants back."""
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core import reports
+from core.database import Database
+from core.models import FAILED, REQUESTED
+from tests.admin_dashboard import situations
+from tests.admin_dashboard.page import button, labels, opened, press, rows
+from tests.factories import add_product
+
+SPACE = "\N{NO-BREAK SPACE}"
+
+pytestmark = pytest.mark.usefixtures("owner")
+
+
+@pytest.fixture
+def number(database: Database) -> int:
+    mug = add_product(database, stock_units=9, price_cents=1000, name="Kop")
+    checkout_id = situations.sold(database, {mug: 2}, amount_cents=2000)
+    return situations.order_of(database, checkout_id).number
+
+
+def statuses(database: Database) -> list[tuple[int, str]]:
+    with database.read() as session:
+        return [(each.amount_cents, each.status) for each in reports.refunds(session)]
+
+
+def test_orders_are_picked_by_status(database: Database, number: int):
+    mug = add_product(database, price_cents=1000, name="Vaas")
+    situations.sold(database, {mug: 1}, amount_cents=900)
+    page = opened("orders")
+
+    page.selectbox(key="status").set_value("Nakijken").run()
+    to_review = rows(page)
+    page.text_input(key="order").set_value("kop").run()
+
+    assert [row["Wat"] for row in to_review] == ["1 \N{MULTIPLICATION SIGN} Vaas"]
+    assert "Geen bestelling gevonden." in [info.value for info in page.info]
+
+
+def test_a_picked_row_opens_its_order(number: int):
+    page = opened("orders")
+
+    page.session_state["orders"] = {
+        "selection": {"rows": [0], "columns": [], "cells": []}
+    }
+    page.run()
+
+    assert page.title[0].value == f"Bestelling {number}"
+
+
+def test_the_list_of_refunds_names_causes_and_statuses(database: Database, number: int):
+    situations.stripe_says(database, number, "succeeded", amount_cents=100)
+    late = add_product(database, price_cents=1295)
+    situations.refund_requested(database, {late: 1})
+
+    listed = rows(opened("orders"), 1)
+
+    assert [(row["Waarom"], row["Status"], row["Bestelling"]) for row in listed] == [
+        ("Automatisch: betaald toen de goederen al weg waren", "Aangevraagd", ""),
+        ("Bij Stripe", "Gedaan", str(number)),
+    ]
+
+
+def test_disputes_are_listed_with_their_deadline(database: Database, number: int):
+    situations.disputed(database, number, amount_cents=2000)
+
+    [row] = rows(opened("orders"), 1)
+
+    assert row["Antwoord voor"] != "geen termijn"
+    assert (row["Status"], row["Bestelling"]) == ("Wacht op uw antwoord", str(number))
+
+
+def failed(database: Database, number: int) -> AppTest:
+    situations.refund_failed(database, number, amount_cents=500)
+    return opened("orders")
+
+
+def test_a_failed_refund_says_that_the_customer_is_owed(
+    database: Database, number: int
+):
+    page = failed(database, number)
+
+    assert f"van €{SPACE}5,00 van bestelling {number} is mislukt" in (
+        page.error[0].value
+    )
+    [row] = rows(page, 1)
+    assert row["Mislukt door"] == "kaart verlopen of opgezegd"
+
+
+def test_a_failed_refund_is_tried_again_after_a_question_and_once(
+    database: Database, number: int
+):
+    page = press(failed(database, number), "Opnieuw proberen")
+    before = statuses(database)
+    yes = button(page, f"Ja, betaal €{SPACE}5,00 terug")
+    yes.click().run()
+
+    yes.click().run()
+
+    assert before == [(500, FAILED)]
+    assert statuses(database) == [(500, REQUESTED), (500, FAILED)]
+    assert "Opnieuw proberen" not in " ".join(labels(page))
+
+
+def test_two_tabs_that_try_a_refund_again_do_so_once(database: Database, number: int):
+    first = press(failed(database, number), "Opnieuw proberen")
+    second = press(opened("orders"), "Opnieuw proberen")
+    press(first, "Ja, betaal")
+
+    press(second, "Ja, betaal")
+
+    assert statuses(database) == [(500, REQUESTED), (500, FAILED)]
+    assert len(second.warning) == 1
+
+
+def test_a_failed_refund_may_be_left_alone(database: Database, number: int):
+    page = press(failed(database, number), "Opnieuw proberen")
+
+    press(page, "Nee")
+
+    assert statuses(database) == [(500, FAILED)]
+    assert "Nee" not in labels(page)
