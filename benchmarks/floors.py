@@ -6,7 +6,7 @@ The texts come from core, so that both sides always send the same.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -86,9 +86,16 @@ Values = Callable[[int], dict[str, object]]
 
 
 def sale(checkout_id: int) -> dict[str, object]:
-    payment = asdict(payment_of(checkout_id))
+    payment = payment_of(checkout_id)
     return {
-        **payment,
+        **vars(payment.bill),
+        "amount_cents": payment.bill.total_cents,
+        "adds_up": payment.bill.adds_up,
+        "stripe_session_id": payment.stripe_session_id,
+        "payment_intent": payment.payment_intent,
+        "event_id": "",
+        "event_type": "",
+        "event_effect": "",
         "checkout_id": checkout_id,
         "token": f"{checkout_id:032}",
         "was_late": False,

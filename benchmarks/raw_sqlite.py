@@ -82,6 +82,7 @@ SELL: Statements = (
     sqlite.ORDER,
     sqlite.ORDER_LINES,
     sqlite.MOVEMENTS,
+    sqlite.MAIL_ORDER,
 )
 
 
@@ -106,11 +107,12 @@ class Ending:
             **cancellation(checkout_id),
             "checkout_ids": f"[{checkout_id}]",
             "noted": f"{checkout_id}",
+            "locale": "nl",
             "now": str(utcnow()),
         }
         connection.execute("BEGIN IMMEDIATE")
         for statement in self.statements:
             rows = _do(connection, statement, values)
             if statement == sqlite.ORDER:
-                ((values["order_id"],),) = rows
+                ((values["order_id"], _status),) = rows
         connection.execute("COMMIT")

@@ -147,6 +147,7 @@ def _settings(
         "STRIPE_API_BASE": stripe.url,
         "MAX_CHECKOUTS_PER_MINUTE": "0",
         "CLEANUP_INTERVAL_SECONDS": "60",
+        "RECONCILE_INTERVAL_SECONDS": "3600",
         "WEB_CONCURRENCY": str(workers),
     }
 

@@ -11,7 +11,7 @@ from benchmarks.clients import Caller, Part
 from core import database, orders, queries, reservations
 from core.clock import utcnow
 from core.database import Database, Executor
-from core.orders import Payment
+from core.payment_data import Bill, Payment
 
 End = Callable[[Executor, int], object]
 
@@ -72,7 +72,14 @@ def cancel(session: Executor, checkout_id: int) -> object:
 
 def payment_of(checkout_id: int) -> Payment:
     name = f"cs_test_{checkout_id:056}"
-    return Payment(name, name, 995, "eur", "Marijke de Vries", "m@shop.example")
+    bill = Bill(
+        subtotal_cents=995,
+        total_cents=995,
+        currency="eur",
+        customer_name="Marijke de Vries",
+        customer_email="m@shop.example",
+    )
+    return Payment(name, name, bill)
 
 
 @dataclass(frozen=True)

@@ -83,8 +83,9 @@ def _webhook(
     floor = BARE if engine == POSTGRESQL else RAW
 
     def deliver() -> float:
-        events = _pay(stand, stripe, server, url)
+        # The shop may find a payment by itself before its event comes.
         before = _orders(url)
+        events = _pay(stand, stripe, server, url)
         load = Requests(
             server.port,
             Events(events, stripe.webhook_secret),

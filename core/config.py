@@ -339,7 +339,8 @@ def _offer(env: _Environment, shop_url: str) -> Offer:
 
 
 def _countries(env: _Environment) -> tuple[str, ...]:
-    countries = tuple(name.upper() for name in env.names("SHIPPING_COUNTRIES"))
+    given = (name.upper() for name in env.names("SHIPPING_COUNTRIES"))
+    countries = tuple(dict.fromkeys(given))
     for country in countries:
         if not re.fullmatch(r"[A-Z]{2}", country):
             raise ConfigError(

@@ -37,7 +37,8 @@ def settle(
     """
     Sell the units of an ended checkout after all, or send its payment back.
 
-    *reclaim* ends overdue holds of these products and tells whether there were any.
+    *reclaim* ends overdue holds of these products and tells whether there were any; it
+    raises PaymentUnavailableError if Stripe cannot tell, and then nothing is decided.
     What *is_refunded* by hand already buys nothing; it is only noted. Safe to repeat
     and to race: the session's refund has one key.
     """

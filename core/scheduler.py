@@ -24,7 +24,7 @@ PATIENCE_SECONDS = 300
 RECONCILE_LOOK_SECONDS = 1.0
 MAIL_LOOK_SECONDS = 1.0
 # After a rush the letters take turns with the shoppers who are still there.
-LETTER_GAP_SECONDS = 0.05
+LETTER_GAP_SECONDS = 0.2
 WARN_SECONDS = 3600
 STOP_SECONDS = 10
 

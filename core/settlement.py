@@ -143,12 +143,7 @@ def _close_session(shop: Shop, checkout_id: int, closed: Closed) -> Ending | Clo
     is_over = shop.clock() > checkout.stripe_expires_at + CLOCK_MARGIN
     stripe_session_id = checkout.stripe_session_id
     if stripe_session_id is None:
-        try:
-            made = _session_made(shop, checkout)
-        except PaymentError:
-            if not is_over:
-                raise
-            made = None
+        made = _session_made(shop, checkout)
         if made is None:
             return closed
         stripe_session_id = made.id
@@ -269,9 +264,19 @@ def _sell(shop: Shop, checkout_id: int, paid: PaymentSession, event: Noted) -> E
             payment,
             event=event,
             is_refunded=paid.is_refunded,
-            reclaim=lambda product_ids: reclaim(shop, product_ids),
+            reclaim=lambda product_ids: _reclaim_for_late_money(shop, product_ids),
         )
     return Ending.PAID
+
+
+def _reclaim_for_late_money(shop: Shop, product_ids: Iterable[int]) -> bool:
+    """Reclaim; raise if Stripe cannot tell, which proves no shortage."""
+    endings = _reclaim(shop, product_ids)
+    if any(ending not in STILL_HELD for ending in endings):
+        return True
+    if Ending.KEPT in endings:
+        raise PaymentUnavailableError("an overdue hold is in the way of late money")
+    return False
 
 
 def reclaim(shop: Shop, product_ids: Iterable[int]) -> bool:
@@ -281,6 +286,11 @@ def reclaim(shop: Shop, product_ids: Iterable[int]) -> bool:
     Correctness thus never depends on the sweep. Ends a few at a time, the oldest first;
     returns whether any of them has ended, here or by another sweeper meanwhile.
     """
+    endings = _reclaim(shop, product_ids)
+    return any(ending not in STILL_HELD for ending in endings)
+
+
+def _reclaim(shop: Shop, product_ids: Iterable[int]) -> list[Ending]:
     with shop.database.read() as session:
         overdue = session.scalars(
             select(StockReservation.checkout_id)
@@ -292,8 +302,7 @@ def reclaim(shop: Shop, product_ids: Iterable[int]) -> bool:
             .order_by(StockReservation.expires_at)
             .limit(RECLAIM_BATCH)
         ).all()
-    endings = end_all(shop, sorted(set(overdue)))
-    return any(ending not in STILL_HELD for ending in endings)
+    return end_all(shop, sorted(set(overdue)))
 
 
 def end_all(shop: Shop, checkout_ids: Collection[int]) -> list[Ending]:

@@ -37,9 +37,11 @@ STATUSES: dict[type[ShopError], int] = {
     errors.StockError: 409,
     errors.TooManyHoldsError: 429,
     errors.EarlierPaidError: 409,
+    errors.RefundRefusedError: 409,
     errors.HoldEndedError: 503,
     errors.BusyError: 503,
     errors.PaymentError: 503,
+    errors.PaymentUnavailableError: 503,
     errors.WebhookSignatureError: 400,
 }
 RETRY_AFTER_SECONDS = {429: 60, 503: 5}

@@ -20,8 +20,21 @@ from tests.own_databases import OwnDatabases, UnusableServerError
 
 # What the machine is set up for must not reach a test: a real shop's database, say, or
 # the PG… variables, by which psycopg would go elsewhere than the address says.
+OF_A_SHOP = (
+    "ASK_",
+    "DELAYED_",
+    "MAIL_",
+    "MAX_",
+    "OWNER_",
+    "PG",
+    "PROMOTION_",
+    "RECONCILE_",
+    "SHIPPING_",
+    "SMTP_",
+    "STRIPE_",
+)
 for name in list(os.environ):
-    if name.startswith(("STRIPE_", "OWNER_", "MAX_", "PG")) or name in (
+    if name.startswith(OF_A_SHOP) or name in (
         "DATABASE_URL",
         "DATA_DIR",
         "SECRET_KEY",

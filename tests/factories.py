@@ -14,13 +14,13 @@ import stripe
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from core import checkout, doctor, orders, reports, reservations, stock
+from core import checkout, doctor, events, orders, reports, reservations, stock
 from core.checkout import PaymentPage, Visitor
 from core.database import Database
 from core.models import Checkout, Product
 from core.payment_data import Bill, Event, Payment
 from core.queries import OrderView
-from core.reports import RefundView
+from core.reports import RefundView, ToDoView
 from core.reservations import Terms
 from core.shop import Shop
 from tests.emulator import EmulatorServer
@@ -132,6 +132,21 @@ def eventually(condition: Callable[[], object], *, seconds: float = 20) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.02)
+
+
+def bought(shop: Shop, server: EmulatorServer, cart: dict[int, int]) -> OrderView:
+    """Check out *cart*, pay for it at Stripe and hear of it; return the order."""
+    page = begin(shop, cart)
+    server.pay(page.stripe_session_id)
+    events.record_event(shop, event_about(page, number=page.checkout_id))
+    newest, *_ = orders_of(shop.database)
+    return newest
+
+
+def to_dos_of(database: Database) -> list[ToDoView]:
+    """Return the owner's open entries, the oldest first."""
+    with database.read() as session:
+        return reports.to_dos(session)
 
 
 def orders_of(database: Database) -> list[OrderView]:

@@ -25,6 +25,11 @@ HOMES = {
 RULES = (
     "reservations",
     "orders",
+    "refunds",
+    "refund_reports",
+    "disputes",
+    "records",
+    "history",
     "stock",
     "queries",
     "reports",
@@ -40,7 +45,10 @@ WORKFLOWS = (
     "copying",
     "events",
     "expiry",
-    "refunds",
+    "late_money",
+    "refunding",
+    "reconcile",
+    "mail",
 )
 NOT_FOR_RULES = {f"core.{name}" for name in (*WORKFLOWS, "payments", "scheduler")}
 

@@ -22,9 +22,9 @@ from core import orders, reservations
 from core.clock import utcnow
 from core.database import Database
 from core.errors import InsufficientStockError
-from core.orders import Payment
+from core.payment_data import Payment
 from core.reservations import Reserved
-from tests.factories import terms
+from tests.factories import payment_of, terms
 
 PROCESSES = 2
 THREADS = 8
@@ -150,4 +150,4 @@ class _Client:
 def _payment(reserved: Reserved) -> Payment:
     cents = sum(line.quantity * line.unit_price_cents for line in reserved.lines)
     session_id = f"cs_test_{reserved.checkout_id}"
-    return Payment(session_id, f"pi_{reserved.checkout_id}", cents, "eur", "", "")
+    return payment_of(session_id, cents=cents, intent=f"pi_{reserved.checkout_id}")

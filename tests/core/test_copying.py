@@ -8,18 +8,30 @@ import pytest
 from sqlalchemy import inspect, select, text
 from sqlalchemy.orm import Session
 
-from core import copying, orders, owners, reservations, sales
+from core import copying, owners, refunds, reservations, sales
 from core import database as databases
 from core.copying import Copied
 from core.database import Database
 from core.errors import CopyError
-from core.models import FULFILLED, PENDING, Base, Checkout, Order, StripeEvent
-from core.orders import Payment
+from core.models import (
+    FULFILLED,
+    PENDING,
+    TOO_LATE,
+    Base,
+    Checkout,
+    Dispute,
+    Order,
+    Reconciled,
+    StoredOffer,
+    StripeEvent,
+)
+from core.payment_data import Payment
 from tests.factories import (
     add_product,
     assert_invariants,
     at_once,
     change,
+    payment_of,
     reserved,
     sold,
 )
@@ -74,7 +86,13 @@ def move(migrated: Move) -> Move:
 
 
 def payment(number: int, cents: int = 1250) -> Payment:
-    return Payment(f"cs_{number}", f"pi_{number}", cents, "eur", ODD_NAME, "a@b.nl")
+    return payment_of(
+        f"cs_{number}",
+        cents=cents,
+        name=ODD_NAME,
+        email="a@b.nl",
+        intent=f"pi_{number}",
+    )
 
 
 def stock_up(database: Database, now: datetime) -> int:
@@ -90,16 +108,36 @@ def stock_up(database: Database, now: datetime) -> int:
     gone = reserved(database, {mug: 2}, odd)
     waiting = reserved(database, {mug: 3}, odd)
     reserved(database, {mug: 4}, odd + timedelta(days=1))
-    event = StripeEvent(
-        id="evt_Z", type="x", stripe_session_id="cs", outcome="", received_at=odd
-    )
+    rest = [
+        StripeEvent(
+            id="evt_Z",
+            type="x",
+            object_id="cs",
+            effect="x",
+            outcome="",
+            received_at=odd,
+        ),
+        StoredOffer(content=ODD_NAME, created_at=odd),
+        Reconciled(id=1, until=odd, taken_until=odd, finished_at=None),
+        Dispute(
+            stripe_dispute_id="dp_1",
+            payment_intent="pi_1",
+            checkout_id=gone,
+            amount_cents=2**40,
+            currency="eur",
+            status="needs_response",
+            due_by=odd,
+            created_at=odd,
+            updated_at=odd,
+        ),
+    ]
 
     def work(session: Session) -> None:
         reservations.expire(session, gone, cause="time", now=odd)
-        reservations.prolong(session, waiting, odd + timedelta(days=9))
-        orders.request_refund(session, gone, payment(1), now=odd)
-        orders.request_refund(session, gone, payment(2, 2**40), now=odd)
-        session.add(event)
+        reservations.prolong(session, waiting, odd + timedelta(days=9), now=odd)
+        for paid in (payment(1), payment(2, 2**40)):
+            refunds.request_automatic(session, gone, paid, kind=TOO_LATE, now=odd)
+        session.add_all(rest)
         owners.set_owner(session, "ben@shop.example", "long enough", now=odd)
 
     database.write(work)
@@ -363,7 +401,7 @@ def prolong_a_hold(database: Database, _product_id: int, now: datetime) -> None:
         held = select(Checkout.id).where(Checkout.status == PENDING)
         newest = session.scalars(held.order_by(Checkout.id.desc())).first()
         assert newest is not None
-        assert reservations.prolong(session, newest, now + timedelta(days=2))
+        assert reservations.prolong(session, newest, now + timedelta(days=2), now=now)
 
     database.write(work)
 

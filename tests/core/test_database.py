@@ -12,12 +12,11 @@ from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
 from sqlalchemy.orm import Session
 
 from core import database as databases
-from core import orders
+from core import orders, refunds
 from core.database import Database
 from core.errors import BusyError
-from core.models import Base, Product
-from core.orders import Payment
-from tests.factories import add_product, at_once, levels, reserved
+from core.models import PAID_TWICE, Base, Product
+from tests.factories import add_product, at_once, levels, payment_of, reserved
 from tests.programs import run_together
 
 MOMENT = datetime.fromisoformat("2026-11-22T12:00:00+00:00")
@@ -321,11 +320,13 @@ def sold_and_refunded(database: Database) -> None:
     """Put one right row into every table that has a CHECK."""
     mug = add_product(database, stock_units=5)
     checkout_id = reserved(database, {mug: 2}, MOMENT)
-    payment = Payment("cs_test_1", "pi_1", 2500, "eur", "", "")
+    payment = payment_of(cents=2500)
 
     def work(session: Session) -> None:
         orders.confirm(session, checkout_id, payment, now=MOMENT)
-        orders.request_refund(session, checkout_id, payment, now=MOMENT)
+        refunds.request_automatic(
+            session, checkout_id, payment, kind=PAID_TWICE, now=MOMENT
+        )
 
     database.write(work)
 
@@ -352,8 +353,19 @@ def sold_and_refunded(database: Database) -> None:
         "UPDATE stock_movement SET quantity = 0",
         "UPDATE stock_movement SET reason = 'stolen'",
         "UPDATE stock_movement SET product_id = 999",
-        "UPDATE refund SET status = 'SENT'",
+        "UPDATE refund SET status = 'PAID'",
+        "UPDATE refund SET cause = 'NONE'",
+        "UPDATE refund SET amount_cents = 0",
         "UPDATE refund SET checkout_id = 999",
+        "UPDATE orders SET refunded_cents = -1",
+        "UPDATE orders SET refunded_cents = amount_cents + 1",
+        "UPDATE order_line SET returned = -1",
+        "UPDATE order_line SET returned = quantity + 1",
+        "UPDATE to_do SET kind = 'OTHER'",
+        "UPDATE to_do SET checkout_id = 999",
+        "UPDATE mail SET kind = 'OTHER'",
+        "UPDATE mail SET status = 'DONE'",
+        "UPDATE mail SET to_do_id = 999",
         "UPDATE product SET name = NULL",
         "UPDATE orders SET stripe_session_id = NULL",
     ],
@@ -375,7 +387,12 @@ def test_a_row_that_cannot_be_is_refused_by_the_database(
         ("orders", "stripe_session_id"),
         ("orders", "checkout_id"),
         ("orders", "token"),
-        ("refund", "stripe_session_id"),
+        ("refund", "idempotency_key"),
+        ("refund", "stripe_refund_id"),
+        ("dispute", "stripe_dispute_id"),
+        ("offer", "content"),
+        ("to_do", "key"),
+        ("mail", "key"),
         ("product", "slug"),
     ],
 )

@@ -7,10 +7,9 @@ from core import doctor, orders, reservations
 from core.database import Database
 from core.doctor import Finding
 from core.models import StockMovement
-from core.orders import Payment
-from tests.factories import add_product, levels, reserved
+from tests.factories import add_product, levels, payment_of, reserved
 
-PAYMENT = Payment("cs_test_1", "pi_1", 1250, "eur", "", "")
+PAYMENT = payment_of()
 
 
 def findings(database: Database) -> list[Finding]:

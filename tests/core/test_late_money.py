@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from core import events, expiry, refunds, reservations, settlement, stock
+from core import events, expiry, refunding, reservations, settlement, stock
 from core.checkout import PaymentPage, Visitor
 from core.models import CANCELLED, CONFIRMED, PENDING
 from core.shop import Shop
@@ -108,7 +108,7 @@ def test_a_refund_that_stripe_did_not_answer_is_sent_again_under_its_key(
     events.record_event(shop, event_about(page))
 
     before = refunds_of(shop)
-    refunds.send_refunds(shop)
+    refunding.send_refunds(shop)
 
     assert [refund.status for refund in before] == ["REQUESTED"]
     assert [refund.status for refund in refunds_of(shop)] == ["DONE"]

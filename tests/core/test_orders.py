@@ -3,23 +3,24 @@ from datetime import datetime
 
 import pytest
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
-from core import orders, reports, reservations
+from core import orders, refund_reports, refunds, reports, reservations
 from core.database import Database
-from core.models import CONFIRMED, EXPIRED, Order, StockMovement
-from core.orders import Confirmation, Payment
+from core.models import CONFIRMED, EXPIRED, TOO_LATE, Order, StockMovement
+from core.orders import Confirmation
+from core.payment_data import Payment, RefundReport
 from core.reports import RefundView
 from tests.factories import (
     add_product,
     assert_invariants,
     levels,
     orders_of,
+    payment_of,
     reserved,
     status_of,
 )
 
-PAYMENT = Payment("cs_test_1", "pi_1", 1250, "eur", "Marijke", "m@shop.example")
+PAYMENT = payment_of(name="Marijke")
 
 
 def confirm(
@@ -38,20 +39,18 @@ def ended(database: Database, cart: dict[int, int], now: datetime) -> int:
 def request_refund(
     database: Database, checkout_id: int, now: datetime, payment: Payment = PAYMENT
 ) -> None:
-    database.write(lambda s: orders.request_refund(s, checkout_id, payment, now=now))
-
-
-def close_refund(
-    database: Database, stripe_refund_id: str | None, now: datetime
-) -> None:
-    def work(session: Session) -> None:
-        refund = orders.refund_of(session, PAYMENT.stripe_session_id)
-        assert refund is not None
-        orders.close_refund(
-            session, refund.id, stripe_refund_id=stripe_refund_id, now=now
+    database.write(
+        lambda s: refunds.request_automatic(
+            s, checkout_id, payment, kind=TOO_LATE, now=now
         )
+    )
 
-    database.write(work)
+
+def report_refund(database: Database, status: str, now: datetime) -> None:
+    """Note what Stripe says of the refund of PAYMENT."""
+    key = f"refund-{PAYMENT.stripe_session_id}"
+    report = RefundReport("re_1", "pi_1", 1250, "eur", status, key, "")
+    database.write(lambda s: refund_reports.take_report(s, report, now=now))
 
 
 def refunds_of(database: Database) -> list[RefundView]:
@@ -92,7 +91,9 @@ def test_an_order_knows_who_paid(database: Database, now: datetime) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"amount_cents": 1}, {"currency": "usd"}], ids=["amount", "currency"]
+    "wrong",
+    [{"subtotal_cents": 1, "total_cents": 1}, {"currency": "usd"}],
+    ids=["amount", "currency"],
 )
 def test_another_amount_or_currency_is_sold_and_marked_for_review(
     database: Database, now: datetime, wrong: dict[str, object]
@@ -103,7 +104,7 @@ def test_another_amount_or_currency_is_sold_and_marked_for_review(
         database,
         checkout_id,
         now,
-        replace(PAYMENT, **wrong),  # type: ignore[arg-type]  # by name
+        replace(PAYMENT, bill=replace(PAYMENT.bill, **wrong)),  # type: ignore[arg-type]  # by name
     )
 
     (order,) = orders_of(database)
@@ -185,31 +186,33 @@ def test_nothing_was_paid_and_nothing_goes_back(
 ) -> None:
     checkout_id = ended(database, {add_product(database): 1}, now)
 
-    nothing = replace(PAYMENT, payment_intent=None, amount_cents=0)
+    nothing = payment_of(cents=0, intent=None)
     request_refund(database, checkout_id, now, nothing)
 
     assert refunds_of(database) == []
 
 
 @pytest.mark.parametrize(
-    ("answer", "other", "status"),
-    [("re_1", None, "DONE"), (None, "re_2", "FAILED")],
+    ("said", "said_late", "status"),
+    [
+        ("pending", "pending", "SENT"),
+        ("succeeded", "pending", "DONE"),
+        ("failed", "succeeded", "FAILED"),
+        ("canceled", "pending", "FAILED"),
+        ("succeeded", "failed", "FAILED"),
+    ],
 )
-def test_what_stripe_first_said_of_a_refund_stands(
-    database: Database,
-    now: datetime,
-    answer: str | None,
-    other: str | None,
-    status: str,
+def test_what_stripe_said_of_a_refund_stands_unless_the_bank_sends_it_back(
+    database: Database, now: datetime, said: str, said_late: str, status: str
 ) -> None:
     checkout_id = ended(database, {add_product(database): 1}, now)
     request_refund(database, checkout_id, now)
 
-    for said in (answer, other):
-        close_refund(database, said, now)
+    for each in (said, said_late):
+        report_refund(database, each, now)
 
     (refund,) = refunds_of(database)
-    assert (refund.status, refund.stripe_refund_id) == (status, answer)
+    assert (refund.status, refund.stripe_refund_id) == (status, "re_1")
 
 
 def test_no_two_orders_have_one_address(database: Database, now: datetime) -> None:

@@ -8,14 +8,10 @@ from stripe import api_version
 from stripe.params.checkout import SessionCreateParams, SessionListParams
 
 from core import payments
-from core.errors import PaymentError, PaymentUnavailableError
-from core.payments import (
-    DELAYED_METHODS,
-    MOST_NAME_CHARACTERS,
-    SessionLine,
-    SessionRequest,
-    StripeGateway,
-)
+from core.errors import PaymentBusyError, PaymentError, PaymentUnavailableError
+from core.offer import DELAYED_METHODS, Offer
+from core.payment_data import SessionLine, SessionRequest
+from core.payments import MOST_NAME_CHARACTERS, StripeGateway
 from stripe_emulator import forms
 from stripe_emulator.stripe_types import check_request
 from tests.emulator import EmulatorServer, free_port
@@ -47,7 +43,7 @@ def request_(now: datetime) -> SessionRequest:
         expires_at=now + timedelta(minutes=34),
         locale="nl",
         notice="We houden uw producten vast tot 12:15.",
-        shop_url="http://127.0.0.1:8000",
+        offer=Offer("http://127.0.0.1:8000"),
     )
 
 
@@ -65,7 +61,7 @@ def problems(body: str, params: object) -> list[str]:
 
 @pytest.mark.parametrize(
     "change",
-    [{}, {"notice": ""}, {"locale": "en"}, {"shop_url": "https://shop.example/a"}],
+    [{}, {"notice": ""}, {"locale": "en"}, {"offer": Offer("https://shop.example/a")}],
 )
 def test_what_is_asked_of_stripe_is_what_its_types_allow(
     gateway: StripeGateway,
@@ -106,7 +102,11 @@ def test_a_payment_page_says_what_was_reserved(
     assert form["custom_text[submit][message]"] == request_.notice
     assert "session_id={CHECKOUT_SESSION_ID}" in form["success_url"]
     assert form["cancel_url"] == "http://127.0.0.1:8000/checkout/cancel/7"
-    assert (page.status, page.amount_cents, page.currency) == ("open", 7185, "eur")
+    assert (page.status, page.bill.total_cents, page.bill.currency) == (
+        "open",
+        7185,
+        "eur",
+    )
     assert page.checkout_key == "checkout-7"
 
 
@@ -276,14 +276,14 @@ def test_calls_name_the_version_that_the_package_is_made_for(
     [
         ({"kind": "status", "status": 400}, PaymentError),
         ({"kind": "status", "status": 401}, PaymentError),
-        ({"kind": "status", "status": 429}, PaymentUnavailableError),
+        ({"kind": "status", "status": 429}, PaymentBusyError),
         ({"kind": "status", "status": 502}, PaymentUnavailableError),
         ({"kind": "hang"}, PaymentUnavailableError),
         ({"kind": "drop_after"}, PaymentUnavailableError),
     ],
 )
 @pytest.mark.parametrize("route", ["retrieve", "expire", "list", "refund"])
-def test_every_call_speaks_of_the_same_two_failures(
+def test_every_call_speaks_of_the_same_failures(
     hasty: StripeGateway,
     stripe: EmulatorServer,
     now: datetime,
@@ -321,7 +321,7 @@ def test_a_session_is_retrieved_as_it_is_now(
     assert not found.is_closed
     assert found.payment_intent is not None
     assert found.payment_intent.startswith("pi_")
-    assert found.customer_email
+    assert found.bill.customer_email
     assert (found.reference, found.checkout_key) == ("7", "checkout-7")
 
 
@@ -413,11 +413,11 @@ def test_one_key_is_one_refund(
     assert paid is not None
     intent = paid.payment_intent or ""
 
-    first = gateway.refund(intent, paid.amount_cents, key="refund-1")
-    second = gateway.refund(intent, paid.amount_cents, key="refund-1")
+    first = gateway.refund(intent, paid.bill.total_cents, key="refund-1")
+    second = gateway.refund(intent, paid.bill.total_cents, key="refund-1")
 
     assert first == second
-    assert gateway.refund(intent, paid.amount_cents, key="refund-2") == first
+    assert gateway.refund(intent, paid.bill.total_cents, key="refund-2") == first
 
 
 def test_secrets_and_customers_are_in_no_error_and_no_log(

@@ -22,7 +22,6 @@ from core import orders, reservations
 from core.database import Database, Executor
 from core.errors import InsufficientStockError, Shortage
 from core.models import CANCELLED, CONFIRMED, EXPIRED, PENDING, Checkout
-from core.orders import Payment
 from tests.concurrency.watcher import deadlocks
 from tests.factories import (
     add_product,
@@ -30,6 +29,7 @@ from tests.factories import (
     eventually,
     levels,
     orders_of,
+    payment_of,
     reserved,
     status_of,
     terms,
@@ -81,8 +81,9 @@ def round_trips(sent: list[str]) -> int:
     return sum(line.split("\t")[2] in ("Sync", "Query") for line in sent)
 
 
-def attach(executor: Executor, checkout_id: int, _now: datetime) -> object:
-    return reservations.attach(executor, checkout_id, f"cs_test_{checkout_id}")
+def attach(executor: Executor, checkout_id: int, now: datetime) -> object:
+    session_id = f"cs_test_{checkout_id}"
+    return reservations.attach(executor, checkout_id, session_id, now=now)
 
 
 def cancel(executor: Executor, checkout_id: int, now: datetime) -> object:
@@ -98,7 +99,7 @@ def expire_all(executor: Executor, checkout_id: int, now: datetime) -> object:
 
 
 def sell(executor: Executor, checkout_id: int, now: datetime) -> object:
-    payment = Payment(f"cs_test_{checkout_id}", "pi_1", 3750, "eur", "", "")
+    payment = payment_of(f"cs_test_{checkout_id}", cents=3750)
     return orders.sell(executor, checkout_id, payment, now=now)
 
 

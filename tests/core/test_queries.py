@@ -1,9 +1,8 @@
 from datetime import datetime, timedelta
 
 import pytest
-from sqlalchemy.orm import Session
 
-from core import orders, queries, reservations
+from core import queries, reservations
 from core.database import Database
 from core.models import Product
 from core.queries import vat_within
@@ -122,7 +121,7 @@ def test_the_end_of_a_delayed_payment_promises_nothing(
     mug = add_product(database)
     checkout_id = reserved(database, {mug: 1}, now)
     days = now + timedelta(days=1)
-    database.write(lambda s: reservations.prolong(s, checkout_id, days))
+    database.write(lambda s: reservations.prolong(s, checkout_id, days, now=now))
 
     free = ask(
         database,
@@ -168,7 +167,9 @@ def test_a_hold_that_is_over_or_awaits_its_money_is_not_open(
     reserved(database, {mug: 1}, now, visitor="anna", minutes=5)
     later = now + timedelta(minutes=5)
     waiting = reserved(database, {mug: 1}, now, visitor="ben")
-    database.write(lambda s: reservations.prolong(s, waiting, now + timedelta(days=1)))
+    database.write(
+        lambda s: reservations.prolong(s, waiting, now + timedelta(days=1), now=now)
+    )
 
     assert ask(database, lambda s: queries.open_hold(s, "anna", now)) is not None
     assert ask(database, lambda s: queries.open_hold(s, "anna", later)) is None
@@ -204,9 +205,3 @@ def test_an_order_is_found_by_its_token_alone(
     assert ask(database, lambda s: queries.order_by_token(s, order.token)) == order
     assert ask(database, lambda s: queries.order_by_token(s, "")) is None
     assert len(order.token) >= 32
-
-
-def refund_id(session: Session) -> int:
-    found = orders.refund_of(session, "cs_3")
-    assert found is not None
-    return found.id

@@ -7,11 +7,11 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
-from core import orders, reports, reservations, sales
+from core import refunds, reports, reservations, sales
 from core.database import Database
-from core.orders import Payment
+from core.models import TOO_LATE
 from core.reports import StockLevel
-from tests.factories import add_product, ask, change, reserved, sold
+from tests.factories import add_product, ask, change, payment_of, reserved, sold
 
 
 @pytest.mark.parametrize(
@@ -146,25 +146,21 @@ def test_what_a_person_must_look_at_is_counted(
     mug = add_product(database)
     sold(database, {mug: 1}, now, cents=1)
     checkout_id = sold(database, {mug: 1}, now, session_id="cs_2")
-    payment = Payment("cs_3", "pi_3", 1250, "eur", "", "")
-    database.write(lambda s: orders.request_refund(s, checkout_id, payment, now=now))
+    payment = payment_of("cs_3", intent="pi_3")
+    database.write(
+        lambda s: refunds.request_automatic(
+            s, checkout_id, payment, kind=TOO_LATE, now=now
+        )
+    )
     before = ask(database, reports.attention)
     (refund,) = ask(database, reports.refunds)
 
-    database.write(
-        lambda s: orders.close_refund(s, refund_id(s), stripe_refund_id=None, now=now)
-    )
+    database.write(lambda s: refunds.fail(s, refund.id, failure="refused", now=now))
     after = ask(database, reports.attention)
 
     assert (before.orders_to_review, before.refunds_open) == (1, 1)
     assert (after.refunds_open, after.refunds_failed) == (0, 1)
     assert (refund.status, refund.amount_cents) == ("REQUESTED", 1250)
-
-
-def refund_id(session: Session) -> int:
-    found = orders.refund_of(session, "cs_3")
-    assert found is not None
-    return found.id
 
 
 def test_checkouts_are_counted_only_so_far(

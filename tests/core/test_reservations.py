@@ -143,7 +143,9 @@ def test_nothing_prolongs_a_hold_that_has_ended(
     checkout_id = reserved(database, {mug: 1}, now)
     database.write(lambda s: reservations.expire(s, checkout_id, cause="test", now=now))
 
-    prolonged = database.write(lambda s: reservations.prolong(s, checkout_id, now))
+    prolonged = database.write(
+        lambda s: reservations.prolong(s, checkout_id, now, now=now)
+    )
 
     assert prolonged is False
     assert status_of(database, checkout_id) == EXPIRED
@@ -154,10 +156,14 @@ def test_a_second_session_is_not_attached_over_the_first(
 ) -> None:
     mug = add_product(database)
     checkout_id = reserved(database, {mug: 1}, now)
-    database.write(lambda s: reservations.attach(s, checkout_id, "cs_test_1"))
+    database.write(lambda s: reservations.attach(s, checkout_id, "cs_test_1", now=now))
 
-    again = database.write(lambda s: reservations.attach(s, checkout_id, "cs_test_1"))
-    other = database.write(lambda s: reservations.attach(s, checkout_id, "cs_test_2"))
+    again = database.write(
+        lambda s: reservations.attach(s, checkout_id, "cs_test_1", now=now)
+    )
+    other = database.write(
+        lambda s: reservations.attach(s, checkout_id, "cs_test_2", now=now)
+    )
 
     assert (again, other) == (True, False)
 

@@ -10,7 +10,8 @@ from core.checkout import PaymentPage
 from core.errors import CheckoutNotFoundError, PaymentUnavailableError
 from core.expiry import Sweep
 from core.models import CONFIRMED, EXPIRED, PENDING, Checkout, StripeEvent
-from core.payments import Event, StripeGateway
+from core.payment_data import Event
+from core.payments import StripeGateway
 from core.shop import Shop
 from tests.emulator import EmulatorServer
 from tests.factories import (
@@ -148,14 +149,20 @@ def forget_session(shop: Shop, page: PaymentPage) -> None:
 
 
 def test_our_payment_without_a_checkout_here_must_be_sent_again(shop: Shop) -> None:
-    lost = Event("evt_1", COMPLETED, "cs_test_lost", "7", "checkout-lost")
+    lost = Event(
+        "evt_1",
+        COMPLETED,
+        "cs_test_lost",
+        reference="7",
+        checkout_key="checkout-lost",
+    )
 
     with pytest.raises(CheckoutNotFoundError):
         events.record_event(shop, lost)
 
 
 def test_a_session_that_is_not_ours_is_passed_over(shop: Shop) -> None:
-    foreign = Event("evt_1", COMPLETED, "cs_test_foreign", "order-12", "")
+    foreign = Event("evt_1", COMPLETED, "cs_test_foreign", reference="order-12")
 
     events.record_event(shop, foreign)
 
@@ -497,7 +504,8 @@ def test_another_amount_than_promised_is_an_order_for_the_owner_to_look_at(
     paid = shop.gateway.retrieve(page.stripe_session_id)
     assert paid is not None
 
-    settlement.settle(shop, page.checkout_id, replace(paid, amount_cents=1))
+    other = replace(paid.bill, subtotal_cents=1, total_cents=1)
+    settlement.settle(shop, page.checkout_id, replace(paid, bill=other))
 
     (order,) = orders_of(shop.database)
     assert order.status == "REVIEW"

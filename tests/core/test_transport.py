@@ -17,7 +17,9 @@ import pytest
 import stripe
 
 from core.errors import PaymentUnavailableError
-from core.payments import SessionLine, SessionRequest, StripeGateway
+from core.offer import Offer
+from core.payment_data import SessionLine, SessionRequest
+from core.payments import StripeGateway
 from core.transport import NoAnswerError, Transport, environment_proxy
 from tests.emulator import EmulatorServer, free_port, wait_until
 
@@ -142,7 +144,7 @@ def request_(now: datetime) -> SessionRequest:
         expires_at=now + timedelta(minutes=34),
         locale="nl",
         notice="",
-        shop_url="http://127.0.0.1:8000",
+        offer=Offer("http://127.0.0.1:8000"),
     )
 
 

@@ -1,0 +1,89 @@
+"""Refunds as tests ask for them, and reports of them as Stripe would give."""
+
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from core import refund_reports, refunds, reports, reservations
+from core.database import Database
+from core.models import TOO_LATE, Refund
+from core.payment_data import RefundReport
+from core.queries import OrderView
+from core.reports import RefundView, ToDoView
+from tests.factories import add_product, ask, orders_of, payment_of, reserved
+
+WHO = "owner@shop.example"
+
+
+def order_in(database: Database) -> OrderView:
+    (order,) = orders_of(database)
+    return order
+
+
+def refunds_in(database: Database) -> list[RefundView]:
+    """Return the refunds, the oldest first."""
+    return ask(database, reports.refunds)[::-1]
+
+
+def kinds_of(entries: list[ToDoView]) -> list[str]:
+    return [entry.kind for entry in entries]
+
+
+def report_of(
+    refund_id: str = "re_1",
+    *,
+    cents: int = 1250,
+    status: str = "succeeded",
+    key: str = "",
+    intent: str = "pi_1",
+) -> RefundReport:
+    return RefundReport(refund_id, intent, cents, "eur", status, key, "")
+
+
+def request(
+    database: Database, order: OrderView, cents: int, now: datetime, *, reason: str = ""
+) -> int:
+    return database.write(
+        lambda s: refunds.request_by_owner(
+            s, order.number, cents, reason=reason, who=WHO, now=now
+        )
+    )
+
+
+def take(database: Database, now: datetime, *told: RefundReport) -> list[bool]:
+    """Take reports, each in a transaction of its own; tell which were new."""
+
+    def take_one(report: RefundReport) -> bool:
+        return database.write(lambda s: refund_reports.take_report(s, report, now=now))
+
+    return [take_one(report) for report in told]
+
+
+def fail(database: Database, refund_id: int, now: datetime) -> bool:
+    return database.write(
+        lambda s: refunds.fail(s, refund_id, failure="expired card", now=now)
+    )
+
+
+def again(database: Database, refund_id: int, now: datetime) -> int:
+    return database.write(
+        lambda s: refunds.request_again(s, refund_id, who=WHO, now=now)
+    )
+
+
+def key_of(database: Database, refund_id: int) -> str:
+    return ask(database, lambda s: s.get_one(Refund, refund_id).idempotency_key)
+
+
+def sent_back_late(database: Database, now: datetime) -> int:
+    """Ask for the automatic refund of a payment whose units were gone."""
+    checkout_id = reserved(database, {add_product(database): 1}, now)
+    payment = payment_of()
+
+    def work(session: Session) -> None:
+        reservations.expire(session, checkout_id, cause="hold over", now=now)
+        refunds.request_automatic(session, checkout_id, payment, kind=TOO_LATE, now=now)
+
+    database.write(work)
+    (refund,) = refunds_in(database)
+    return refund.id

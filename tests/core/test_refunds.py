@@ -1,0 +1,229 @@
+"""The rules of refunds that the owner asks for, and of those that fail."""
+
+from datetime import datetime
+
+import pytest
+from sqlalchemy import select
+
+from core import orders
+from core.database import Database
+from core.errors import NotFoundError, RefundRefusedError
+from core.models import REFUND_MAIL, Mail
+from core.queries import OrderView
+from tests.core.giving_back import (
+    WHO,
+    again,
+    fail,
+    key_of,
+    order_in,
+    refunds_in,
+    request,
+    sent_back_late,
+)
+from tests.factories import (
+    add_product,
+    ask,
+    assert_invariants,
+    at_once,
+    payment_of,
+    reserved,
+    sold,
+    to_dos_of,
+)
+
+
+@pytest.fixture
+def order(database: Database, now: datetime) -> OrderView:
+    """Give an order of 1250 cents, paid by pi_1."""
+    sold(database, {add_product(database): 1}, now)
+    return order_in(database)
+
+
+def test_all_that_was_paid_goes_back_and_nothing_is_owed_any_more(
+    database: Database, order: OrderView, now: datetime
+) -> None:
+    request(database, order, 1250, now, reason="broken")
+
+    (refund,) = refunds_in(database)
+    assert (refund.status, refund.cause, refund.amount_cents) == (
+        "REQUESTED",
+        "OWNER",
+        1250,
+    )
+    assert (refund.who, refund.reason) == (WHO, "broken")
+    assert (refund.payment_intent, refund.order_id) == ("pi_1", order.number)
+    after = order_in(database)
+    assert (after.status, after.refunded_cents) == ("REFUNDED", 1250)
+    assert_invariants(database)
+
+
+def test_a_part_goes_back_and_the_order_stands(
+    database: Database, order: OrderView, now: datetime
+) -> None:
+    request(database, order, 500, now)
+
+    after = order_in(database)
+    assert (after.status, after.refunded_cents) == ("PAID", 500)
+
+
+def test_parts_that_make_up_all_of_it_are_all_of_it(
+    database: Database, order: OrderView, now: datetime
+) -> None:
+    for cents in (500, 749, 1):
+        request(database, order, cents, now)
+
+    after = order_in(database)
+    assert (after.status, after.refunded_cents) == ("REFUNDED", 1250)
+
+
+@pytest.mark.parametrize("cents", [751, 10**12, 0, -1, -500])
+def test_more_than_is_left_is_refused_with_what_is_left(
+    database: Database, order: OrderView, now: datetime, cents: int
+) -> None:
+    request(database, order, 500, now)
+
+    with pytest.raises(RefundRefusedError) as refusal:
+        request(database, order, cents, now)
+
+    assert (refusal.value.wanted_cents, refusal.value.left_cents) == (cents, 750)
+    assert [refund.amount_cents for refund in refunds_in(database)] == [500]
+    assert order_in(database).refunded_cents == 500
+
+
+def test_what_cost_nothing_has_no_payment_to_send_back(
+    database: Database, now: datetime
+) -> None:
+    checkout_id = reserved(database, {add_product(database): 1}, now)
+    free = payment_of(cents=0, intent=None)
+    database.write(lambda s: orders.confirm(s, checkout_id, free, now=now))
+
+    with pytest.raises(NotFoundError):
+        request(database, order_in(database), 1, now)
+
+
+def test_two_refunds_at_once_take_no_more_than_was_paid(
+    database: Database, order: OrderView, now: datetime
+) -> None:
+    outcomes = at_once([lambda: request(database, order, 1000, now)] * 4)
+
+    refused = [each for each in outcomes if isinstance(each, RefundRefusedError)]
+    assert [each.left_cents for each in refused] == [250] * 3
+    assert [refund.amount_cents for refund in refunds_in(database)] == [1000]
+    assert order_in(database).refunded_cents == 1000
+
+
+def test_the_customer_has_a_letter_for_each_refund_but_none_for_a_refusal(
+    database: Database, order: OrderView, now: datetime
+) -> None:
+    first, second = (request(database, order, cents, now) for cents in (500, 750))
+    with pytest.raises(RefundRefusedError):
+        request(database, order, 1, now)
+
+    letters = ask(
+        database,
+        lambda s: s.execute(
+            select(Mail.refund_id, Mail.recipient)
+            .where(Mail.kind == REFUND_MAIL)
+            .order_by(Mail.id)
+        ).all(),
+    )
+    assert [tuple(row) for row in letters] == [
+        (first, "m@shop.example"),
+        (second, "m@shop.example"),
+    ]
+
+
+@pytest.mark.parametrize("is_fulfilled", [False, True])
+def test_a_refund_that_fails_frees_what_it_had_taken_and_is_entered(
+    database: Database, order: OrderView, now: datetime, *, is_fulfilled: bool
+) -> None:
+    if is_fulfilled:
+        database.write(lambda s: orders.fulfil(s, order.number, who=WHO, now=now))
+    before = order_in(database).status
+    refund_id = request(database, order, 1250, now)
+
+    first, second = (fail(database, refund_id, now) for _ in range(2))
+
+    assert (first, second) == (True, False)
+    (refund,) = refunds_in(database)
+    assert (refund.status, refund.failure) == ("FAILED", "expired card")
+    after = order_in(database)
+    assert (after.status, after.refunded_cents) == (before, 0)
+    (entry,) = to_dos_of(database)
+    assert (entry.kind, entry.amount_cents, entry.order_id) == (
+        "REFUND_FAILED",
+        1250,
+        order.number,
+    )
+    request(database, order, 1250, now)
+
+
+def test_a_failed_refund_of_an_order_is_tried_again_under_a_key_of_its_own(
+    database: Database, order: OrderView, now: datetime
+) -> None:
+    failed = request(database, order, 500, now, reason="broken")
+    fail(database, failed, now)
+
+    second = again(database, failed, now)
+
+    old, new = refunds_in(database)
+    assert (old.id, old.status) == (failed, "FAILED")
+    assert (new.id, new.status, new.amount_cents) == (second, "REQUESTED", 500)
+    assert (new.reason, new.who) == ("broken", WHO)
+    assert key_of(database, failed) != key_of(database, second)
+    assert order_in(database).refunded_cents == 500
+
+
+def test_a_failed_refund_of_late_money_is_tried_again_under_a_key_of_its_own(
+    database: Database, now: datetime
+) -> None:
+    failed = sent_back_late(database, now)
+    fail(database, failed, now)
+
+    second = again(database, failed, now)
+
+    assert key_of(database, failed) != key_of(database, second)
+    (_, new) = refunds_in(database)
+    assert (new.status, new.amount_cents, new.payment_intent) == (
+        "REQUESTED",
+        1250,
+        "pi_1",
+    )
+
+
+def test_a_failed_refund_of_an_order_is_tried_again_only_once(
+    database: Database, order: OrderView, now: datetime
+) -> None:
+    failed = request(database, order, 500, now)
+    fail(database, failed, now)
+    again(database, failed, now)
+
+    with pytest.raises(NotFoundError):
+        again(database, failed, now)
+
+    assert order_in(database).refunded_cents == 500
+
+
+def test_a_failed_refund_of_late_money_is_tried_again_only_once(
+    database: Database, now: datetime
+) -> None:
+    failed = sent_back_late(database, now)
+    fail(database, failed, now)
+    again(database, failed, now)
+
+    with pytest.raises(NotFoundError):
+        again(database, failed, now)
+
+    assert len(refunds_in(database)) == 2
+
+
+def test_what_has_not_failed_is_not_tried_again(
+    database: Database, order: OrderView, now: datetime
+) -> None:
+    refund_id = request(database, order, 500, now)
+
+    for unknown in (refund_id, refund_id + 1):
+        with pytest.raises(NotFoundError):
+            again(database, unknown, now)
+
+    assert len(refunds_in(database)) == 1
