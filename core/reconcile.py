@@ -46,8 +46,9 @@ T = TypeVar("T")
 # Stripe takes 25 requests a second at one endpoint; customers come first.
 CALLS_PER_SECOND = 10
 BUSY_PAUSES = (1.0, 4.0, 15.0)
-# A pass that was killed is done again by another after this.
-LEASE = timedelta(minutes=5)
+# A pass that was killed is made by another after this. A longer one may be overtaken,
+# which costs calls and does no harm.
+LEASE = timedelta(minutes=1)
 # A delayed payment takes days; what became of it is asked so often.
 DELAYED_PAUSE = timedelta(hours=1)
 ONLY_ROW = 1
