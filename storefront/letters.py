@@ -135,7 +135,7 @@ def _delivery(order: OrderView) -> tuple[Place, ...]:
         address.get("state", ""),
         _country(address.get("country") or ""),
     )
-    return (Place(gettext("We send it to"), tuple(line for line in lines if line)),)
+    return (Place(gettext("Delivery address"), tuple(line for line in lines if line)),)
 
 
 def _country(code: str) -> str:
@@ -154,8 +154,7 @@ def _refund(session: Session, mail: Mail) -> Content | None:
     order = session.get(Order, refund.order_id) if refund.order_id else None
     amount = language.money(refund.amount_cents, refund.currency)
     coming = gettext(
-        "You get it by the way you paid. As a rule it is there within 5 to 10 working"
-        " days."
+        "It comes back the way you paid, as a rule within 5 to 10 working days."
     )
     if refund.status == FAILED:
         coming = gettext(
@@ -206,7 +205,9 @@ def _greeting(name: str) -> str:
 
 
 def _closing() -> tuple[str, ...]:
-    question = gettext("Do you have a question? Answer this mail, and we help you.")
+    question = gettext(
+        "Do you have a question? Reply to this mail, and we will help you."
+    )
     if not current_shop().config.is_demo:
         return (question,)
     return question, gettext("This is a demonstration; no real money is paid.")

@@ -1,0 +1,397 @@
+import json
+import re
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime
+from email import message_from_bytes
+from email.policy import default
+
+import pytest
+from flask import Flask
+from sqlalchemy import select, update
+
+from core import mail, orders, owners, records, refunds
+from core.config import Config
+from core.database import Database
+from core.letter import Letter, copy_of
+from core.models import TO_DO_KINDS, Checkout, Mail
+from core.payment_data import Bill, Payment
+from storefront import create_app
+from storefront.extensions import db
+from storefront.letters import writer
+from storefront.owner_letters import WORDS
+from tests.core.mailing import SENDER
+from tests.factories import add_product, payment_of, reserved, sold
+from tests.smtp import MailServer
+
+NBSP = "\N{NO-BREAK SPACE}"
+ADDRESS = {
+    "line1": "Dorpsstraat 1",
+    "line2": None,
+    "postal_code": "1234 AB",
+    "city": "Ons Dorp",
+    "state": "",
+    "country": "NL",
+}
+Read = Callable[[str], Letter]
+
+
+@pytest.fixture
+def read(app: Flask, database: Database) -> Read:
+    """Write the letter of a key as the shop does, outside of any request."""
+
+    def read(key: str) -> Letter:
+        with database.read() as session:
+            row = session.scalars(select(Mail).where(Mail.key == key)).one()
+            found = writer(app)(session, row)
+        assert found is not None
+        return found
+
+    return read
+
+
+def plain(text: str) -> str:
+    """Return *text* with simple spaces, as a reader sees it."""
+    return re.sub(r"[ \n]+", " ", text.replace(NBSP, " "))
+
+
+def order(
+    database: Database, now: datetime, *, locale: str = "nl", bill: Bill | None = None
+) -> int:
+    """Sell two cups, with a discount and to an address; return the checkout's id."""
+    cup = add_product(database, name="Kop <klein>", price_cents=1250)
+    checkout_id = reserved(database, {cup: 2}, now)
+    speak(database, checkout_id, locale)
+    paid = bill or Bill(
+        subtotal_cents=2500,
+        total_cents=2495,
+        currency="eur",
+        discount_cents=500,
+        shipping_cents=495,
+        promotion_code="HERFST",
+        shipping_option="PostNL",
+        customer_name="Marijke de Vries",
+        customer_email="m@klant.example",
+        shipping_name="Bakkerij De Vries",
+        shipping_address=json.dumps(ADDRESS),
+    )
+    payment = Payment("cs_test_1", "pi_1", paid)
+    database.write(lambda s: orders.confirm(s, checkout_id, payment, now=now))
+    return checkout_id
+
+
+def speak(database: Database, checkout_id: int, locale: str) -> None:
+    change = update(Checkout).where(Checkout.id == checkout_id).values(locale=locale)
+    database.write(lambda session: session.execute(change))
+
+
+def add_owner(database: Database, email: str, now: datetime) -> None:
+    database.write(lambda s: owners.set_owner(s, email, "a password", now=now))
+
+
+def enter(database: Database, kind: str, now: datetime, **about: object) -> None:
+    database.write(
+        lambda session: records.add_to_do(
+            session,
+            kind,
+            f"{kind}-1",
+            checkout_id=None,
+            now=now,
+            **about,  # type: ignore[arg-type]  # passed on as they are
+        )
+    )
+
+
+def test_an_order_is_confirmed_in_dutch(
+    read: Read, database: Database, config: Config, now: datetime
+) -> None:
+    order(database, now)
+
+    letter = read("order-1")
+
+    assert letter.recipients == ("m@klant.example",)
+    assert letter.subject == "Je bestelling 1 bij Voorraad"
+    text = plain(letter.text)
+    assert "Dag Marijke de Vries, Bedankt voor je bestelling." in text
+    assert "We hebben je betaling van € 24,95 ontvangen." in text
+    assert "Kop <klein> (2 × € 12,50): € 25,00" in text  # noqa: RUF001 (times)
+    assert "Korting (HERFST): € -5,00" in text
+    assert "Verzending (PostNL): € 4,95" in text
+    assert "Totaal: € 24,95 waarvan btw 21%: € 4,33" in text
+    assert (
+        "Bezorgadres: Bakkerij De Vries Dorpsstraat 1 1234 AB Ons Dorp Nederland"
+        in text
+    )
+    assert re.search(rf"{re.escape(config.shop_url)}/orders/\w+", letter.text)
+    assert "Heb je een vraag? Antwoord op deze mail" in text
+
+
+def test_an_order_is_confirmed_in_english(
+    read: Read, database: Database, now: datetime
+) -> None:
+    order(database, now, locale="en")
+
+    letter = read("order-1")
+
+    assert letter.subject == "Your order 1 at Voorraad"
+    text = plain(letter.text)
+    assert "We have received your payment of €24.95." in text
+    assert "Total: €24.95 of which 21% VAT: €4.33" in text
+    assert "Ons Dorp Netherlands" in text
+    assert '<html lang="en">' in letter.html
+
+
+def test_the_html_says_the_same_and_trusts_no_name(
+    read: Read, database: Database, now: datetime
+) -> None:
+    order(database, now)
+
+    html = plain(read("order-1").html)
+
+    assert "Kop &lt;klein&gt;" in html
+    assert "<klein>" not in html
+    for said in ("Korting", "Verzending", "Totaal", "24,95", "Dorpsstraat 1"):
+        assert said in html
+    assert '<html lang="nl">' in html
+    assert "src=" not in html
+
+
+def test_the_link_leads_to_the_order(
+    app: Flask, read: Read, database: Database, config: Config, now: datetime
+) -> None:
+    order(database, now)
+
+    (address,) = re.findall(r"https?://\S+", read("order-1").text)
+    page = app.test_client().get(address.removeprefix(config.shop_url))
+
+    assert page.status_code == 200
+    assert f'href="{address}"' in read("order-1").html
+
+
+def test_an_order_without_extras_names_none(
+    read: Read, database: Database, now: datetime
+) -> None:
+    sold(database, {add_product(database): 1}, now)
+
+    text = read("order-1").text
+
+    for word in ("Korting", "Verzending", "Bezorgadres"):
+        assert word not in text
+
+
+def test_an_order_for_review_says_so(
+    read: Read, database: Database, now: datetime
+) -> None:
+    sold(database, {add_product(database): 1}, now, cents=1)
+
+    assert "Er klopt iets niet" in plain(read("order-1").text)
+
+
+def test_a_refund_by_the_shop_names_the_order(
+    read: Read, database: Database, now: datetime
+) -> None:
+    order(database, now)
+    database.write(
+        lambda session: refunds.request_by_owner(
+            session, 1, 1000, reason="broken, said on the phone", who="owner", now=now
+        )
+    )
+
+    letter = read("refund-1")
+
+    assert plain(letter.subject) == "Je krijgt € 10,00 terug van Voorraad"
+    text = plain(letter.text)
+    assert "We betalen je € 10,00 terug van wat je voor bestelling 1" in text
+    assert "binnen 5 tot 10 werkdagen" in text
+    assert "/orders/" in text
+    assert "phone" not in letter.text + letter.html
+
+
+@pytest.mark.parametrize(
+    ("kind", "locale", "said"),
+    [
+        ("TOO_LATE", "nl", "iemand anders had ze al gekocht"),
+        ("TOO_LATE", "en", "somebody else had bought them"),
+        ("PAID_TWICE", "nl", "twee keer voor dezelfde producten betaald"),
+        ("PAID_TWICE", "en", "You paid twice for the same products"),
+    ],
+)
+def test_a_refund_by_itself_says_why(
+    read: Read, database: Database, now: datetime, kind: str, locale: str, said: str
+) -> None:
+    checkout_id = reserved(database, {add_product(database): 1}, now)
+    speak(database, checkout_id, locale)
+    database.write(
+        lambda session: refunds.request_automatic(
+            session, checkout_id, payment_of("cs_late"), kind=kind, now=now
+        )
+    )
+
+    letter = read("refund-1")
+
+    assert letter.recipients == ("m@shop.example",)
+    assert said in plain(letter.text)
+    assert said in plain(letter.html)
+
+
+def test_a_refund_that_failed_meanwhile_promises_no_day(
+    read: Read, database: Database, now: datetime
+) -> None:
+    order(database, now)
+    database.write(lambda s: refunds.request_by_owner(s, 1, 1000, who="owner", now=now))
+    database.write(lambda s: refunds.fail(s, 1, failure="declined", now=now))
+
+    text = plain(read("refund-1").text)
+
+    assert "werkdagen" not in text
+    assert "We kijken er zelf naar" in text
+
+
+def test_there_are_words_for_every_kind_of_entry() -> None:
+    assert set(WORDS) == set(TO_DO_KINDS)
+
+
+@pytest.mark.parametrize("kind", TO_DO_KINDS)
+def test_the_owners_are_told_of_an_entry_in_dutch(
+    read: Read, database: Database, now: datetime, kind: str
+) -> None:
+    add_owner(database, "b@winkel.example", now)
+    add_owner(database, "a@winkel.example", now)
+    enter(database, kind, now, stripe_id="cs_test_9", amount_cents=1234)
+
+    letter = read("to-do-1")
+
+    assert letter.recipients == ("b@winkel.example", "a@winkel.example")
+    assert letter.subject.startswith("Te doen: ")
+    text = plain(letter.text)
+    assert "Bedrag: € 12,34 Bij Stripe: cs_test_9" in text
+    assert "op de pagina “Te doen” van het dashboard" in text
+    assert str(WORDS[kind][1])[:20] not in text
+
+
+def test_an_entry_names_its_order(
+    read: Read, database: Database, now: datetime
+) -> None:
+    add_owner(database, "b@winkel.example", now)
+    sold(database, {add_product(database): 1}, now, cents=1)
+
+    assert "Bestelling: 1" in read("to-do-1").text
+
+
+def test_an_owner_without_a_real_address_gets_no_real_mail(
+    config: Config, database: Database, now: datetime, mail_server: MailServer
+) -> None:
+    add_owner(database, "owner@localhost", now)
+    enter(database, "DISPUTED", now)
+    app = create_app(replace(config, smtp=mail_server.settings(), mail_from=SENDER))
+
+    sent = send(app)
+
+    assert sent == mail.Sent(failed=1)
+    assert mail_server.seen["MAIL"] == 0
+    with database.read() as session:
+        assert session.scalars(select(Mail.error)).one() == "no owner has an address"
+
+
+@pytest.fixture
+def mail_server() -> Iterator[MailServer]:
+    with MailServer() as running:
+        yield running
+
+
+def send(app: Flask) -> mail.Sent:
+    """Send what is due in a thread, as the scheduler does."""
+    sent: list[mail.Sent] = []
+    shop = app.extensions["shop"]
+    thread = threading.Thread(
+        target=lambda: sent.append(mail.send_due(shop, writer(app)))
+    )
+    thread.start()
+    thread.join()
+    with app.app_context():
+        db.engine.dispose()
+    return sent[0]
+
+
+def test_the_letters_of_an_order_and_its_refund_arrive(
+    config: Config, database: Database, now: datetime, mail_server: MailServer
+) -> None:
+    order(database, now)
+    database.write(lambda s: refunds.request_by_owner(s, 1, 1000, who="owner", now=now))
+    app = create_app(replace(config, smtp=mail_server.settings(), mail_from=SENDER))
+
+    assert send(app) == mail.Sent(sent=2)
+    subjects = [plain(each.message["Subject"]) for each in mail_server.letters]
+    assert subjects == [
+        "Je bestelling 1 bij Voorraad",
+        "Je krijgt € 10,00 terug van Voorraad",
+    ]
+
+
+def test_a_demo_keeps_the_letter_to_its_owner_as_a_file(
+    app: Flask, config: Config, database: Database, now: datetime
+) -> None:
+    add_owner(database, "owner@localhost", now)
+    enter(database, "RESTOCK", now)
+
+    assert send(app) == mail.Sent(sent=1)
+    message = message_from_bytes(
+        copy_of(config, "to-do-1").read_bytes(), policy=default
+    )
+    assert message["To"] == "owner@localhost"
+    assert message["Subject"] == "Te doen: Er is bij Stripe terugbetaald"
+
+
+def test_letters_about_what_is_not_there_are_not_written(
+    app: Flask, database: Database, now: datetime
+) -> None:
+    rows = [
+        Mail(key=kind, kind=kind, due_at=now, created_at=now)
+        for kind in ("ORDER", "REFUND", "TO_DO")
+    ]
+
+    with database.read() as session:
+        assert [writer(app)(session, row) for row in rows] == [None] * 3
+
+
+def test_the_command_sends_and_counts(
+    app: Flask, config: Config, database: Database, now: datetime
+) -> None:
+    order(database, now)
+
+    done = app.test_cli_runner().invoke(args=["send-mail"])
+
+    assert done.exit_code == 0
+    assert done.stdout == (
+        "1 sent, 0 to be tried again, 0 failed, 0 of which nobody knows\n"
+    )
+    assert copy_of(config, "order-1").exists()
+
+
+def test_the_command_says_that_letters_wait(
+    config: Config, database: Database, now: datetime
+) -> None:
+    order(database, now)
+    app = create_app(replace(config, stripe_secret_key="sk_live_shop"))
+
+    done = app.test_cli_runner().invoke(args=["send-mail"])
+    with app.app_context():
+        db.engine.dispose()
+
+    assert done.exit_code == 1
+    assert done.stderr == "Error: 1 letters wait: SMTP_URL is not set\n"
+
+
+def test_a_visitors_language_does_not_reach_a_letter(
+    app: Flask, database: Database, now: datetime
+) -> None:
+    order(database, now)
+
+    visit = app.test_request_context(headers={"Accept-Language": "en"})
+    with visit, database.read() as session:
+        row = session.scalars(select(Mail)).one()
+        letter = writer(app)(session, row)
+
+    assert letter is not None
+    assert letter.subject == "Je bestelling 1 bij Voorraad"
