@@ -103,7 +103,7 @@ class Scheduler:
                 logger.exception("reconcile failed")
             else:
                 if found and (found.settled or found.closed or found.entered):
-                    logger.warning("reconciled what no message told of: %s", found)
+                    logger.info("reconciled before any message, or without: %s", found)
 
     def _run_mail(self) -> None:
         pause = 0.0

@@ -101,6 +101,9 @@ class MailServer:
     def release(self, step: str) -> None:
         self._holds.pop(step, None)
 
+    def release_all(self) -> None:
+        self._holds.clear()
+
     def wait_for(self, step: str) -> None:
         """Wait until a sender is held at *step*."""
         wait_until(

@@ -23,7 +23,8 @@ def mailing(shop: Shop, server: MailServer) -> Shop:
 
 
 @pytest.fixture
-def aside() -> Iterator[ThreadPoolExecutor]:
-    """Give a thread for a sender that is held."""
-    with ThreadPoolExecutor(1) as threads:
+def aside(server: MailServer) -> Iterator[ThreadPoolExecutor]:
+    """Give threads for senders that *server* holds, until the test is over."""
+    with ThreadPoolExecutor(2) as threads:
         yield threads
+        server.release_all()

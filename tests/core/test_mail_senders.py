@@ -83,16 +83,15 @@ def test_a_sender_whose_claim_is_over_decides_nothing(
     server.wait_for("RCPT")
     clock.advance(seconds=31)
     server.hold("DATA", times=1)
-    with ThreadPoolExecutor(1) as other:
-        quick = other.submit(send, mailing)
-        server.wait_for("DATA")
-        server.refuse("RCPT", "550 Gone")
-        server.release("RCPT")
+    quick = aside.submit(send, mailing)
+    server.wait_for("DATA")
+    server.refuse("RCPT", "550 Gone")
+    server.release("RCPT")
 
-        assert slow.result() == Sent()
-        assert letter(mailing, mail_id).status == READY
-        server.release("DATA")
-        assert quick.result() == Sent(sent=1)
+    assert slow.result() == Sent()
+    assert letter(mailing, mail_id).status == READY
+    server.release("DATA")
+    assert quick.result() == Sent(sent=1)
     assert len(server.letters) == 1
 
 
