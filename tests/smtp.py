@@ -9,6 +9,7 @@ import asyncio
 import ssl
 import threading
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -243,7 +244,9 @@ class Session(SMTP):
 
     def hang_up(self) -> None:
         if self.transport is not None:
-            self.transport.abort()  # type: ignore[attr-defined]  # every socket has it
+            # Of a TLS connection that has just ended there is nothing left to end.
+            with suppress(AttributeError):
+                self.transport.abort()  # type: ignore[attr-defined]  # sockets have it
 
     async def smtp_DATA(self, arg: str) -> None:  # noqa: N802
         refused = await self.event_handler.meet("DATA", self)

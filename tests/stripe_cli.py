@@ -41,11 +41,15 @@ def _install(folder: Path) -> None:
     scratch = folder.with_name(f"{folder.name}.new")
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
-    command = [npm, "install", "--prefix", str(scratch), "--no-save", "--no-audit"]
+    # A package of its own, as --prefix would hide the machine's settings of npm.
+    (scratch / "package.json").write_text("{}")
+    command = [npm, "install", "--no-save", "--no-audit", "--no-fund"]
     # The scripts would fetch from elsewhere what npm itself has not brought.
-    command += ["--no-fund", "--ignore-scripts", f"@stripe/cli@{VERSION}"]
+    command += ["--ignore-scripts", f"@stripe/cli@{VERSION}"]
     try:
-        ended = _run(command, dict(os.environ), seconds=_INSTALL_SECONDS)
+        ended = _run(
+            command, dict(os.environ), seconds=_INSTALL_SECONDS, folder=scratch
+        )
     except subprocess.TimeoutExpired:
         _give_up(f"npm needs over {_INSTALL_SECONDS} s for @stripe/cli")
         return
@@ -63,10 +67,15 @@ def _give_up(reason: str) -> None:
 
 
 def _run(
-    command: Sequence[str], environment: dict[str, str], *, seconds: int
+    command: Sequence[str],
+    environment: dict[str, str],
+    *,
+    seconds: int,
+    folder: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command,
+        cwd=folder,
         env=environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,
