@@ -276,8 +276,7 @@ class ShopAndStripe(RuleBasedStateMachine):
             self.world.http.close()
 
 
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def make_impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the package try again at once: how often it does stays the same."""
     monkeypatch.setattr(package.HTTPClient, "INITIAL_DELAY", 0.001)
     monkeypatch.setattr(package.HTTPClient, "MAX_DELAY", 0.001)
@@ -287,8 +286,12 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_sequence_loses_a_payment_or_sells_what_is_not_there(
-    config: Config, database: Database, stripe: EmulatorServer
+    config: Config,
+    database: Database,
+    stripe: EmulatorServer,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    make_impatient(monkeypatch)
     stripe.control("webhooks/endpoint", url=None)
 
     class Sequence(ShopAndStripe):

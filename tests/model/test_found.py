@@ -1,0 +1,56 @@
+"""Sequences that the model check has found, and that went wrong once."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from core.config import Config
+from core.database import Database
+from tests.emulator import EmulatorServer
+from tests.model import invariants
+from tests.model.test_model import ShopAndStripe, make_impatient
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def sequence(
+    config: Config,
+    database: Database,
+    stripe: EmulatorServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[ShopAndStripe]:
+    """Give a world to take steps in; in the end all must be as it must be."""
+    make_impatient(monkeypatch)
+    stripe.control("webhooks/endpoint", url=None)
+
+    class Sequence(ShopAndStripe):
+        pass
+
+    Sequence.config, Sequence.base, Sequence.server = config, database, stripe
+    machine = Sequence()
+    machine.begin()
+    yield machine
+    invariants.hold_always(machine.world)
+    machine.teardown()
+
+
+def test_a_refusal_of_the_second_try_proves_no_page_away(
+    sequence: ShopAndStripe,
+) -> None:
+    sequence.check_out_while_stripe_stumbles(
+        cart={0: 1, 1: 1}, fault=("drop_after", 500), times=9, visitor=1
+    )
+
+    sequence.check_out_while_stripe_stumbles(
+        cart={0: 1}, fault=("status", 402), times=1, visitor=1
+    )
+
+
+def test_a_delayed_payment_that_failed_without_a_message_gives_its_units_back(
+    sequence: ShopAndStripe,
+) -> None:
+    sequence.check_out(cart={1: 1, 0: 2}, visitor=1)
+    sequence.pay(method="sepa_debit", number=0)
+
+    sequence.deliver_all_messages_backwards()
