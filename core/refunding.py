@@ -161,7 +161,10 @@ def look_at_open_refunds(shop: Shop) -> None:
             select(Refund.payment_intent).where(Refund.status == SENT).limit(BATCH)
         ).all()
     for payment_intent in sorted(set(intents)):
-        look_at_refunds(shop, payment_intent)
+        try:
+            look_at_refunds(shop, payment_intent)
+        except ShopError as error:
+            logger.warning("payment %s is looked at again: %s", payment_intent, error)
 
 
 def look_at_dispute(shop: Shop, dispute_id: str) -> None:
