@@ -6,6 +6,7 @@ import pandas as pd
 
 from admin_dashboard import history_words, words
 from core.models import AUTOMATIC, FAILED, OWNER, STRIPE
+from core.refunds import again_key
 from core.reports import DisputeView, RefundView
 
 Numbers = Mapping[int | None, int]
@@ -62,15 +63,6 @@ def _number(checkout_id: int | None, numbers: Numbers) -> str:
 
 
 def tried_again(refunds: Sequence[RefundView]) -> set[int]:
-    """Return the failed refunds after which the same sum of the payment went again."""
-    return {
-        failed.id
-        for failed in refunds
-        if failed.status == FAILED
-        and any(
-            later.id > failed.id
-            and later.payment_intent == failed.payment_intent
-            and later.amount_cents == failed.amount_cents
-            for later in refunds
-        )
-    }
+    """Return the failed refunds that were tried again, which came later."""
+    keys = {refund.idempotency_key for refund in refunds}
+    return {refund.id for refund in refunds if again_key(refund.id) in keys}

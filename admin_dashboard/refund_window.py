@@ -11,10 +11,11 @@ from dataclasses import dataclass, field, replace
 import streamlit as st
 from sqlalchemy.orm import Session
 
-from admin_dashboard import acting, giving_back, words
-from admin_dashboard.giving_back import ChangedMeanwhileError, GivingBack
+from admin_dashboard import acting, words
+from core import giving_back
 from core.clock import utcnow
 from core.errors import InvalidQuantityError, NotFoundError, RefundRefusedError
+from core.giving_back import ChangedMeanwhileError, GivingBack
 from core.queries import OrderLineView, OrderView
 from core.reports import RefundView
 

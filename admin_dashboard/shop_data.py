@@ -15,9 +15,8 @@ import streamlit as st
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from admin_dashboard import case
-from admin_dashboard.case import Case
-from core import database, reports
+from core import case, database, reports
+from core.case import Case
 from core.clock import utcnow
 from core.config import Config
 from core.database import Database

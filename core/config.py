@@ -339,12 +339,18 @@ def _offer(env: _Environment, shop_url: str) -> Offer:
 
 
 def _countries(env: _Environment) -> tuple[str, ...]:
-    given = (name.upper() for name in env.names("SHIPPING_COUNTRIES"))
-    countries = tuple(dict.fromkeys(given))
+    name = "SHIPPING_COUNTRIES"
+    countries = tuple(dict.fromkeys(each.upper() for each in env.names(name)))
+    if not countries:
+        return ()
+    from core.countries import (
+        SHIPPED_TO,
+    )  # a shop that asks no address need not load it
+
     for country in countries:
-        if not re.fullmatch(r"[A-Z]{2}", country):
+        if country not in SHIPPED_TO:
             raise ConfigError(
-                "SHIPPING_COUNTRIES", f"{country!r} is not a country such as NL"
+                name, f"{country!r} is not a country that Stripe knows, such as NL"
             )
     return countries
 

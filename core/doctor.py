@@ -16,10 +16,12 @@ from core import sales
 from core.models import (
     ADJUSTED,
     CONFIRMED,
+    FAILED,
     PENDING,
     Checkout,
     Order,
     Product,
+    Refund,
     StockMovement,
     StockReservation,
 )
@@ -54,6 +56,7 @@ def examine(session: Session) -> list[Finding]:
         *(_finding("stock", drift, "its movements") for drift in _stock_drift(session)),
         *_reservations_against_checkouts(session),
         *_confirmed_without_order(session),
+        *_refunded_against_refunds(session),
         *map(_sales_finding, sales.drift(session)),
     ]
 
@@ -183,4 +186,25 @@ def _confirmed_without_order(session: Session) -> Iterator[Finding]:
             "order",
             f"checkout {row[0]}",
             f"it is {row[1]} and has {'an' if row[2] else 'no'} order",
+        )
+
+
+def _refunded_against_refunds(session: Session) -> Iterator[Finding]:
+    gone = (
+        select(Refund.order_id, func.sum(Refund.amount_cents).label("cents"))
+        .where(Refund.order_id.is_not(None), Refund.status != FAILED)
+        .group_by(Refund.order_id)
+        .subquery()
+    )
+    cents = func.coalesce(gone.c.cents, 0)
+    for row in session.execute(
+        select(Order.id, Order.refunded_cents, cents)
+        .outerjoin(gone, gone.c.order_id == Order.id)
+        .where(Order.refunded_cents != cents)
+        .order_by(Order.id)
+    ):
+        yield Finding(
+            "refunded",
+            f"order {row[0]}",
+            f"refunded_cents is {row[1]}, its refunds add up to {row[2]}",
         )

@@ -385,7 +385,6 @@ class Refund(Base):
         _one_of("cause", (AUTOMATIC, OWNER, STRIPE)),
         CheckConstraint("amount_cents > 0", name="amount_over_zero"),
         Index("ix_refund_open", "created_at", **_where("status = 'REQUESTED'")),
-        Index("ix_refund_failed", "created_at", **_where("status = 'FAILED'")),
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)

@@ -8,13 +8,14 @@ transaction and never commit. What Stripe says of refunds is in `refund_reports`
 
 from datetime import datetime
 
-from sqlalchemy import case, select, update
+from sqlalchemy import ColumnElement, and_, case, exists, not_, select, update
 from sqlalchemy.orm import Session
 
 from core import records
 from core.clock import new_token
 from core.errors import NotFoundError, RefundRefusedError
 from core.models import (
+    AMOUNT,
     AUTOMATIC,
     DONE,
     FAILED,
@@ -25,9 +26,11 @@ from core.models import (
     REFUND_FAILED,
     REFUNDED,
     REQUESTED,
+    REVIEW,
     SENT,
     TOO_LATE,
     Checkout,
+    CheckoutStep,
     Order,
     Refund,
     ToDo,
@@ -165,6 +168,7 @@ def count(session: Session, order_id: int, cents: int) -> bool:
                 (refunded == Order.amount_cents, REFUNDED),
                 (Order.status != REFUNDED, Order.status),
                 (Order.fulfilled_at.is_not(None), FULFILLED),
+                (_is_to_review(), REVIEW),
                 else_=PAID,
             ),
         )
@@ -172,6 +176,16 @@ def count(session: Session, order_id: int, cents: int) -> bool:
         .execution_options(synchronize_session=False)
     )
     return counted is not None
+
+
+def _is_to_review() -> ColumnElement[bool]:
+    """Tell whether another sum was paid than asked for, and the owner accepted none."""
+    entered = exists().where(ToDo.checkout_id == Order.checkout_id, ToDo.kind == AMOUNT)
+    accepted = exists().where(
+        CheckoutStep.checkout_id == Order.checkout_id,
+        CheckoutStep.what == f"{REVIEW} to {PAID}",
+    )
+    return and_(entered, not_(accepted))
 
 
 def add(session: Session, refund: Refund) -> None:
@@ -232,6 +246,11 @@ def fail(session: Session, refund_id: int, *, failure: str, now: datetime) -> bo
     return True
 
 
+def again_key(refund_id: int) -> str:
+    """Return the key under which a refund that FAILED is tried again, which is once."""
+    return f"again-{refund_id}"
+
+
 def request_again(session: Session, refund_id: int, *, who: str, now: datetime) -> int:
     """
     Try a FAILED refund once more, under a key of its own; return the new one's id.
@@ -241,7 +260,7 @@ def request_again(session: Session, refund_id: int, *, who: str, now: datetime) 
     failed = session.get(Refund, refund_id)
     if failed is None or failed.status != FAILED or not failed.payment_intent:
         raise NotFoundError("there is no failed refund to try again")
-    key = f"again-{failed.id}"
+    key = again_key(failed.id)
     if session.scalar(select(Refund.id).where(Refund.idempotency_key == key)):
         raise NotFoundError("this refund was tried again before")
     if failed.order_id is not None:

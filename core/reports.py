@@ -16,7 +16,6 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from core import sales
 from core.models import (
-    FAILED,
     PENDING,
     READY,
     REQUESTED,
@@ -90,6 +89,7 @@ class RefundView:
     who: str
     failure: str
     created_at: datetime
+    idempotency_key: str
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,6 @@ class Attention:
     """
 
     orders_to_review: int
-    refunds_failed: int
     refunds_open: int
     to_dos: int
     mails_unsent: int
@@ -211,7 +210,7 @@ def refunds(
     query = select(Refund).order_by(Refund.id.desc()).limit(limit)
     if order_id is not None:
         query = query.where(Refund.order_id == order_id)
-    return [_view(RefundView, row) for row in session.scalars(query)]
+    return [view_of(RefundView, row) for row in session.scalars(query)]
 
 
 def to_dos(session: Session, *, done: bool = False, limit: int = 100) -> list[ToDoView]:
@@ -224,7 +223,7 @@ def to_dos(session: Session, *, done: bool = False, limit: int = 100) -> list[To
     else:
         query = query.where(ToDo.done_at.is_(None)).order_by(ToDo.created_at)
     return [
-        _view(ToDoView, row, order_id=order_id)
+        view_of(ToDoView, row, order_id=order_id)
         for row, order_id in session.execute(query.limit(limit))
     ]
 
@@ -232,16 +231,16 @@ def to_dos(session: Session, *, done: bool = False, limit: int = 100) -> list[To
 def disputes(session: Session, *, limit: int = 100) -> list[DisputeView]:
     """List the disputes, newest first."""
     query = select(Dispute).order_by(Dispute.id.desc()).limit(limit)
-    return [_view(DisputeView, row) for row in session.scalars(query)]
+    return [view_of(DisputeView, row) for row in session.scalars(query)]
 
 
 def mails(session: Session, *, limit: int = 100) -> list[MailView]:
     """List the letters, newest first; those that were not sent on top."""
     query = select(Mail).order_by(Mail.status == SENT, Mail.id.desc()).limit(limit)
-    return [_view(MailView, row) for row in session.scalars(query)]
+    return [view_of(MailView, row) for row in session.scalars(query)]
 
 
-def _view(kind: type[V], row: Base, **more: object) -> V:
+def view_of(kind: type[V], row: Base, **more: object) -> V:
     """Fill a view from the columns of the same names."""
     names = {each.name for each in fields(kind)} - more.keys()  # type: ignore[arg-type]  # all views are dataclasses
     return kind(**{name: getattr(row, name) for name in names}, **more)
@@ -272,11 +271,9 @@ def totals(session: Session, now: datetime) -> Totals:
 
 def attention(session: Session) -> Attention:
     """Count what a person has to look at."""
-    since = Refund.created_at
     return Attention(
         orders_to_review=_count(session, Order.created_at, _has(Order.status, REVIEW)),
-        refunds_failed=_count(session, since, _has(Refund.status, FAILED)),
-        refunds_open=_count(session, since, _has(Refund.status, REQUESTED)),
+        refunds_open=_count(session, Refund.created_at, _has(Refund.status, REQUESTED)),
         to_dos=_count(session, ToDo.created_at, ToDo.done_at.is_(None)),
         mails_unsent=_count(session, Mail.due_at, _has(Mail.status, READY)),
     )

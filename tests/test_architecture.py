@@ -10,7 +10,7 @@ PACKAGES = (*SHIPPED, "stripe_emulator", "scripts")
 MODULES = sorted(path for name in PACKAGES for path in (ROOT / name).rglob("*.py"))
 # Where a library may be imported: a module, or a folder with all that is in it.
 HOMES = {
-    "stripe": ("core/payments.py", "stripe_emulator"),
+    "stripe": ("core/payments.py", "core/countries.py", "stripe_emulator"),
     "schedule": ("core/scheduler.py",),
     "streamlit": ("admin_dashboard",),
     "pandas": ("admin_dashboard",),
@@ -30,6 +30,8 @@ RULES = (
     "disputes",
     "records",
     "history",
+    "case",
+    "giving_back",
     "stock",
     "queries",
     "reports",

@@ -12,10 +12,10 @@ from admin_dashboard import (
     shop_data,
     words,
 )
-from admin_dashboard.case import Case
 from admin_dashboard.columns import MONEY_COLUMNS
 from admin_dashboard.export import csv_of
 from core import orders
+from core.case import Case
 from core.clock import utcnow
 from core.models import FULFILLED, PAID, REVIEW
 from core.queries import OrderView

@@ -14,6 +14,10 @@ from core.reports import Attention, StockLevel, Totals
 BARS = 30
 ROWS = 500
 EXPORT_ROWS = 50_000
+EXPLAINED = {
+    "Betaald": "Wat klanten voor alle bestellingen hebben betaald. Wat daarvan is"
+    " terugbetaald, is er niet afgetrokken."
+}
 
 
 @st.fragment(run_every="5s")
@@ -81,11 +85,13 @@ def show_totals(totals: Totals) -> None:
         "Voorraad": words.number(totals.stock),
         "Lopende afrekeningen": words.counted(totals.open_checkouts),
         "Bestellingen": words.number(totals.orders),
-        "Ontvangen": words.money(totals.paid_cents),
+        "Betaald": words.money(totals.paid_cents),
     }
     with st.container(horizontal=True):
         for label, figure in figures.items():
-            st.metric(label, figure, border=True, width="content")
+            st.metric(
+                label, figure, border=True, width="content", help=EXPLAINED.get(label)
+            )
 
 
 def show_chart(levels: Sequence[StockLevel], products: int) -> None:

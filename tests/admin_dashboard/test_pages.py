@@ -71,7 +71,7 @@ def test_the_overview_counts_units_checkouts_and_money(database: Database):
         "Voorraad": "4",
         "Lopende afrekeningen": "1",
         "Bestellingen": "1",
-        "Ontvangen": "€\N{NO-BREAK SPACE}12,95",
+        "Betaald": "€\N{NO-BREAK SPACE}12,95",
     }
 
 

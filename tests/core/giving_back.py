@@ -75,15 +75,16 @@ def key_of(database: Database, refund_id: int) -> str:
     return ask(database, lambda s: s.get_one(Refund, refund_id).idempotency_key)
 
 
-def sent_back_late(database: Database, now: datetime) -> int:
+def sent_back_late(
+    database: Database, now: datetime, *, session_id: str = "cs_test_1"
+) -> int:
     """Ask for the automatic refund of a payment whose units were gone."""
     checkout_id = reserved(database, {add_product(database): 1}, now)
-    payment = payment_of()
+    payment = payment_of(session_id)
 
     def work(session: Session) -> None:
         reservations.expire(session, checkout_id, cause="hold over", now=now)
         refunds.request_automatic(session, checkout_id, payment, kind=TOO_LATE, now=now)
 
     database.write(work)
-    (refund,) = refunds_in(database)
-    return refund.id
+    return refunds_in(database)[-1].id

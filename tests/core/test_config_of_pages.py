@@ -79,6 +79,7 @@ def test_what_a_page_may_do_is_switched_by_yes_and_no(
         ("NL", ("NL",)),
         ("nl, be ,DE", ("NL", "BE", "DE")),
         (",NL,,", ("NL",)),
+        ("ax,nl,ax", ("AX", "NL")),
         (" , ", ()),
     ],
 )
@@ -185,7 +186,7 @@ def test_a_server_for_letters_needs_a_sender(tmp_path: Path) -> None:
             for name in ("PROMOTION_CODES", "ASK_PHONE", "ASK_TERMS")
             for text in ("true", "1", "on", "ja", "yes please")
         ),
-        *((COUNTRIES, text) for text in ("NLD", "N", "NL;BE", "NL BE", "Nederland")),
+        *((COUNTRIES, text) for text in ("NLD", "N", "NL;BE", "XX", "UK", "Nederland")),
         *(
             (SHIPPING, text)
             for text in (

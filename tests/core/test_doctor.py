@@ -7,6 +7,7 @@ from core import doctor, orders, reservations
 from core.database import Database
 from core.doctor import Finding
 from core.models import StockMovement
+from tests.core.giving_back import fail, order_in, request
 from tests.factories import add_product, levels, payment_of, reserved
 
 PAYMENT = payment_of()
@@ -194,3 +195,18 @@ def test_what_only_a_person_can_tell_is_not_repaired(
 
     assert repaired == []
     assert findings(database) == before
+
+
+def test_an_order_that_counts_other_refunds_than_it_has_is_found(
+    database: Database, mug: int, now: datetime
+) -> None:
+    order = order_in(database)
+    request(database, order, 300, now)
+    fail(database, request(database, order, 200, now), now)
+    assert findings(database) == []
+
+    run(database, "UPDATE orders SET refunded_cents = 500")
+
+    (finding,) = findings(database)
+    assert (finding.kind, finding.subject) == ("refunded", f"order {order.number}")
+    assert finding.explanation == "refunded_cents is 500, its refunds add up to 300"

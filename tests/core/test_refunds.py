@@ -158,6 +158,22 @@ def test_a_refund_that_fails_frees_what_it_had_taken_and_is_entered(
     request(database, order, 1250, now)
 
 
+@pytest.mark.parametrize("is_accepted", [True, False])
+def test_an_order_for_review_is_one_again_unless_it_was_accepted(
+    database: Database, now: datetime, *, is_accepted: bool
+) -> None:
+    sold(database, {add_product(database): 1}, now, cents=1000)
+    order = order_in(database)
+    if is_accepted:
+        database.write(lambda s: orders.accept(s, order.number, who=WHO, now=now))
+    refund = request(database, order, 1000, now)
+    assert order_in(database).status == "REFUNDED"
+
+    fail(database, refund, now)
+
+    assert order_in(database).status == ("PAID" if is_accepted else "REVIEW")
+
+
 def test_a_failed_refund_of_an_order_is_tried_again_under_a_key_of_its_own(
     database: Database, order: OrderView, now: datetime
 ) -> None:

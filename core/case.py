@@ -1,18 +1,15 @@
 """All that is known of one checkout and the order that it became, if it did."""
 
-from dataclasses import dataclass, fields
-from typing import TypeVar
+from dataclasses import dataclass
 
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from core import history
 from core.history import Step
-from core.models import Base, Checkout, Dispute, Order, Refund
+from core.models import Checkout, Dispute, Order, Refund
 from core.queries import OrderView, order_views
-from core.reports import DisputeView, RefundView
-
-View = TypeVar("View", RefundView, DisputeView)
+from core.reports import DisputeView, RefundView, view_of
 
 
 @dataclass(frozen=True)
@@ -50,11 +47,7 @@ def _case(session: Session, query: Select[int]) -> Case | None:
     return Case(
         checkout_id=checkout_id,
         order=next(iter(orders), None),
-        refunds=tuple(_view(RefundView, row) for row in refunds),
-        disputes=tuple(_view(DisputeView, row) for row in disputes),
+        refunds=tuple(view_of(RefundView, row) for row in refunds),
+        disputes=tuple(view_of(DisputeView, row) for row in disputes),
         steps=tuple(history.steps(session, checkout_id)),
     )
-
-
-def _view(kind: type[View], row: Base) -> View:
-    return kind(**{each.name: getattr(row, each.name) for each in fields(kind)})
