@@ -5,6 +5,7 @@ from core.models import (
     DISPUTED,
     PAID_TWICE,
     REFUND_FAILED,
+    REFUND_WAITS,
     RESTOCK,
     TOO_LATE,
     UNKNOWN_SESSION,
@@ -15,6 +16,7 @@ TITLES = {
     TOO_LATE: "Betaald toen de goederen al weg waren",
     PAID_TWICE: "Twee keer betaald",
     REFUND_FAILED: "Terugbetaling mislukt",
+    REFUND_WAITS: "Terugbetaling wacht al een dag",
     RESTOCK: "Terugbetaald bij Stripe: komen er goederen terug?",
     DISPUTED: "Klant betwist een betaling",
     UNKNOWN_SESSION: "Betaling zonder bestelling",
@@ -25,9 +27,9 @@ EXPLANATIONS = {
         " gevraagd. Kijk de bestelling na en geef akkoord, of betaal terug."
     ),
     TOO_LATE: (
-        "Iemand anders had de goederen al gekocht toen deze betaling kwam. Het geld"
-        " gaat vanzelf terug en de klant krijgt bericht; u hoeft niets te doen zolang"
-        " dat lukt."
+        "Iemand anders had de goederen al gekocht toen deze betaling kwam. Wat er"
+        " betaald is, gaat vanzelf terug en de klant krijgt bericht; u hoeft niets te"
+        " doen zolang dat lukt."
     ),
     PAID_TWICE: (
         "De klant betaalde hetzelfde winkelmandje twee keer. De bestelling blijft"
@@ -37,6 +39,11 @@ EXPLANATIONS = {
         "Stripe of de bank kon het geld niet terugbetalen, dus de klant heeft het nog"
         " tegoed. Probeer het opnieuw bij Bestellingen, of betaal het op een andere"
         " manier terug."
+    ),
+    REFUND_WAITS: (
+        "Stripe neemt deze terugbetaling al een dag niet aan. De winkel blijft het"
+        " proberen. Kijk bij Stripe of er genoeg saldo is en of de sleutel van de"
+        " winkel mag terugbetalen."
     ),
     RESTOCK: (
         "Er is bij Stripe zelf geld teruggestuurd, en daar wordt niet naar de goederen"

@@ -65,4 +65,8 @@ def _number(checkout_id: int | None, numbers: Numbers) -> str:
 def tried_again(refunds: Sequence[RefundView]) -> set[int]:
     """Return the failed refunds that were tried again, which came later."""
     keys = {refund.idempotency_key for refund in refunds}
-    return {refund.id for refund in refunds if again_key(refund.id) in keys}
+    return {
+        refund.id
+        for refund in refunds
+        if again_key(refund.id, refund.stripe_session_id) in keys
+    }

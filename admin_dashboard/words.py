@@ -13,6 +13,7 @@ from core.models import (
     DONE,
     FAILED,
     FULFILLED,
+    GONE_MAIL,
     ORDER_MAIL,
     OWNER,
     PAID,
@@ -82,6 +83,7 @@ DISPUTE_REASONS = {
 MAIL_KINDS = {
     ORDER_MAIL: "Bevestiging van een bestelling",
     REFUND_MAIL: "Bericht van een terugbetaling",
+    GONE_MAIL: "Bericht dat de goederen weg waren",
     TO_DO_MAIL: "Bericht voor u: iets te doen",
 }
 MAIL_STATUSES = {

@@ -143,7 +143,7 @@ class Config:
                 days=env.number("DELAYED_PAYMENT_DAYS", 14, 1, 60)
             ),
             reconcile_interval_seconds=env.number(
-                "RECONCILE_INTERVAL_SECONDS", 60, 1, 86_400
+                "RECONCILE_INTERVAL_SECONDS", 30, 1, 86_400
             ),
             smtp=_smtp(env),
             mail_from=_mail_from(env, shop_url),

@@ -14,7 +14,7 @@ from sqlalchemy import or_, select
 from core import records, refunding
 from core.errors import CheckoutNotFoundError, PaymentUnavailableError
 from core.models import Checkout, Order, StripeEvent
-from core.payment_data import Event, PaymentSession
+from core.payment_data import Event
 from core.payments import API_VERSION
 from core.records import Noted
 from core.settlement import Ending, settle
@@ -94,7 +94,11 @@ def _noted(event: Event) -> Noted:
     times, and to look at them again does no harm.
     """
     effect = event.type if event.type in ABOUT_SESSIONS else event.id
-    return Noted(event.id, event.type, event.object_id, effect)
+    object_id = event.object_id
+    if event.object_type == "charge" and event.payment_intent:
+        # A charge is known here by its payment.
+        object_id = event.payment_intent
+    return Noted(event.id, event.type, object_id, effect)
 
 
 def _act(shop: Shop, event: Event, noted: Noted) -> str:
@@ -110,15 +114,18 @@ def _act(shop: Shop, event: Event, noted: Noted) -> str:
 
 
 def _act_on_session(shop: Shop, event: Event, noted: Noted) -> str:
-    checkout_id = checkout_of(
-        shop, event.object_id, event.checkout_key, event.reference
-    )
+    checkout_id = _checkout_of(shop, event.object_id, event.checkout_key)
+    if checkout_id is None and event.checkout_key:
+        raise CheckoutNotFoundError
+    found = None
+    # A reference may be anybody's number, but then Stripe has more to say of it.
+    if checkout_id is not None or event.reference.isdecimal():
+        found = shop.gateway.retrieve(event.object_id)
+    if checkout_id is None and found is not None:
+        checkout_id = _checkout_of(shop, found.id, found.checkout_key)
     if checkout_id is None:
-        if event.checkout_key:
-            raise CheckoutNotFoundError
         logger.info("event %s is about a session that is not ours", event.id)
         return ""
-    found = shop.gateway.retrieve(event.object_id)
     if found is None:
         raise PaymentUnavailableError("an event about a session unknown to Stripe")
     if event.type == "checkout.session.async_payment_failed":
@@ -147,28 +154,21 @@ def settle_returned(shop: Shop, stripe_session_id: str) -> int | None:
     found = shop.gateway.retrieve(stripe_session_id)
     if found is None:
         return None
-    checkout_id = checkout_of_session(shop, found)
+    checkout_id = _checkout_of(shop, found.id, found.checkout_key)
     if checkout_id is not None:
         settle(shop, checkout_id, found, cause="closed at Stripe")
     return checkout_id
 
 
-def checkout_of_session(shop: Shop, session: PaymentSession) -> int | None:
-    """Find the checkout of a session; None if it is not ours."""
-    return checkout_of(shop, session.id, session.checkout_key, session.reference)
-
-
-def checkout_of(
-    shop: Shop, stripe_session_id: str, checkout_key: str, reference: str
-) -> int | None:
+def _checkout_of(shop: Shop, stripe_session_id: str, checkout_key: str) -> int | None:
     """
-    Find the checkout of a session: by its id, or by what we gave it when it was made.
+    Find the checkout of a session: by its id, or by the key that we gave it.
 
-    The number in *reference* alone could be somebody else's, so it counts only for a
-    checkout that has no session yet.
+    None if it is not ours: another program in the same Stripe account makes sessions,
+    too, and may number them with the numbers of checkouts here.
     """
     with shop.database.read() as session:
-        found = session.scalar(
+        return session.scalar(
             select(Checkout.id).where(
                 or_(
                     Checkout.stripe_session_id == stripe_session_id,
@@ -176,11 +176,3 @@ def checkout_of(
                 )
             )
         )
-        if found is None and not checkout_key and reference.isdecimal():
-            found = session.scalar(
-                select(Checkout.id).where(
-                    Checkout.id == int(reference[:18]),
-                    Checkout.stripe_session_id.is_(None),
-                )
-            )
-        return found

@@ -63,6 +63,7 @@ def steps(session: Session, checkout_id: int) -> list[Step]:
     subjects += [order.stripe_session_id, order.payment_intent or ""] if order else []
     subjects += [each.stripe_refund_id or "" for each in refunds]
     subjects += [each.stripe_session_id for each in refunds]
+    subjects += [each.payment_intent for each in refunds]
     subjects += [each.stripe_dispute_id for each in disputes]
     found = [
         *_of_checkout(checkout),

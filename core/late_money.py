@@ -31,7 +31,6 @@ def settle(
     payment: Payment,
     *,
     event: Noted,
-    is_refunded: bool,
     reclaim: Callable[[list[int]], bool],
 ) -> Confirmation:
     """
@@ -39,8 +38,8 @@ def settle(
 
     *reclaim* ends overdue holds of these products and tells whether there were any; it
     raises PaymentUnavailableError if Stripe cannot tell, and then nothing is decided.
-    What *is_refunded* by hand already buys nothing; it is only noted. Safe to repeat
-    and to race: the session's refund has one key.
+    What is refunded by hand already buys nothing; it is only noted. Safe to repeat and
+    to race: the session's refund has one key.
     """
 
     def confirm(session: Session) -> Confirmation:
@@ -50,7 +49,7 @@ def settle(
             payment,
             now=shop.clock(),
             event=event,
-            may_retake=not is_refunded,
+            may_retake=not payment.is_refunded,
         )
 
     def confirm_or_refund(session: Session) -> Confirmation:
@@ -66,7 +65,7 @@ def settle(
         return confirmation
 
     confirmation = shop.database.write(confirm)
-    while confirmation is Confirmation.TOO_LATE and not is_refunded:
+    while confirmation is Confirmation.TOO_LATE and not payment.is_refunded:
         if not reclaim(_products_of(shop, checkout_id)):
             break
         confirmation = shop.database.write(confirm)

@@ -403,6 +403,7 @@ class Refund(Base):
     customer_email: Mapped[str] = mapped_column(server_default="")
     failure: Mapped[str] = mapped_column(server_default="")
     created_at: Mapped[datetime]
+    retry_at: Mapped[datetime | None]
     done_at: Mapped[datetime | None]
     failed_at: Mapped[datetime | None]
 
@@ -452,6 +453,7 @@ AMOUNT = "AMOUNT"
 TOO_LATE = "TOO_LATE"
 PAID_TWICE = "PAID_TWICE"
 REFUND_FAILED = "REFUND_FAILED"
+REFUND_WAITS = "REFUND_WAITS"
 RESTOCK = "RESTOCK"
 DISPUTED = "DISPUTED"
 UNKNOWN_SESSION = "UNKNOWN_SESSION"
@@ -460,6 +462,7 @@ TO_DO_KINDS = (
     TOO_LATE,
     PAID_TWICE,
     REFUND_FAILED,
+    REFUND_WAITS,
     RESTOCK,
     DISPUTED,
     UNKNOWN_SESSION,
@@ -497,9 +500,11 @@ class ToDo(Base):
 
 READY = "READY"
 SENDING = "SENDING"
-# A mail about an order, about a refund, or about an entry for the owner.
+# A mail about an order, a refund, goods that were gone when there was nothing to refund,
+# or an entry for the owner.
 ORDER_MAIL = "ORDER"
 REFUND_MAIL = "REFUND"
+GONE_MAIL = "GONE"
 TO_DO_MAIL = "TO_DO"
 
 
@@ -515,7 +520,7 @@ class Mail(Base):
     __tablename__ = "mail"
     __table_args__ = (
         _one_of("status", (READY, SENDING, SENT, FAILED)),
-        _one_of("kind", (ORDER_MAIL, REFUND_MAIL, TO_DO_MAIL)),
+        _one_of("kind", (ORDER_MAIL, REFUND_MAIL, GONE_MAIL, TO_DO_MAIL)),
         Index("ix_mail_due", "due_at", **_where("status = 'READY'")),
     )
 
@@ -539,12 +544,17 @@ class Mail(Base):
 
 
 class Reconciled(Base):
-    """How far the shop has compared itself with Stripe; a single row."""
+    """
+    How far the shop has compared itself with Stripe; a single row.
+
+    *looked_back_at* is when it last began to compare all that may still change.
+    """
 
     __tablename__ = "reconciled"
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     until: Mapped[datetime]
+    looked_back_at: Mapped[datetime | None]
     taken_until: Mapped[datetime]
     finished_at: Mapped[datetime | None]
 

@@ -74,11 +74,21 @@ class Bill:
 
 @dataclass(frozen=True)
 class Payment:
-    """A Stripe session that was paid; *payment_intent* is None when the total was 0."""
+    """
+    A Stripe session that was paid; *payment_intent* is None when the total was 0.
+
+    *refunded_cents* of it went back by hand before we heard of it.
+    """
 
     stripe_session_id: str
     payment_intent: str | None
     bill: Bill
+    refunded_cents: int = 0
+
+    @property
+    def is_refunded(self) -> bool:
+        """All of it has gone back already."""
+        return 0 < self.bill.total_cents <= self.refunded_cents
 
 
 @dataclass(frozen=True)
@@ -86,7 +96,7 @@ class PaymentSession:
     """
     What the shop needs to know of a Stripe Checkout Session.
 
-    *is_refunded* when all of the payment has gone back already, by hand at Stripe.
+    *refunded_cents* is what of the payment has gone back already, by hand at Stripe.
     *checkout_key* is what we gave it when we made it. *recovered_from* names the
     session that Stripe made a copy of by itself.
     """
@@ -98,8 +108,7 @@ class PaymentSession:
     payment_intent: str | None
     payment_failed: bool
     bill: Bill
-    is_refunded: bool
-    reference: str
+    refunded_cents: int
     checkout_key: str
     recovered_from: str
     created_at: datetime

@@ -9,6 +9,7 @@ all the rest of a call, and what the shop needs of them is small (`payment_readi
 
 import json
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -61,6 +62,7 @@ MOST_NAME_CHARACTERS = 250
 PASSING_REFUND_CODES = ("balance_insufficient", "insufficient_funds")
 _SESSIONS, _REFUNDS, _DISPUTES = "/v1/checkout/sessions", "/v1/refunds", "/v1/disputes"
 _MOST_ROWS = 100
+_CONFLICT, _SERVER_ERROR = 409, 500
 # What a session only names, but an order tells.
 _EXPANDED = [
     "payment_intent.latest_charge",
@@ -72,13 +74,23 @@ _ID = re.compile(r"[A-Za-z0-9_]+")
 
 
 class _HTTPClient(stripe.HTTPClient):
-    """The transport, as the package wants it."""
+    """
+    The transport, as the package wants it.
+
+    It remembers of each thread the last request that may have been carried out unheard:
+    the package asks again by itself, and what comes then is no word on the first try.
+    """
 
     name = "urllib3"
 
     def __init__(self, transport: Transport) -> None:
         super().__init__()
         self._transport = transport
+        self._of_thread = threading.local()
+
+    def is_in_doubt(self, key: str) -> bool:
+        """Tell whether this thread's request of this key may have been carried out."""
+        return getattr(self._of_thread, "key_in_doubt", None) == key
 
     def request(
         self,
@@ -89,12 +101,18 @@ class _HTTPClient(stripe.HTTPClient):
         *,
         _usage: list[str] | None = None,
     ) -> tuple[Any, int, Mapping[str, str]]:
+        key = (headers or {}).get("Idempotency-Key")
         try:
-            return self._transport.send(method, url, headers or {}, post_data)
+            answer = self._transport.send(method, url, headers or {}, post_data)
         except NoAnswerError as error:
+            self._of_thread.key_in_doubt = key
             raise stripe.APIConnectionError(  # type: ignore[no-untyped-call]  # theirs
                 str(error), should_retry=error.may_pass
             ) from error
+        _, status, _ = answer
+        if status >= _SERVER_ERROR or status == _CONFLICT:
+            self._of_thread.key_in_doubt = key
+        return answer
 
     def close(self) -> None:
         self._transport.close()
@@ -118,10 +136,11 @@ class StripeGateway:
             # A stand-in is behind no proxy that the environment may name.
             proxy=None if api_base else environment_proxy(stripe.DEFAULT_API_BASE),
         )
+        self._http = _HTTPClient(transport)
         self._client = stripe.StripeClient(
             secret_key,
             base_addresses={"api": api_base} if api_base else {},
-            http_client=_HTTPClient(transport),
+            http_client=self._http,
         )
 
     def create(
@@ -134,12 +153,16 @@ class StripeGateway:
         there may be one, and PaymentBusyError, which is one of these, that Stripe asks
         to be asked again later.
         """
-        answer = self._post(
-            _SESSIONS,
-            _create_params(request),
-            key=request.idempotency_key,
-            retries=retries,
-        )
+        key = request.idempotency_key
+        try:
+            answer = self._post(
+                _SESSIONS, _create_params(request), key=key, retries=retries
+            )
+        except PaymentError as error:
+            is_refusal = not isinstance(error, PaymentUnavailableError)
+            if is_refusal and self._http.is_in_doubt(key):
+                raise PaymentUnavailableError(str(error)) from error
+            raise
         return payment_session(answer)
 
     def retrieve(self, session_id: str) -> PaymentSession | None:
@@ -225,11 +248,13 @@ class StripeGateway:
         return Page([read(row) for row in rows], rows[-1]["id"] if has_more else None)
 
     def refund(
-        self, payment_intent: str, amount_cents: int, *, key: str
+        self, payment_intent: str, amount_cents: int, *, key: str, attempt: str = ""
     ) -> RefundReport:
         """
-        Pay *amount_cents* back; return the refund. One key, one refund.
+        Pay *amount_cents* back; return the refund. One *attempt*, one refund.
 
+        *key* is what the refund is known by at Stripe, whichever attempt made it; it is
+        the name of the first one, too.
         PaymentError is a verdict on this refund. What may pass (a key that is being
         changed, a balance too low) is PaymentUnavailableError, to be tried again.
         """
@@ -240,7 +265,7 @@ class StripeGateway:
         }
         try:
             return payment_reading.refund_report(
-                self._post(_REFUNDS, params, key=key, retries=2)
+                self._post(_REFUNDS, params, key=attempt or key, retries=2)
             )
         except PaymentUnavailableError:
             raise
@@ -265,12 +290,25 @@ class StripeGateway:
         return (ours or same)[0]
 
     def refunds_of(self, payment_intent: str) -> list[RefundReport]:
-        """Return all refunds of a payment, wherever they were made, newest first."""
+        """
+        Return all refunds of a payment, wherever they were made, newest first.
+
+        None for a payment that Stripe does not know. Raises PaymentUnavailableError
+        whenever Stripe does not tell.
+        """
         params: RefundListParams = {
             "payment_intent": payment_intent,
             "limit": _MOST_ROWS,
         }
-        page = self._get(_REFUNDS, params, retries=1)
+        try:
+            page = self._get(_REFUNDS, params, retries=1)
+        except PaymentUnavailableError:
+            raise
+        except PaymentError as error:
+            if _is_missing(error.__cause__):
+                return []
+            # A refusal to tell is no verdict on a refund.
+            raise PaymentUnavailableError(str(error)) from error
         return [payment_reading.refund_report(each) for each in page["data"]]
 
     def dispute(self, dispute_id: str) -> DisputeReport | None:
@@ -436,7 +474,7 @@ def _translated() -> Iterator[None]:
         stripe.IdempotencyError,  # an earlier request may have made a session
     ) as error:
         raise PaymentUnavailableError(
-            _summary(error), is_concluded=error.http_status == 500
+            _summary(error), is_concluded=error.http_status == _SERVER_ERROR
         ) from error
     except stripe.StripeError as error:
         raise PaymentError(_summary(error)) from error

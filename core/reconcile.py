@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from core import records, refunding
@@ -46,14 +46,15 @@ T = TypeVar("T")
 # Stripe takes 25 requests a second at one endpoint; customers come first.
 CALLS_PER_SECOND = 10
 BUSY_PAUSES = (1.0, 4.0, 15.0)
-# A pass that was killed is made by another after this. A longer one may be overtaken,
-# which costs calls and does no harm.
+# A pass that was killed is made by another after this. One that is overtaken costs
+# calls and does no harm.
 LEASE = timedelta(minutes=1)
 # A delayed payment takes days; what became of it is asked so often.
 DELAYED_PAUSE = timedelta(hours=1)
 ONLY_ROW = 1
-# The first pass looks back no further; Stripe sends events again for three days.
-FURTHEST = timedelta(days=30)
+# Delayed payments, refunds and disputes may change for so long after they were made.
+FURTHEST = timedelta(days=90)
+LOOK_BACK_EVERY = timedelta(hours=6)
 
 
 @dataclass
@@ -83,26 +84,27 @@ def reconcile(shop: Shop, *, since: datetime | None = None) -> Reconciliation:
     """
     Compare every session made *since* then, or since all was last in order.
 
-    Refunds and disputes made at Stripe meanwhile are noted, too. Raises
+    Refunds and disputes made at Stripe meanwhile are noted, too. Some times a day it
+    looks back over all that may still change: what a payment, refund or dispute became
+    weeks later is told by a message alone, which may be lost. Raises
     PaymentUnavailableError when Stripe cannot be reached; the next pass begins where
     this one began.
     """
     now = shop.clock()
     found = Reconciliation(since or _begin_from(shop, now), now)
-    for sessions in _pages(shop.gateway.sessions, found.since):
+    for sessions in _pages(shop, shop.gateway.sessions, found.since):
         found.seen += len(sessions)
         known = _known(shop, sessions)
         for session in sessions:
             _compare(shop, session, known.get(session.id), found)
     _look_at_delayed(shop, found)
-    for reports in _pages(shop.gateway.refunds, found.since):
+    for reports in _pages(shop, shop.gateway.refunds, found.since):
         found.kept += refunding.take_listed(shop, reports)
-    for disputes in _pages(shop.gateway.disputes, found.since):
+    for disputes in _pages(shop, shop.gateway.disputes, found.since):
         refunding.take_disputes(shop, disputes)
     # The banks may say no days after they said yes.
     refunding.look_at_open_refunds(shop)
-    if not found.kept:
-        shop.database.write(lambda session: _note_done(session, found, shop.clock()))
+    shop.database.write(lambda session: _note_done(session, found, shop.clock()))
     return found
 
 
@@ -139,28 +141,44 @@ def _take_turn(session: Session, now: datetime) -> bool:
     return taken is not None
 
 
-def _begin(session: Session, now: datetime) -> None:
+def _begin(session: Session, now: datetime) -> Reconciled:
     """The first time all checkouts are to be compared, as far as Stripe may tell."""
-    first = session.scalar(select(func.min(Checkout.created_at))) or now
-    until = max(first, now - FURTHEST)
-    values = {"id": ONLY_ROW, "until": until, "taken_until": now}
-    records.insert_once(session, Reconciled, values)
+    if session.get(Reconciled, ONLY_ROW) is None:
+        values = {"until": _earliest(session, now), "taken_until": now}
+        records.insert_once(session, Reconciled, {"id": ONLY_ROW, **values})
+    return session.get_one(Reconciled, ONLY_ROW)
+
+
+def _earliest(session: Session, now: datetime) -> datetime:
+    """Return when the first checkout was made of those that may still change."""
+    first = session.scalar(select(Checkout.created_at).order_by(Checkout.id).limit(1))
+    return max(first or now, now - FURTHEST)
 
 
 def _begin_from(shop: Shop, now: datetime) -> datetime:
     """What was open when all was last in order may have been paid since."""
-    shop.database.write(lambda session: _begin(session, now))
+
+    def work(session: Session) -> datetime:
+        row = _begin(session, now)
+        looked_back_at = row.looked_back_at
+        if looked_back_at is None or looked_back_at <= now - LOOK_BACK_EVERY:
+            return min(row.until, _earliest(session, now))
+        return row.until
+
     longest = max(STRIPE_LEAST, shop.config.hold_for + STRIPE_AFTER_HOLD)
-    with shop.database.read() as session:
-        return session.get_one(Reconciled, ONLY_ROW).until - longest - CLOCK_MARGIN
+    return shop.database.write(work) - longest - CLOCK_MARGIN
 
 
 def _note_done(session: Session, found: Reconciliation, now: datetime) -> None:
-    session.execute(
-        update(Reconciled)
-        .where(Reconciled.until.between(found.since, found.until))
-        .values(until=found.until, finished_at=now)
-    )
+    """Note how far all is in order; what was kept is for the next pass."""
+    if found.since <= _earliest(session, found.until):
+        session.execute(update(Reconciled).values(looked_back_at=found.until))
+    if not found.kept:
+        session.execute(
+            update(Reconciled)
+            .where(Reconciled.until.between(found.since, found.until))
+            .values(until=found.until, finished_at=now)
+        )
 
 
 def _known(shop: Shop, sessions: Iterable[PaymentSession]) -> dict[str, _Known]:
@@ -305,7 +323,9 @@ def _enter_unknown(shop: Shop, session: PaymentSession) -> bool:
     )
 
 
-def _pages(ask: Callable[..., Page[T]], since: datetime) -> Iterator[list[T]]:
+def _pages(
+    shop: Shop, ask: Callable[..., Page[T]], since: datetime
+) -> Iterator[list[T]]:
     """Go through Stripe's pages no faster than it allows."""
     after: str | None = ""
     while after is not None:
@@ -313,9 +333,22 @@ def _pages(ask: Callable[..., Page[T]], since: datetime) -> Iterator[list[T]]:
         page = _unless_busy(partial(ask, since=since, after=after))
         yield page.rows
         after = page.next
-        spent = time.monotonic() - began
-        if after is not None and spent < 1 / CALLS_PER_SECOND:
-            time.sleep(1 / CALLS_PER_SECOND - spent)
+        if after is not None:
+            _keep_turn(shop)
+            spent = time.monotonic() - began
+            time.sleep(max(0, 1 / CALLS_PER_SECOND - spent))
+
+
+def _keep_turn(shop: Shop) -> None:
+    """There is more to read: nobody else need begin meanwhile."""
+    until = shop.clock() + LEASE
+    shop.database.write(
+        lambda session: session.execute(
+            update(Reconciled)
+            .where(Reconciled.taken_until < until)
+            .values(taken_until=until)
+        )
+    )
 
 
 def _unless_busy(call: Callable[[], T]) -> T:

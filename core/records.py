@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 
 from core.database import is_postgresql
 from core.models import (
+    GONE_MAIL,
     REFUND_MAIL,
     TO_DO_MAIL,
     Base,
@@ -151,6 +152,26 @@ def mail_refund(
     }
     if recipient:
         _add_mail(session, f"refund-{refund_id}", letter, now=now)
+
+
+def mail_gone(
+    session: Session,
+    stripe_session_id: str,
+    *,
+    checkout_id: int,
+    recipient: str,
+    locale: str,
+    now: datetime,
+) -> None:
+    """Write to a customer who paid nothing that nothing comes, once a session."""
+    letter = {
+        "kind": GONE_MAIL,
+        "checkout_id": checkout_id,
+        "recipient": recipient,
+        "locale": locale,
+    }
+    if recipient:
+        _add_mail(session, f"gone-{stripe_session_id}", letter, now=now)
 
 
 def _add_mail(

@@ -7,7 +7,7 @@ report may come twice, late, and before the answer to the request that it is abo
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, case, select, update
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from core import records, refunds
@@ -35,10 +35,12 @@ def take_report(session: Session, report: RefundReport, *, now: datetime) -> boo
     Safe to repeat and in any order. Returns whether anything was new. A refund of a
     payment that is not ours is passed over.
     """
-    refund_id = session.scalar(
-        select(Refund.id).where(Refund.stripe_refund_id == report.id)
+    refund_id = (
+        _known(session, report)
+        or _adopted(session, report)
+        # The answer to our own request may have been noted at this very moment.
+        or _known(session, report)
     )
-    refund_id = refund_id or _adopted(session, report)
     if refund_id is None:
         refund_id = _note_stripes_own(session, report, now=now)
         if refund_id is None:
@@ -55,13 +57,14 @@ def take_answer(
     If the payment had gone back by hand before, the answer is that refund; when that is
     an entry of its own here, this one has failed.
     """
-    taken = session.scalar(
-        select(Refund.id).where(Refund.stripe_refund_id == report.id)
-    )
-    if taken not in (None, refund_id):
+    if _known(session, report) not in (None, refund_id):
         return refunds.fail(session, refund_id, failure="already sent back", now=now)
     _adopt(session, Refund.id == refund_id, report)
     return _take_status(session, refund_id, report, now=now)
+
+
+def _known(session: Session, report: RefundReport) -> int | None:
+    return session.scalar(select(Refund.id).where(Refund.stripe_refund_id == report.id))
 
 
 def status_of(report: RefundReport) -> str:
@@ -85,11 +88,15 @@ def _take_status(
 
 def _adopted(session: Session, report: RefundReport) -> int | None:
     """Find the refund that we asked for, whose answer has not come (yet)."""
-    is_asked_for = Refund.idempotency_key == report.key
-    if not report.key:
+    of_this_payment = Refund.payment_intent == report.payment_intent
+    if report.key:
+        is_asked_for = of_this_payment & (Refund.idempotency_key == report.key)
+    elif has_failed(report):
+        return None  # What failed by hand is still to be sent back by us.
+    else:
         # By hand the whole of a payment was sent back that we were to send back.
         is_asked_for = (
-            (Refund.payment_intent == report.payment_intent)
+            of_this_payment
             & (Refund.amount_cents == report.amount_cents)
             & (Refund.cause == AUTOMATIC)
         )
@@ -99,25 +106,35 @@ def _adopted(session: Session, report: RefundReport) -> int | None:
 def _adopt(
     session: Session, is_asked_for: ColumnElement[bool], report: RefundReport
 ) -> int | None:
-    """Give a refund its id at Stripe; one that was refused there lives again."""
+    """
+    Give a refund its id at Stripe; one that was refused there lives again.
+
+    None if there is none without an id; another transaction may have given it one.
+    """
     refund = session.scalar(
-        select(Refund).where(is_asked_for, Refund.stripe_refund_id.is_(None)).limit(1)
+        select(Refund)
+        .where(is_asked_for, Refund.stripe_refund_id.is_(None))
+        .limit(1)
+        .with_for_update()
+        .execution_options(populate_existing=True)
     )
     if refund is None:
         return None
-    adopted = session.scalar(
-        update(Refund)
-        .where(Refund.id == refund.id, Refund.stripe_refund_id.is_(None))
-        .values(
-            stripe_refund_id=report.id,
-            status=case((Refund.status == FAILED, SENT), else_=Refund.status),
+    refund.stripe_refund_id = report.id
+    if refund.status == FAILED:
+        refund.status = SENT
+        if refund.order_id is not None:
+            _count(session, refund.order_id, refund.amount_cents)
+    session.flush()
+    return refund.id
+
+
+def _count(session: Session, order_id: int, cents: int) -> None:
+    if not refunds.count(session, order_id, cents):
+        order = session.get_one(Order, order_id, populate_existing=True)
+        raise RefundRefusedError(
+            wanted_cents=cents, left_cents=order.amount_cents - order.refunded_cents
         )
-        .returning(Refund.id)
-        .execution_options(synchronize_session=False)
-    )
-    if adopted and refund.status == FAILED and refund.order_id is not None:
-        refunds.count(session, refund.order_id, refund.amount_cents)
-    return adopted
 
 
 def _note_stripes_own(
@@ -144,14 +161,8 @@ def _note_stripes_own(
     )
     if not entered:
         # Another message about it was quicker, at this very moment.
-        return session.scalar(
-            select(Refund.id).where(Refund.stripe_refund_id == report.id)
-        )
-    if not refunds.count(session, order.id, report.amount_cents):
-        raise RefundRefusedError(
-            wanted_cents=report.amount_cents,
-            left_cents=order.amount_cents - order.refunded_cents,
-        )
+        return _known(session, report)
+    _count(session, order.id, report.amount_cents)
     refund = _made_there(report, order, now=now)
     refunds.add(session, refund)
     return refund.id

@@ -11,17 +11,18 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from core import disputes, refund_reports, refunds
+from core.clock import new_token
 from core.errors import (
     PaymentError,
     PaymentUnavailableError,
     RefundRefusedError,
     ShopError,
 )
-from core.models import REQUESTED, SENT, Order, Refund
+from core.models import AUTOMATIC, REQUESTED, SENT, Order, Refund
 from core.payment_data import DisputeReport, RefundReport
 from core.shop import Shop
 
@@ -39,7 +40,12 @@ def send_refunds(shop: Shop, *, of_session: str | None = None) -> int:
 
     Safe to repeat: each has its key, so it goes once however often it is tried.
     """
-    query = select(Refund).where(Refund.status == REQUESTED).order_by(Refund.created_at)
+    may_be_tried = or_(Refund.retry_at.is_(None), Refund.retry_at <= shop.clock())
+    query = (
+        select(Refund)
+        .where(Refund.status == REQUESTED, may_be_tried)
+        .order_by(Refund.created_at)
+    )
     if of_session is not None:
         query = query.where(Refund.stripe_session_id == of_session)
     with shop.database.read() as session:
@@ -55,6 +61,9 @@ def _send(shop: Shop, refund: Refund) -> bool:
         report = _refunded(shop, refund)
     except PaymentUnavailableError as error:
         logger.warning("refund %s is tried again: %s", refund.id, error)
+        shop.database.write(
+            lambda session: refunds.put_off(session, refund.id, now=shop.clock())
+        )
         return False
     except PaymentError as error:
         logger.error("Stripe refused refund %s: %s", refund.id, error)
@@ -75,12 +84,34 @@ def _send(shop: Shop, refund: Refund) -> bool:
 
 def _refunded(shop: Shop, refund: Refund) -> RefundReport:
     if shop.clock() - refund.created_at > KEY_LIVES:
-        for report in shop.gateway.refunds_of(refund.payment_intent):
-            if report.key == refund.idempotency_key:
-                return report
+        made = _made_before(shop, refund)
+        if made is not None:
+            return made
+    try:
+        return _ask_for(shop, refund)
+    except PaymentUnavailableError as error:
+        if refund.cause != AUTOMATIC or not error.is_concluded:
+            raise
+    # Under this key Stripe would play its error again for a day. This refund is of all
+    # that is left of the payment, which goes back only once under whatever key.
+    made = _made_before(shop, refund)
+    return made or _ask_for(shop, refund, attempt=f"refund-{new_token()}")
+
+
+def _ask_for(shop: Shop, refund: Refund, *, attempt: str = "") -> RefundReport:
     return shop.gateway.refund(
-        refund.payment_intent, refund.amount_cents, key=refund.idempotency_key
+        refund.payment_intent,
+        refund.amount_cents,
+        key=refund.idempotency_key,
+        attempt=attempt,
     )
+
+
+def _made_before(shop: Shop, refund: Refund) -> RefundReport | None:
+    for report in shop.gateway.refunds_of(refund.payment_intent):
+        if report.key == refund.idempotency_key:
+            return report
+    return None
 
 
 def look_at_refunds(shop: Shop, payment_intent: str) -> None:
@@ -124,6 +155,9 @@ def take_listed(shop: Shop, reports: Sequence[RefundReport]) -> int:
         except ShopError as error:
             kept += 1
             logger.warning("payment %s is looked at again: %s", payment_intent, error)
+        except Exception:
+            kept += 1
+            logger.exception("payment %s is looked at again", payment_intent)
     return kept
 
 
@@ -158,7 +192,10 @@ def look_at_open_refunds(shop: Shop) -> None:
     """Ask Stripe after refunds that the banks still have; they may fail days later."""
     with shop.database.read() as session:
         intents = session.scalars(
-            select(Refund.payment_intent).where(Refund.status == SENT).limit(BATCH)
+            select(Refund.payment_intent)
+            .where(Refund.status == SENT)
+            .order_by(Refund.id.desc())
+            .limit(BATCH)
         ).all()
     for payment_intent in sorted(set(intents)):
         try:

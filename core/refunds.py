@@ -6,7 +6,7 @@ units were gone goes back once. All functions are rules: they work in the caller
 transaction and never commit. What Stripe says of refunds is in `refund_reports`.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, and_, case, exists, not_, select, update
 from sqlalchemy.orm import Session
@@ -24,6 +24,7 @@ from core.models import (
     PAID,
     PAID_TWICE,
     REFUND_FAILED,
+    REFUND_WAITS,
     REFUNDED,
     REQUESTED,
     REVIEW,
@@ -37,6 +38,9 @@ from core.models import (
 )
 from core.payment_data import Payment
 
+FIRST_MINUTE = timedelta(minutes=1)
+LONGEST_PAUSE = timedelta(hours=1)
+ENTERED_AFTER = timedelta(days=1)
 # What may follow what: a report that comes late changes nothing.
 _BEFORE = {
     SENT: (REQUESTED,),
@@ -74,11 +78,12 @@ def request_automatic(
     now: datetime,
 ) -> None:
     """
-    Send a whole payment back: *kind* is TOO_LATE or PAID_TWICE. Sent after commit.
+    Send a payment back, or what is left of it: *kind* is TOO_LATE or PAID_TWICE.
 
-    The customer is told, and the owner has an entry. Safe to repeat: a session has one
-    such refund. A payment of nothing needs none. One that Stripe gives no payment
-    intent of cannot be sent back: a person has to look at it.
+    It is sent after commit. The customer is told, and the owner has an entry. Safe to
+    repeat: a session has one such refund. Where nothing was paid there is none, but the
+    customer is told that the goods were gone. One that Stripe gives no payment intent
+    of cannot be sent back: a person has to look at it.
     """
     bill, stripe_session_id = payment.bill, payment.stripe_session_id
     records.add_to_do(
@@ -92,14 +97,19 @@ def request_automatic(
         currency=bill.currency,
         now=now,
     )
-    if bill.total_cents == 0 or automatic_of(session, stripe_session_id):
+    if bill.total_cents == 0:
+        if kind == TOO_LATE:
+            _tell_of_nothing(session, checkout_id, payment, now=now)
+        return
+    if automatic_of(session, stripe_session_id):
         return
     refund = Refund(
         idempotency_key=_automatic_key(stripe_session_id),
         checkout_id=checkout_id,
         stripe_session_id=stripe_session_id,
         payment_intent=payment.payment_intent or "",
-        amount_cents=bill.total_cents,
+        # Of what is back already nothing is left: Stripe answers with how it went back.
+        amount_cents=bill.total_cents - payment.refunded_cents or bill.total_cents,
         currency=bill.currency,
         cause=AUTOMATIC,
         reason=kind,
@@ -109,6 +119,25 @@ def request_automatic(
     add(session, refund)
     if not payment.payment_intent:
         fail(session, refund.id, failure="Stripe names no payment", now=now)
+
+
+def _tell_of_nothing(
+    session: Session, checkout_id: int, payment: Payment, *, now: datetime
+) -> None:
+    """Tell a customer who had nothing to pay that the goods were gone."""
+    records.mail_gone(
+        session,
+        payment.stripe_session_id,
+        checkout_id=checkout_id,
+        recipient=payment.bill.customer_email,
+        locale=_locale(session, checkout_id),
+        now=now,
+    )
+
+
+def _locale(session: Session, checkout_id: int) -> str:
+    locale = session.scalar(select(Checkout.locale).where(Checkout.id == checkout_id))
+    return locale or "nl"
 
 
 def request_by_owner(  # noqa: PLR0913 (an order, what goes back of it, and why)
@@ -192,17 +221,39 @@ def add(session: Session, refund: Refund) -> None:
     """Write a refund, and the customer's letter about it."""
     session.add(refund)
     session.flush()
-    locale = session.scalar(
-        select(Checkout.locale).where(Checkout.id == refund.checkout_id)
-    )
     records.mail_refund(
         session,
         refund.id,
         checkout_id=refund.checkout_id,
         recipient=refund.customer_email,
-        locale=locale or "nl",
+        locale=_locale(session, refund.checkout_id),
         now=refund.created_at,
     )
+
+
+def put_off(session: Session, refund_id: int, *, now: datetime) -> None:
+    """
+    Let a refund that Stripe does not take be tried again: at once, then ever rarer.
+
+    After a day the owner has an entry. Safe to repeat.
+    """
+    refund = session.get_one(Refund, refund_id, populate_existing=True)
+    if refund.status != REQUESTED:
+        return
+    waits_for = now - refund.created_at
+    if waits_for >= FIRST_MINUTE:
+        refund.retry_at = now + min(waits_for / 4, LONGEST_PAUSE)
+    if waits_for >= ENTERED_AFTER:
+        records.add_to_do(
+            session,
+            REFUND_WAITS,
+            f"refund-waits-{refund_id}",
+            checkout_id=refund.checkout_id,
+            payment_intent=refund.payment_intent,
+            amount_cents=refund.amount_cents,
+            currency=refund.currency,
+            now=now,
+        )
 
 
 def become(session: Session, refund_id: int, status: str, *, now: datetime) -> bool:
@@ -246,9 +297,13 @@ def fail(session: Session, refund_id: int, *, failure: str, now: datetime) -> bo
     return True
 
 
-def again_key(refund_id: int) -> str:
-    """Return the key under which a refund that FAILED is tried again, which is once."""
-    return f"again-{refund_id}"
+def again_key(refund_id: int, stripe_session_id: str) -> str:
+    """
+    Return the key under which a refund that FAILED is tried again, which is once.
+
+    The session makes it ours: another shop in this Stripe account has such numbers too.
+    """
+    return f"again-{refund_id}-{stripe_session_id}"
 
 
 def request_again(session: Session, refund_id: int, *, who: str, now: datetime) -> int:
@@ -260,7 +315,7 @@ def request_again(session: Session, refund_id: int, *, who: str, now: datetime) 
     failed = session.get(Refund, refund_id)
     if failed is None or failed.status != FAILED or not failed.payment_intent:
         raise NotFoundError("there is no failed refund to try again")
-    key = again_key(failed.id)
+    key = again_key(failed.id, failed.stripe_session_id)
     if session.scalar(select(Refund.id).where(Refund.idempotency_key == key)):
         raise NotFoundError("this refund was tried again before")
     if failed.order_id is not None:

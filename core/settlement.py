@@ -12,6 +12,7 @@ across a call to Stripe.
 
 import logging
 import random
+import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
@@ -50,6 +51,9 @@ CALLS_AT_ONCE = 8
 RECLAIM_BATCH = 8
 # A delayed payment takes days; its session is looked at again every so often.
 PROLONG_BY = timedelta(days=1)
+# Late money waits so often for whoever ends the holds in its way; seconds between.
+TIMES_PASSED_BY = 10
+PASSED_BY_PAUSE = 0.2
 # After Stripe's own expires_at and this much for its clock nothing can be paid.
 CLOCK_MARGIN = timedelta(minutes=5)
 
@@ -140,10 +144,14 @@ def _close_session(shop: Shop, checkout_id: int, closed: Closed) -> Ending | Clo
     if checkout is None or checkout.status != PENDING:
         return Ending.ENDED_BEFORE
     # Stripe itself has closed every session of the checkout by then.
-    is_over = shop.clock() > checkout.stripe_expires_at + CLOCK_MARGIN
+    closes_at = checkout.stripe_expires_at
+    if checkout.awaits_payment:
+        # The customer has paid, and the bank may take until then.
+        closes_at = checkout.created_at + shop.config.delayed_payment_for
+    is_over = shop.clock() > closes_at + CLOCK_MARGIN
     stripe_session_id = checkout.stripe_session_id
     if stripe_session_id is None:
-        made = _session_made(shop, checkout)
+        made = _session_made(shop, checkout, is_over=is_over)
         if made is None:
             return closed
         stripe_session_id = made.id
@@ -156,20 +164,23 @@ def _close_session(shop: Shop, checkout_id: int, closed: Closed) -> Ending | Clo
     return Ending.KEPT
 
 
-def _session_made(shop: Shop, checkout: Checkout) -> PaymentSession | None:
+def _session_made(
+    shop: Shop, checkout: Checkout, *, is_over: bool
+) -> PaymentSession | None:
     """
     Find the session of a checkout whose create was never answered.
 
     The same request under the same key gives the session that it made before. A refusal
     proves nothing by itself, as a key that was changed since is refused first; nor does
     a stored 500. But both are the end of that request: what it has made is in the list
-    by then. Raises PaymentUnavailableError as long as a create may still be under way.
+    by then. Raises PaymentUnavailableError as long as a create may still be under way,
+    which no longer matters when *is_over*: its page could not be paid any more.
     """
     may_be_under_way = False
     try:
         return shop.gateway.create(session_request(shop, checkout), retries=1)
     except PaymentUnavailableError as error:
-        may_be_under_way = not error.is_concluded
+        may_be_under_way = not error.is_concluded and not is_over
         unclear = error
     except PaymentError:
         pass
@@ -251,7 +262,7 @@ def _prolong(shop: Shop, checkout: Checkout, paid: PaymentSession) -> Ending | C
 
 
 def _sell(shop: Shop, checkout_id: int, paid: PaymentSession, event: Noted) -> Ending:
-    payment = Payment(paid.id, paid.payment_intent, paid.bill)
+    payment = Payment(paid.id, paid.payment_intent, paid.bill, paid.refunded_cents)
     sold = shop.database.write_single(
         lambda session: orders.sell(
             session, checkout_id, payment, now=shop.clock(), event=event
@@ -263,20 +274,26 @@ def _sell(shop: Shop, checkout_id: int, paid: PaymentSession, event: Noted) -> E
             checkout_id,
             payment,
             event=event,
-            is_refunded=paid.is_refunded,
             reclaim=lambda product_ids: _reclaim_for_late_money(shop, product_ids),
         )
     return Ending.PAID
 
 
-def _reclaim_for_late_money(shop: Shop, product_ids: Iterable[int]) -> bool:
-    """Reclaim; raise if Stripe cannot tell, which proves no shortage."""
-    endings = _reclaim(shop, product_ids)
-    if any(ending not in STILL_HELD for ending in endings):
-        return True
-    if Ending.KEPT in endings:
-        raise PaymentUnavailableError("an overdue hold is in the way of late money")
-    return False
+def _reclaim_for_late_money(shop: Shop, product_ids: list[int]) -> bool:
+    """Reclaim; raise if it cannot be told what comes back, which proves no shortage."""
+    were_ended = False
+    for _ in range(TIMES_PASSED_BY):
+        endings = _reclaim(shop, product_ids)
+        if Ending.CLOSED in endings or Ending.PAID in endings:
+            return True
+        if Ending.KEPT in endings:
+            raise PaymentUnavailableError("an overdue hold is in the way of late money")
+        if Ending.ENDED_BEFORE not in endings:
+            return were_ended
+        # Another process has ended them, or has just begun to.
+        were_ended = True
+        time.sleep(PASSED_BY_PAUSE)
+    raise PaymentUnavailableError("overdue holds in the way are being ended elsewhere")
 
 
 def reclaim(shop: Shop, product_ids: Iterable[int]) -> bool:

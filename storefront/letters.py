@@ -17,6 +17,7 @@ from core import queries
 from core.letter import Letter, LetterWriter
 from core.models import (
     FAILED,
+    GONE_MAIL,
     ORDER_MAIL,
     PAID_TWICE,
     REFUND_MAIL,
@@ -176,6 +177,22 @@ def _refund(session: Session, mail: Mail) -> Content | None:
     )
 
 
+def _gone(_: Session, mail: Mail) -> Content:
+    return Content(
+        recipients=(mail.recipient,),
+        subject=gettext("Your order at Voorraad cannot go ahead"),
+        opening=(
+            _greeting(""),
+            gettext(
+                "Your order came after the time for which your products were held for"
+                " you, and somebody else had bought them. You have paid nothing, and"
+                " nothing will be sent to you."
+            ),
+        ),
+        closing=_closing(),
+    )
+
+
 def _why(refund: Refund, amount: str) -> str:
     why: str
     if refund.order_id is not None:
@@ -192,9 +209,9 @@ def _why(refund: Refund, amount: str) -> str:
         )
     else:
         why = gettext(
-            "Your payment of %(amount)s came after the time for which your products"
-            " were held for you, and somebody else had bought them. You get all of it"
-            " back, and nothing will be sent to you.",
+            "Your payment came after the time for which your products were held for"
+            " you, and somebody else had bought them. You get %(amount)s back, and"
+            " nothing will be sent to you.",
             amount=amount,
         )
     return why
@@ -216,5 +233,6 @@ def _closing() -> tuple[str, ...]:
 _CONTENTS: Mapping[str, Callable[[Session, Mail], Content | None]] = {
     ORDER_MAIL: _order,
     REFUND_MAIL: _refund,
+    GONE_MAIL: _gone,
     TO_DO_MAIL: owner_letters.to_do,
 }

@@ -16,6 +16,7 @@ from core.models import (
     DISPUTED,
     PAID_TWICE,
     REFUND_FAILED,
+    REFUND_WAITS,
     RESTOCK,
     TOO_LATE,
     UNKNOWN_SESSION,
@@ -44,8 +45,8 @@ WORDS = {
         lazy_gettext("A payment came too late"),
         lazy_gettext(
             "A payment came after its hold was over, and the products had been sold to"
-            " somebody else. The shop sends it back by itself and has told the"
-            " customer; you need do nothing as long as that succeeds."
+            " somebody else. The shop sends back what was paid by itself and has told"
+            " the customer; you need do nothing as long as that succeeds."
         ),
     ),
     PAID_TWICE: (
@@ -61,6 +62,14 @@ WORDS = {
             "Stripe or the customer's bank did not carry out a refund, so the customer"
             " does not have the money back. Try it again in the dashboard, or pay it"
             " back another way."
+        ),
+    ),
+    REFUND_WAITS: (
+        lazy_gettext("A refund has been waiting for a day"),
+        lazy_gettext(
+            "Stripe has not taken a refund for a whole day. The shop goes on trying."
+            " Look at Stripe whether the balance is high enough and whether the shop's"
+            " key may make refunds."
         ),
     ),
     RESTOCK: (

@@ -293,7 +293,7 @@ def test_of_passes_at_once_one_is_made(shop: Shop, stripe: EmulatorServer) -> No
 
 def test_the_next_pass_comes_after_the_interval(shop: Shop, clock: FakeClock) -> None:
     assert reconcile.reconcile_in_turn(shop) is not None
-    clock.advance(seconds=59)
+    clock.advance(seconds=29)
     assert reconcile.reconcile_in_turn(shop) is None
     clock.advance(seconds=1)
     assert reconcile.reconcile_in_turn(shop) is not None

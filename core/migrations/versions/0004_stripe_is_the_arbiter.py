@@ -44,6 +44,7 @@ def _make_new_tables() -> None:
         "reconciled",
         sa.Column("id", Id, nullable=False),
         sa.Column("until", Moment, nullable=False),
+        sa.Column("looked_back_at", Moment, nullable=True),
         sa.Column("taken_until", Moment, nullable=False),
         sa.Column("finished_at", Moment, nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_reconciled")),
@@ -109,8 +110,8 @@ def _make_new_tables() -> None:
         sa.Column("done_at", Moment, nullable=True),
         sa.Column("done_by", sa.Text(), server_default="", nullable=False),
         sa.CheckConstraint(
-            "kind IN ('AMOUNT', 'TOO_LATE', 'PAID_TWICE', 'REFUND_FAILED', 'RESTOCK',"
-            " 'DISPUTED', 'UNKNOWN_SESSION')",
+            "kind IN ('AMOUNT', 'TOO_LATE', 'PAID_TWICE', 'REFUND_FAILED',"
+            " 'REFUND_WAITS', 'RESTOCK', 'DISPUTED', 'UNKNOWN_SESSION')",
             name=op.f("ck_to_do_kind"),
         ),
         sa.ForeignKeyConstraint(
@@ -193,6 +194,7 @@ def _make_refunds_again() -> None:
         sa.Column("customer_email", sa.Text(), server_default="", nullable=False),
         sa.Column("failure", sa.Text(), server_default="", nullable=False),
         sa.Column("created_at", Moment, nullable=False),
+        sa.Column("retry_at", Moment),
         sa.Column("done_at", Moment),
         sa.Column("failed_at", Moment),
         sa.CheckConstraint(
@@ -224,6 +226,11 @@ def _make_refunds_again() -> None:
         ["created_at"],
         postgresql_where=is_open,
         sqlite_where=is_open,
+    )
+    # Of a payment that had gone back by hand Stripe's id was not always known.
+    op.execute(
+        "UPDATE refund_before SET stripe_refund_id = NULL"
+        " WHERE stripe_refund_id = 'already refunded'"
     )
     kept = (
         "id, checkout_id, stripe_session_id, payment_intent, stripe_refund_id,"
@@ -283,7 +290,7 @@ def _make_outbox() -> None:
         sa.Column("sent_at", Moment, nullable=True),
         sa.Column("error", sa.Text(), server_default="", nullable=False),
         sa.CheckConstraint(
-            "kind IN ('ORDER', 'REFUND', 'TO_DO')", name=op.f("ck_mail_kind")
+            "kind IN ('ORDER', 'REFUND', 'GONE', 'TO_DO')", name=op.f("ck_mail_kind")
         ),
         sa.CheckConstraint(
             "status IN ('READY', 'SENDING', 'SENT', 'FAILED')",
