@@ -10,7 +10,14 @@ import pytest
 from admin_dashboard import entry_words, history_words
 from core.events import OF_INTEREST
 from core.history import Step
-from core.models import ORDER_MAIL, REFUND_MAIL, STATUSES, TO_DO_KINDS, TO_DO_MAIL
+from core.models import (
+    GONE_MAIL,
+    ORDER_MAIL,
+    REFUND_MAIL,
+    STATUSES,
+    TO_DO_KINDS,
+    TO_DO_MAIL,
+)
 from core.settlement import Ending
 
 CORE = Path(__file__).resolve().parents[2] / "core"
@@ -37,7 +44,7 @@ def test_every_event_and_ending_has_words(what: str):
     assert history_words.what_of(Step(NOW, what)) != what
 
 
-@pytest.mark.parametrize("kind", [ORDER_MAIL, REFUND_MAIL, TO_DO_MAIL])
+@pytest.mark.parametrize("kind", [ORDER_MAIL, REFUND_MAIL, GONE_MAIL, TO_DO_MAIL])
 @pytest.mark.parametrize("beginning", ["MAILED", "MAIL_FAILED"])
 def test_every_letter_has_words(beginning: str, kind: str):
     what = f"{beginning}_{kind}"

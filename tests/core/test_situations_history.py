@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from core import events, history, mail, refunding, refunds
 from core.history import Step
+from core.payment_data import Event
 from core.queries import OrderView
 from core.shop import Shop
 from tests.core.giving_back import WHO, order_in, refunds_in
@@ -145,3 +146,26 @@ def test_the_history_of_money_that_went_back_needs_no_order(
     assert told["REFUND_DONE"].stripe_id == refund.stripe_refund_id
     assert told["ENTERED"].cause == "TOO_LATE"
     assert "SOLD" not in told
+
+
+def test_the_history_tells_that_stripe_reported_a_charge_as_refunded(
+    shop: Shop, stripe: EmulatorServer
+) -> None:
+    order = bought(shop, stripe, {add_product(shop.database): 1})
+    stripe.refund(order.stripe_session_id)
+    charge = Event(
+        "evt_charge",
+        "charge.refunded",
+        "ch_1",
+        object_type="charge",
+        payment_intent=order.payment_intent,
+    )
+
+    events.record_event(shop, charge)
+
+    (heard,) = (
+        step
+        for step in steps_of(shop, order.checkout_id)
+        if step.what == "charge.refunded"
+    )
+    assert heard.stripe_id == "evt_charge"

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, MetaData, Table, create_engine, insert
 from core.database import alembic_config
 
 BEFORE = "0003"
+BY_HAND = ("hand_1", "hand_2")
 MOMENT = datetime(2026, 11, 20, 12, 30, 15, 123_456, tzinfo=UTC)
 LATER = MOMENT + timedelta(days=3)
 
@@ -64,9 +65,11 @@ class _Past:
         )
         return checkout_id
 
-    def refund(self, product_id: int, status: str, stripe_id: str | None) -> None:
+    def refund(
+        self, product_id: int, status: str, stripe_id: str | None, *, name: str = ""
+    ) -> None:
         """A payment that came too late for its checkout, and went back."""
-        name = status.lower()
+        name = name or status.lower()
         self.put(
             "refund",
             checkout_id=self.checkout(product_id, name, "EXPIRED"),
@@ -153,6 +156,8 @@ def _at_work(past: _Past) -> None:
     past.refund(mug, "DONE", "re_done")
     past.refund(mug, "FAILED", None)
     past.refund(mug, "REQUESTED", None)
+    for name in BY_HAND:
+        past.refund(mug, "DONE", "already refunded", name=name)
     past.checkout(mug, "open", "PENDING")
     for number in (1, 2):
         past.event(f"evt_{number}", "checkout.session.completed")

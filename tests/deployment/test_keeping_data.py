@@ -52,8 +52,25 @@ def migrated(url: str, *, is_empty: bool) -> Iterator[Database]:
 
 
 def refund_in(database: Database, status: str) -> Refund:
-    query = select(Refund).where(Refund.status == status)
+    by_hand = [f"cs_{name}" for name in past.BY_HAND]
+    query = select(Refund).where(
+        Refund.status == status, Refund.stripe_session_id.not_in(by_hand)
+    )
     return ask(database, lambda s: s.scalars(query).one())
+
+
+def test_refunds_that_went_back_by_hand_are_kept_without_an_id(
+    database: Database,
+) -> None:
+    keys = [f"refund-cs_{name}" for name in past.BY_HAND]
+    query = select(Refund).where(Refund.idempotency_key.in_(keys))
+
+    kept = ask(database, lambda s: s.scalars(query).all())
+
+    assert [(each.status, each.stripe_refund_id) for each in kept] == [
+        ("DONE", None),
+        ("DONE", None),
+    ]
 
 
 def count(database: Database, model: type[Refund | Mail]) -> int:
@@ -69,7 +86,7 @@ def test_refunds_are_kept_with_the_keys_that_they_were_asked_for_under(
         refund_in(database, status) for status in ("DONE", "FAILED", "REQUESTED")
     )
 
-    assert count(database, Refund) == 3
+    assert count(database, Refund) == 3 + len(past.BY_HAND)
     assert (done.stripe_refund_id, done.done_at, done.failed_at) == (
         "re_done",
         LATER,

@@ -235,6 +235,29 @@ def test_a_refund_by_itself_says_why(
     assert said in plain(letter.html)
 
 
+@pytest.mark.parametrize(
+    ("locale", "said"),
+    [("nl", "Je hebt niets betaald"), ("en", "You have paid nothing")],
+)
+def test_who_had_nothing_to_pay_is_told_that_the_goods_were_gone(
+    read: Read, database: Database, now: datetime, locale: str, said: str
+) -> None:
+    checkout_id = reserved(database, {add_product(database): 1}, now)
+    speak(database, checkout_id, locale)
+    payment = payment_of("cs_late", cents=0, intent=None)
+    database.write(
+        lambda session: refunds.request_automatic(
+            session, checkout_id, payment, kind="TOO_LATE", now=now
+        )
+    )
+
+    letter = read("gone-cs_late")
+
+    assert letter.recipients == ("m@shop.example",)
+    assert said in plain(letter.text)
+    assert said in plain(letter.html)
+
+
 def test_a_refund_that_failed_meanwhile_promises_no_day(
     read: Read, database: Database, now: datetime
 ) -> None:

@@ -1,0 +1,174 @@
+"""What a payment, refund or dispute became weeks later, and nobody told the shop."""
+
+import pytest
+import stripe as package
+from sqlalchemy import select
+
+from core import (
+    events,
+    expiry,
+    reconcile,
+    refunding,
+    refunds,
+    reports,
+    reservations,
+)
+from core.checkout import PaymentPage
+from core.models import EXPIRED, Reconciled
+from core.shop import Shop
+from tests.core.giving_back import WHO, kinds_of, order_in, refunds_in
+from tests.emulator import EmulatorServer
+from tests.factories import (
+    FakeClock,
+    add_product,
+    ask,
+    assert_invariants,
+    begin,
+    bought,
+    event_about,
+    levels,
+    orders_of,
+    refunds_of,
+    status_of,
+    to_dos_of,
+)
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(package.HTTPClient, "INITIAL_DELAY", 0.001)
+
+
+def pass_days(shop: Shop, stripe: EmulatorServer, clock: FakeClock, days: int) -> None:
+    """Let days go by, with what the background does in them."""
+    for _ in range(days):
+        clock.advance(days=1)
+        stripe.advance(86_400)
+        expiry.sweep(shop)
+        reconcile.reconcile(shop)
+
+
+def paid_by_debit(shop: Shop, stripe: EmulatorServer, mug: int) -> PaymentPage:
+    page = begin(shop, {mug: 1})
+    stripe.pay(page.stripe_session_id, method="sepa_debit")
+    return page
+
+
+@pytest.mark.parametrize("is_gone", [False, True], ids=["free", "gone"])
+def test_a_delayed_payment_that_comes_after_its_limit_and_unheard_is_not_lost(
+    delayed_shop: Shop, stripe: EmulatorServer, clock: FakeClock, *, is_gone: bool
+) -> None:
+    shop = delayed_shop
+    mug = add_product(shop.database, stock_units=1)
+    page = paid_by_debit(shop, stripe, mug)
+    events.record_event(shop, event_about(page))
+    pass_days(shop, stripe, clock, 16)
+    assert status_of(shop.database, page.checkout_id) == EXPIRED
+    if is_gone:
+        rival = begin(shop, {mug: 1})
+        stripe.pay(rival.stripe_session_id)
+        events.record_event(shop, event_about(rival, number=2))
+    stripe.settle(page.stripe_session_id, "succeed")
+
+    clock.advance(hours=6)
+    reconcile.reconcile(shop)
+
+    if is_gone:
+        (refund,) = refunds_of(shop)
+        assert (refund.status, refund.amount_cents) == ("DONE", 1250)
+        assert refund.stripe_session_id == page.stripe_session_id
+        assert len(orders_of(shop.database)) == 1
+    else:
+        (order,) = orders_of(shop.database)
+        assert order.was_late
+        assert levels(shop.database, mug) == (0, 0)
+    assert_invariants(shop.database)
+
+
+def test_a_delayed_payment_of_a_hold_that_had_ended_is_not_lost(
+    delayed_shop: Shop, stripe: EmulatorServer, clock: FakeClock
+) -> None:
+    shop = delayed_shop
+    mug = add_product(shop.database)
+    page = paid_by_debit(shop, stripe, mug)
+    shop.database.write_single(
+        lambda session: reservations.expire(
+            session, page.checkout_id, cause="a test", now=shop.clock()
+        )
+    )
+    pass_days(shop, stripe, clock, 3)
+    stripe.settle(page.stripe_session_id, "succeed")
+
+    clock.advance(hours=6)
+    reconcile.reconcile(shop)
+
+    (order,) = orders_of(shop.database)
+    assert order.stripe_session_id == page.stripe_session_id
+
+
+def test_a_refund_that_fails_days_after_it_was_done_and_unheard_is_entered(
+    shop: Shop, stripe: EmulatorServer, clock: FakeClock
+) -> None:
+    order = bought(shop, stripe, {add_product(shop.database): 1})
+    shop.database.write(
+        lambda s: refunds.request_by_owner(
+            s, order.number, 500, who=WHO, now=shop.clock()
+        )
+    )
+    refunding.send_refunds(shop)
+    (done,) = refunds_in(shop.database)
+    pass_days(shop, stripe, clock, 12)
+    stripe.control(f"refunds/{done.stripe_refund_id}/fail")
+
+    clock.advance(hours=6)
+    reconcile.reconcile(shop)
+
+    (refund,) = refunds_in(shop.database)
+    assert (done.status, refund.status) == ("DONE", "FAILED")
+    assert kinds_of(to_dos_of(shop.database)) == ["REFUND_FAILED"]
+    assert order_in(shop.database).refunded_cents == 0
+
+
+def test_a_dispute_that_ends_weeks_later_and_unheard_is_known_as_ended(
+    shop: Shop, stripe: EmulatorServer, clock: FakeClock
+) -> None:
+    order = bought(shop, stripe, {add_product(shop.database): 1})
+    dispute = stripe.dispute(order.stripe_session_id)
+    reconcile.reconcile(shop)
+    pass_days(shop, stripe, clock, 20)
+    stripe.close_dispute(dispute["id"], "won")
+
+    clock.advance(hours=6)
+    reconcile.reconcile(shop)
+
+    (known,) = ask(shop.database, reports.disputes)
+    assert known.status == "won"
+
+
+def test_all_is_looked_back_over_at_first_and_then_every_six_hours(
+    shop: Shop, clock: FakeClock
+) -> None:
+    begin(shop, {add_product(shop.database): 1})
+    first = shop.clock()
+    clock.advance(hours=1)
+    since = [reconcile.reconcile(shop).since]
+    for hours in (1, 4, 1, 1):
+        clock.advance(hours=hours)
+        since.append(reconcile.reconcile(shop).since)
+
+    assert [each < first for each in since] == [True, False, False, True, False]
+
+
+def test_what_cannot_be_settled_makes_no_pass_look_back_again_at_once(
+    shop: Shop, stripe: EmulatorServer, clock: FakeClock
+) -> None:
+    page = begin(shop, {add_product(shop.database): 1})
+    stripe.pay(page.stripe_session_id)
+    stripe.fault("retrieve", "status", status=500, times=0)
+    kept = reconcile.reconcile(shop).kept
+    looked_back_at = ask(
+        shop.database, lambda s: s.scalars(select(Reconciled.looked_back_at)).one()
+    )
+
+    assert kept == 1
+    assert looked_back_at == shop.clock()

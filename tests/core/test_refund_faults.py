@@ -1,0 +1,245 @@
+"""Refunds when Stripe refuses to tell, plays an error again, or is never ready."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+import stripe as package
+from sqlalchemy.orm import Session
+
+from core import events, expiry, reconcile, refund_reports, refunding, reservations
+from core.checkout import PaymentPage
+from core.payment_data import Event
+from core.shop import Shop
+from tests.core.giving_back import kinds_of, order_in, refunds_in
+from tests.core.test_refunding import at_stripe, request
+from tests.emulator import EmulatorServer
+from tests.factories import (
+    FakeClock,
+    add_product,
+    assert_invariants,
+    at_once,
+    begin,
+    bought,
+    event_about,
+    orders_of,
+    refunds_of,
+    to_dos_of,
+)
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(package.HTTPClient, "INITIAL_DELAY", 0.001)
+    monkeypatch.setattr(package.HTTPClient, "MAX_DELAY", 0.001)
+
+
+def pass_time(clock: FakeClock, stripe: EmulatorServer, **by: float) -> None:
+    clock.advance(**by)
+    stripe.advance(timedelta(**by).total_seconds())
+
+
+def paid_too_late(shop: Shop, stripe: EmulatorServer) -> PaymentPage:
+    """Pay for a unit whose hold has ended, and that somebody else holds by now."""
+    mug = add_product(shop.database, stock_units=1)
+    page = begin(shop, {mug: 1})
+    shop.database.write_single(
+        lambda session: reservations.expire(
+            session, page.checkout_id, cause="a test", now=shop.clock()
+        )
+    )
+    begin(shop, {mug: 1})
+    stripe.pay(page.stripe_session_id)
+    return page
+
+
+def test_a_refusal_to_list_refunds_is_no_verdict_on_one_of_them(
+    shop: Shop, stripe: EmulatorServer, clock: FakeClock
+) -> None:
+    order = bought(shop, stripe, {add_product(shop.database): 1})
+    request(shop, order, 500)
+    stripe.fault("refund", "drop_after", times=0)
+    refunding.send_refunds(shop)
+    stripe.control("faults/clear")
+    pass_time(clock, stripe, hours=25)
+    stripe.fault("list_refunds", "status", status=401)
+
+    refunding.send_refunds(shop)
+    (refused,) = refunds_in(shop.database)
+    pass_time(clock, stripe, hours=1)
+    refunding.send_refunds(shop)
+
+    (refund,) = refunds_in(shop.database)
+    assert (refused.status, refund.status) == ("REQUESTED", "DONE")
+    assert [made.amount_cents for made in at_stripe(shop, order)] == [500]
+
+
+def test_an_error_that_stripe_plays_again_for_a_day_does_not_keep_late_money(
+    shop: Shop, stripe: EmulatorServer
+) -> None:
+    page = paid_too_late(shop, stripe)
+    stripe.fault("refund", "error_before")
+
+    events.record_event(shop, event_about(page))
+
+    (refund,) = refunds_of(shop)
+    assert refund.status == "DONE"
+    (made,) = shop.gateway.refunds_of(refund.payment_intent)
+    assert (made.id, made.amount_cents) == (refund.stripe_refund_id, 1250)
+
+
+def test_an_error_after_the_refund_was_made_sends_late_money_back_once(
+    shop: Shop, stripe: EmulatorServer
+) -> None:
+    page = paid_too_late(shop, stripe)
+    stripe.fault("refund", "error_after")
+    stripe.fault("list_refunds", "status", status=500)
+
+    events.record_event(shop, event_about(page))
+    expiry.sweep(shop)
+
+    (refund,) = refunds_of(shop)
+    assert refund.status == "DONE"
+    (made,) = shop.gateway.refunds_of(refund.payment_intent)
+    assert made.id == refund.stripe_refund_id
+
+
+def test_a_part_that_went_back_by_hand_is_not_sent_back_again(
+    shop: Shop, stripe: EmulatorServer
+) -> None:
+    page = paid_too_late(shop, stripe)
+    stripe.refund(page.stripe_session_id, amount=500)
+
+    events.record_event(shop, event_about(page))
+
+    (refund,) = refunds_of(shop)
+    assert (refund.status, refund.amount_cents) == ("DONE", 750)
+    assert kinds_of(to_dos_of(shop.database)) == ["TOO_LATE"]
+    made = shop.gateway.refunds_of(refund.payment_intent)
+    assert sorted(each.amount_cents for each in made) == [500, 750]
+
+
+def test_a_refund_by_hand_that_fails_does_not_end_ours(
+    shop: Shop, stripe: EmulatorServer
+) -> None:
+    page = paid_too_late(shop, stripe)
+    stripe.fault("refund", "status", status=401, times=0)
+    events.record_event(shop, event_about(page))
+    stripe.control("faults/clear")
+    (refund,) = refunds_of(shop)
+    by_hand = stripe.refund(page.stripe_session_id)
+    stripe.control(f"refunds/{by_hand['id']}/fail")
+
+    events.record_event(
+        shop,
+        Event(
+            "evt_r",
+            "refund.failed",
+            by_hand["id"],
+            object_type="refund",
+            payment_intent=refund.payment_intent,
+        ),
+    )
+    expiry.sweep(shop)
+
+    (refund,) = refunds_of(shop)
+    assert refund.status == "DONE"
+    made = shop.gateway.refunds_of(refund.payment_intent)
+    assert sorted(each.status for each in made) == ["failed", "succeeded"]
+
+
+def test_a_refund_that_never_goes_is_entered_after_a_day_and_tried_ever_rarer(
+    shop: Shop, stripe: EmulatorServer, clock: FakeClock
+) -> None:
+    order = bought(shop, stripe, {add_product(shop.database): 1})
+    request(shop, order, 500)
+    stripe.fault("refund", "status", status=403, times=0)
+
+    for _ in range(25 * 12):
+        expiry.sweep(shop)
+        pass_time(clock, stripe, minutes=5)
+
+    (entry,) = to_dos_of(shop.database)
+    assert (entry.kind, entry.amount_cents) == ("REFUND_WAITS", 500)
+    assert len(stripe.requests("/v1/refunds")) < 50
+    stripe.control("faults/clear")
+    pass_time(clock, stripe, hours=1)
+    expiry.sweep(shop)
+    (refund,) = refunds_in(shop.database)
+    assert refund.status == "DONE"
+    assert [made.amount_cents for made in at_stripe(shop, order)] == [500]
+
+
+def test_the_answer_to_a_refund_and_its_event_at_once_note_it_once(
+    shop: Shop, stripe: EmulatorServer
+) -> None:
+    order = bought(shop, stripe, {add_product(shop.database): 1})
+    refund_id = request(shop, order, 500)
+    (row,) = refunds_in(shop.database)
+    made = shop.gateway.refund(order.payment_intent, 500, key=row.idempotency_key)
+    noted, go_on = threading.Event(), threading.Event()
+
+    def note_the_answer() -> None:
+        def work(session: Session) -> None:
+            refund_reports.take_answer(session, refund_id, made, now=shop.clock())
+            noted.set()
+            # The event is at the same row by then: it cannot end before this does.
+            go_on.wait(0.5)
+
+        shop.database.write(work)
+
+    def hear_of_it() -> None:
+        noted.wait(10)
+        events.record_event(
+            shop,
+            Event(
+                "evt_r",
+                "refund.created",
+                made.id,
+                object_type="refund",
+                payment_intent=order.payment_intent,
+            ),
+        )
+        go_on.set()
+
+    assert at_once([note_the_answer, hear_of_it]) == [None, None]
+    (refund,) = refunds_in(shop.database)
+    assert (refund.id, refund.stripe_refund_id) == (refund_id, made.id)
+    assert order_in(shop.database).refunded_cents == 500
+    assert_invariants(shop.database)
+
+
+def test_refunds_their_events_and_a_pass_at_once_lose_nothing(
+    shop: Shop, stripe: EmulatorServer
+) -> None:
+    for number in range(10):
+        page = begin(shop, {add_product(shop.database): 1})
+        stripe.pay(page.stripe_session_id)
+        events.record_event(shop, event_about(page, number=100 + number))
+        order = orders_of(shop.database)[0]
+        request(shop, order, 500)
+        told = [
+            Event(
+                f"evt_{number}_{each}",
+                "refund.created",
+                f"re_{each}",
+                object_type="refund",
+                payment_intent=order.payment_intent,
+            )
+            for each in range(3)
+        ]
+
+        outcomes = at_once(
+            [
+                lambda: refunding.send_refunds(shop),
+                lambda: reconcile.reconcile(shop),
+                *(
+                    lambda event=event: events.record_event(shop, event)
+                    for event in told
+                ),
+            ]
+        )
+
+        assert [each for each in outcomes if isinstance(each, Exception)] == []
+    made = refunds_in(shop.database)
+    assert [(each.status, each.amount_cents) for each in made] == [("DONE", 500)] * 10
