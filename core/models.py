@@ -500,8 +500,8 @@ class ToDo(Base):
 
 READY = "READY"
 SENDING = "SENDING"
-# A mail about an order, a refund, goods that were gone when there was nothing to refund,
-# or an entry for the owner.
+# A mail about an order, a refund, goods that were gone when nothing was to be paid, or
+# an entry for the owner.
 ORDER_MAIL = "ORDER"
 REFUND_MAIL = "REFUND"
 GONE_MAIL = "GONE"

@@ -118,13 +118,18 @@ def reconcile_in_turn(shop: Shop) -> Reconciliation | None:
         return None
     if not shop.database.write(lambda session: _take_turn(session, now)):
         return None
+    pause = timedelta(seconds=shop.config.reconcile_interval_seconds)
+    # What could not be settled, or not even read, is tried again sooner.
+    pause_after = pause / 3
     try:
-        return reconcile(shop)
+        found = reconcile(shop)
+        if not found.kept:
+            pause_after = pause
+        return found
     finally:
-        pause = timedelta(seconds=shop.config.reconcile_interval_seconds)
         shop.database.write(
             lambda session: session.execute(
-                update(Reconciled).values(taken_until=shop.clock() + pause)
+                update(Reconciled).values(taken_until=shop.clock() + pause_after)
             )
         )
 

@@ -299,6 +299,19 @@ def test_the_next_pass_comes_after_the_interval(shop: Shop, clock: FakeClock) ->
     assert reconcile.reconcile_in_turn(shop) is not None
 
 
+def test_the_next_pass_comes_sooner_after_one_that_kept_something(
+    shop: Shop, stripe: EmulatorServer, clock: FakeClock
+) -> None:
+    stripe.fault("list", "status", status=500, times=0)
+    with pytest.raises(PaymentUnavailableError):
+        reconcile.reconcile_in_turn(shop)
+    stripe.control("faults/clear")
+    clock.advance(seconds=9)
+    assert reconcile.reconcile_in_turn(shop) is None
+    clock.advance(seconds=1)
+    assert reconcile.reconcile_in_turn(shop) is not None
+
+
 def test_a_pass_whose_process_was_killed_is_made_by_another_later(
     shop: Shop, clock: FakeClock
 ) -> None:

@@ -260,13 +260,18 @@ def bought_over_http(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("are_units_free", [True, False], ids=["free", "gone"])
+@pytest.mark.parametrize(
+    ("are_units_free", "is_told"),
+    [(True, True), (False, True), (False, False)],
+    ids=["free", "gone", "gone and never told"],
+)
 def test_late_money_ends_by_itself_within_a_minute(
     open_storefront: OpenStorefront,
     database: Database,
     stripe: EmulatorServer,
     *,
     are_units_free: bool,
+    is_told: bool,
 ) -> None:
     """The copy of a closed page is paid, and Stripe's first answers are no use."""
     storefront = open_storefront(RESERVATION_MINUTES="0.05")
@@ -276,8 +281,12 @@ def test_late_money_ends_by_itself_within_a_minute(
     copy: str = stripe.recover(page["stripe_session_id"])["id"]
     if not are_units_free:
         bought_over_http(storefront, stripe, mug)
+        eventually(lambda: orders_of(database))
+    if not is_told:
+        stripe.webhooks("drop")
     stripe.fault("retrieve", "status", status=502, times=2, id=copy)
     stripe.fault("refund", "status", status=502, times=3)
+    stripe.fault("refund", "error_before")
 
     stripe.pay(copy)
 
