@@ -1,7 +1,7 @@
 """What must be true after every step, and what once all messages are through."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import func, select
 
@@ -11,8 +11,10 @@ from core.models import (
     FAILED,
     PAID_TWICE,
     PENDING,
+    REFUND_FAILED,
     REQUESTED,
     SOLD,
+    STRIPE,
     TOO_LATE,
     UNKNOWN_SESSION,
     Checkout,
@@ -24,7 +26,7 @@ from core.models import (
     StockReservation,
     ToDo,
 )
-from tests.model.world import World
+from tests.model.world import Json, World
 
 
 def hold_always(world: World) -> None:
@@ -70,13 +72,7 @@ def _each_page_that_can_be_paid_has_its_units(
 
 def hold_in_the_end(world: World) -> None:
     """Check what is true once Stripe can be reached and time has passed."""
-    paid = {
-        session["id"]: session
-        for session in world.sessions()
-        if session["status"] == "complete" and session["payment_status"] != "unpaid"
-    }
-    still_open = [s["id"] for s in world.sessions() if s["status"] == "open"]
-    assert still_open == []
+    assert [s["id"] for s in world.sessions() if s["status"] == "open"] == []
     with world.database.read() as session:
         pending = session.scalars(select(Checkout.id).where(Checkout.status == PENDING))
         assert pending.all() == []
@@ -89,20 +85,59 @@ def hold_in_the_end(world: World) -> None:
         entries = session.scalars(select(ToDo)).all()
         letters = Counter(session.scalars(select(Mail.key)))
     assert [r.id for r in refunds if r.status == REQUESTED] == []
-    accounted = {order.stripe_session_id for order in orders}
-    accounted |= {r.stripe_session_id for r in refunds if r.cause == AUTOMATIC}
-    accounted |= {
-        entry.stripe_id
-        for entry in entries
-        if entry.kind in (TOO_LATE, PAID_TWICE, UNKNOWN_SESSION)
-    }
-    assert paid.keys() <= accounted, "a payment was lost"
-    assert {order.stripe_session_id for order in orders} <= paid.keys()
+    _each_payment_is_accounted_for(world, orders, refunds, entries)
     for order in orders:
         assert letters[f"order-{order.id}"] == 1
+    for entry in entries:
+        assert letters[f"to-do-{entry.id}"] == 1
     for refund in refunds:
-        assert letters[f"refund-{refund.id}"] == 1
+        _its_letter_was_written(refund, letters)
+    failed = {e.payment_intent for e in entries if e.kind == REFUND_FAILED}
+    assert {r.payment_intent for r in refunds if r.status == FAILED} <= failed
     _stripe_agrees_on_refunds(world, refunds)
+
+
+def _each_payment_is_accounted_for(
+    world: World,
+    orders: Sequence[Order],
+    refunds: Sequence[Refund],
+    entries: Sequence[ToDo],
+) -> None:
+    paid = {
+        session["id"]: session
+        for session in world.sessions()
+        if session["status"] == "complete" and session["payment_status"] != "unpaid"
+    }
+    sold = {order.stripe_session_id for order in orders}
+    sent_back = {r.stripe_session_id for r in refunds if r.cause == AUTOMATIC}
+    told = Counter(e.stripe_id for e in entries if e.kind in (TOO_LATE, PAID_TWICE))
+    unknown = {e.stripe_id for e in entries if e.kind == UNKNOWN_SESSION}
+    free = {key for key, each in paid.items() if not each["amount_total"]}
+    accounted = sold | sent_back | unknown | (free & told.keys())
+    assert paid.keys() <= accounted, "a payment was lost"
+    assert sold <= paid.keys()
+    assert told == dict.fromkeys(sent_back | (free & told.keys()), 1)
+    _late_money_is_back(world, refunds, paid)
+
+
+def _its_letter_was_written(refund: Refund, letters: Counter[str]) -> None:
+    written = letters[f"refund-{refund.id}"]
+    # One that was made at Stripe and had failed before it was heard of needs none.
+    is_needless = refund.cause == STRIPE and refund.status == FAILED
+    assert written == 1 or (is_needless and not written)
+
+
+def _late_money_is_back(
+    world: World, refunds: Sequence[Refund], paid: Mapping[str, Json]
+) -> None:
+    back: Counter[str] = Counter()
+    for each in world.all("refunds"):
+        if each["status"] not in ("failed", "canceled"):
+            back[each["payment_intent"]] += each["amount"]
+    for refund in refunds:
+        if refund.cause == AUTOMATIC and refund.status != FAILED:
+            whole = paid[refund.stripe_session_id]["amount_total"]
+            assert back[refund.payment_intent] == whole, "late money was kept"
 
 
 def _stripe_agrees_on_refunds(world: World, refunds: Sequence[Refund]) -> None:

@@ -54,3 +54,31 @@ def test_a_delayed_payment_that_failed_without_a_message_gives_its_units_back(
     sequence.pay(method="sepa_debit", number=0)
 
     sequence.deliver_all_messages_backwards()
+
+
+def test_a_delayed_payment_that_comes_after_its_limit_is_not_lost(
+    sequence: ShopAndStripe,
+) -> None:
+    sequence.restart_with_other_settings(allowed=True)
+    sequence.check_out(cart={0: 1}, visitor=0)
+    sequence.pay(method="sepa_debit", number=0)
+    sequence.deliver_all_messages_backwards()
+    sequence.let_time_pass(minutes=60 * 24 * 15)
+    sequence.sweep()
+    sequence.reconcile()
+    sequence.let_time_pass(minutes=60 * 25)
+    sequence.sweep()
+    sequence.reconcile()
+
+    sequence.settle_a_delayed_payment(number=0, outcome="succeed")
+
+
+def test_a_refund_that_had_failed_before_it_was_heard_of_needs_no_letter(
+    sequence: ShopAndStripe,
+) -> None:
+    sequence.check_out(cart={0: 1}, visitor=0)
+    sequence.pay(method="card", number=0)
+    sequence.reconcile()
+    sequence.make_the_next_refund_come_back_as(status="failed")
+
+    sequence.refund_at_stripe(number=0, cents=500)

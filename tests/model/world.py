@@ -11,11 +11,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import requests
 import stripe as package
-from sqlalchemy import delete, text
+from sqlalchemy import delete, select, text
 from sqlalchemy.exc import IntegrityError
 
 from core import checkout, events, expiry, reconcile, settlement, stock
@@ -23,13 +24,13 @@ from core.checkout import Visitor
 from core.config import Config
 from core.database import Database
 from core.errors import ShopError
-from core.models import Base
+from core.models import REQUESTED, Base, Refund
 from core.offers import Offers
 from core.payments import StripeGateway
 from core.reservations import Reserved, Terms
 from core.shop import Shop
 from tests.emulator import EmulatorServer
-from tests.factories import FakeClock, add_product
+from tests.factories import FakeClock, add_product, at_once
 
 Json = dict[str, Any]
 
@@ -153,16 +154,65 @@ class World:
 
     def let_all_end(self) -> None:
         """Let time pass and the shop do what it does by itself; no message comes."""
-        for session in self.sessions():
-            if (
-                session["status"] == "complete"
-                and session["payment_status"] == "unpaid"
-            ):
-                self.control(f"sessions/{session['id']}/settle", outcome="fail")
-        for _ in range(3):
-            self.advance(minutes=45)
+        self.control("faults/clear")
+        for number, session in enumerate(self.delayed()):
+            outcome = ("succeed", "fail")[number % 2]
+            self.control(f"sessions/{session['id']}/settle", outcome=outcome)
+        for hours in (1, 1, 7):
+            self.advance(hours=hours)
             self.sweep()
             self.reconcile()
+
+    def delayed(self) -> list[Json]:
+        """Return the sessions whose bank has not decided yet."""
+        return [
+            session
+            for session in self.sessions()
+            if session["status"] == "complete" and session["payment_status"] == "unpaid"
+        ]
+
+    def die_in_a_refund(self, number: int) -> None:
+        """Have a refund made, and die before its answer is noted."""
+        with self.database.read() as session:
+            query = select(Refund).where(Refund.status == REQUESTED).order_by(Refund.id)
+            requested = session.scalars(query).all()
+        if requested:
+            refund = requested[number % len(requested)]
+            _tried(
+                lambda: self.shop.gateway.refund(
+                    refund.payment_intent,
+                    refund.amount_cents,
+                    key=refund.idempotency_key,
+                )
+            )
+
+    def copy_of(self, session_id: str) -> str | None:
+        """Have Stripe make a copy of an expired page, which can be paid."""
+        copy = self.control(f"sessions/{session_id}/recover")
+        if copy is None:
+            return None
+        self.recovered.add(copy["id"])
+        return str(copy["id"])
+
+    def pay(self, session_id: str, method: str) -> None:
+        self.control(f"sessions/{session_id}/pay", method=method, wait=False)
+
+    def tell_from_all_sides(self, session_id: str) -> None:
+        """Bring all messages about a session and its customer at once, and sweep."""
+        told = [
+            event
+            for event in self.all("events")
+            if event["data"]["object"]["id"] == session_id
+        ]
+        calls: list[Callable[[], None]] = [
+            lambda: self.come_back(session_id),
+            self.sweep,
+            self.reconcile,
+            *(partial(self.deliver, event, as_twin=False) for event in told * 2),
+        ]
+        for outcome in at_once(calls):
+            if isinstance(outcome, Exception):
+                raise outcome
 
     def receive(self, number: int, units: int) -> None:
         self.database.write(

@@ -1,0 +1,93 @@
+"""The model check sees it when the shop is broken."""
+
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import update
+
+from core import late_money, refunding, refunds, reservations, settlement
+from core.config import Config
+from core.database import Database
+from core.errors import PaymentUnavailableError
+from core.models import Refund
+from core.orders import Confirmation
+from core.settlement import Closed, Ending
+from core.shop import Shop
+from tests.emulator import EmulatorServer
+from tests.model.test_model import make_impatient, run
+
+pytestmark = pytest.mark.slow
+
+# As a rule some dozen are enough; threads make some sequences go otherwise each time.
+ENOUGH = 200
+Patch = Callable[[pytest.MonkeyPatch], None]
+
+
+def late_money_is_ignored(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(late_money, "settle", lambda *_, **__: Confirmation.TOO_LATE)
+
+
+def no_refund_is_requested(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(refunds, "request_automatic", lambda *_, **__: None)
+
+
+def no_refund_is_sent(patch: pytest.MonkeyPatch) -> None:
+    def note_as_done(shop: Shop, **_: object) -> int:
+        shop.database.write(lambda s: s.execute(update(Refund).values(status="DONE")))
+        return 0
+
+    patch.setattr(refunding, "send_refunds", note_as_done)
+
+
+def units_go_back_though_stripe_is_silent(patch: pytest.MonkeyPatch) -> None:
+    asked = settlement._close_session
+
+    def judge(shop: Shop, checkout_id: int, closed: Closed) -> Ending | Closed:
+        try:
+            return asked(shop, checkout_id, closed)
+        except PaymentUnavailableError:
+            return closed
+
+    patch.setattr(settlement, "_close_session", judge)
+
+
+def a_page_is_replaced_and_stays_open(patch: pytest.MonkeyPatch) -> None:
+    asked = settlement.end
+
+    def end(shop: Shop, checkout_id: int, *, status: str, cause: str) -> Ending:
+        if cause != "replaced by a new checkout":
+            return asked(shop, checkout_id, status=status, cause=cause)
+        shop.database.write_single(
+            lambda session: reservations.cancel(
+                session, checkout_id, cause=cause, now=shop.clock()
+            )
+        )
+        return Ending.CLOSED
+
+    patch.setattr(settlement, "end", end)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    "break_it",
+    [
+        late_money_is_ignored,
+        no_refund_is_requested,
+        no_refund_is_sent,
+        units_go_back_though_stripe_is_silent,
+        a_page_is_replaced_and_stays_open,
+    ],
+    ids=lambda each: each.__name__,
+)
+def test_a_shop_that_is_broken_fails(
+    config: Config,
+    database: Database,
+    stripe: EmulatorServer,
+    monkeypatch: pytest.MonkeyPatch,
+    break_it: Patch,
+) -> None:
+    make_impatient(monkeypatch)
+    break_it(monkeypatch)
+
+    with pytest.raises(AssertionError):
+        run(config, database, stripe, sequences=ENOUGH)
