@@ -140,68 +140,80 @@ def _count(session: Session, order_id: int, cents: int) -> None:
 def _note_stripes_own(
     session: Session, report: RefundReport, *, now: datetime
 ) -> int | None:
-    """Note a refund that was made at Stripe; None if it is not of an order of ours."""
-    order = session.scalar(
-        select(Order).where(Order.payment_intent == report.payment_intent)
-    )
-    if order is None or not report.payment_intent:
+    """
+    Note a refund that was made at Stripe; None if its payment is not ours.
+
+    One that had failed before it was heard of has taken nothing: None, too.
+    """
+    paid = _payment_of(session, report.payment_intent)
+    if paid is None:
         return None
-    if has_failed(report):
-        return _note_failed(session, report, order, now=now)
-    entered = records.add_to_do(
-        session,
-        RESTOCK,
-        f"restock-{report.id}",
-        checkout_id=order.checkout_id,
-        stripe_id=report.id,
-        payment_intent=report.payment_intent,
-        amount_cents=report.amount_cents,
-        currency=report.currency,
-        now=now,
-    )
-    if not entered:
+    values = _made_there(report, paid, now=now)
+    refund_id: int | None = records.insert_once(session, Refund, values)
+    if refund_id is None:
         # Another message about it was quicker, at this very moment.
         return _known(session, report)
-    _count(session, order.id, report.amount_cents)
-    refund = _made_there(report, order, now=now)
-    refunds.add(session, refund)
-    return refund.id
+    if has_failed(report):
+        _enter(session, REFUND_FAILED, report, paid, now=now)
+        return None
+    if isinstance(paid, Order):
+        _count(session, paid.id, report.amount_cents)
+        _enter(session, RESTOCK, report, paid, now=now)
+    refunds.tell(session, session.get_one(Refund, refund_id))
+    return refund_id
 
 
-def _note_failed(
-    session: Session, report: RefundReport, order: Order, *, now: datetime
-) -> int | None:
-    """Note a refund that had failed before it was heard of: it has taken nothing."""
-    entered = records.add_to_do(
+def _payment_of(session: Session, payment_intent: str) -> Order | Refund | None:
+    """Find the order of a payment, or the refund of one that came too late for it."""
+    if not payment_intent:
+        return None
+    return session.scalar(
+        select(Order).where(Order.payment_intent == payment_intent)
+    ) or session.scalar(
+        select(Refund).where(
+            Refund.payment_intent == payment_intent, Refund.cause == AUTOMATIC
+        )
+    )
+
+
+def _made_there(
+    report: RefundReport, paid: Order | Refund, *, now: datetime
+) -> dict[str, object]:
+    values: dict[str, object] = {
+        "idempotency_key": f"stripe-{report.id}",
+        "checkout_id": paid.checkout_id,
+        "order_id": paid.id if isinstance(paid, Order) else None,
+        "stripe_session_id": paid.stripe_session_id,
+        "payment_intent": report.payment_intent,
+        "stripe_refund_id": report.id,
+        "amount_cents": report.amount_cents,
+        "currency": report.currency,
+        "cause": STRIPE,
+        "reason": paid.reason if isinstance(paid, Refund) else "",
+        "customer_email": paid.customer_email,
+        "created_at": now,
+    }
+    if has_failed(report):
+        values |= {"status": FAILED, "failed_at": now, "failure": report.failure}
+    return values
+
+
+def _enter(
+    session: Session,
+    kind: str,
+    report: RefundReport,
+    paid: Order | Refund,
+    *,
+    now: datetime,
+) -> None:
+    records.add_to_do(
         session,
-        REFUND_FAILED,
-        f"refund-failed-{report.id}",
-        checkout_id=order.checkout_id,
+        kind,
+        f"{kind.lower().replace('_', '-')}-{report.id}",
+        checkout_id=paid.checkout_id,
         stripe_id=report.id,
         payment_intent=report.payment_intent,
         amount_cents=report.amount_cents,
         currency=report.currency,
         now=now,
-    )
-    if entered:
-        refund = _made_there(report, order, now=now)
-        refund.status, refund.failed_at, refund.failure = FAILED, now, report.failure
-        session.add(refund)
-        session.flush()
-    return None
-
-
-def _made_there(report: RefundReport, order: Order, *, now: datetime) -> Refund:
-    return Refund(
-        idempotency_key=f"stripe-{report.id}",
-        checkout_id=order.checkout_id,
-        order_id=order.id,
-        stripe_session_id=order.stripe_session_id,
-        payment_intent=report.payment_intent,
-        stripe_refund_id=report.id,
-        amount_cents=report.amount_cents,
-        currency=report.currency,
-        cause=STRIPE,
-        customer_email=order.customer_email,
-        created_at=now,
     )

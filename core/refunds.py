@@ -221,6 +221,11 @@ def add(session: Session, refund: Refund) -> None:
     """Write a refund, and the customer's letter about it."""
     session.add(refund)
     session.flush()
+    tell(session, refund)
+
+
+def tell(session: Session, refund: Refund) -> None:
+    """Write the customer's letter about a refund, once."""
     records.mail_refund(
         session,
         refund.id,

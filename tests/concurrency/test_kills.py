@@ -164,8 +164,6 @@ def test_a_worker_killed_while_stripe_makes_the_page_leaves_nothing_held(
     wait_for_new_worker(storefront, killed, 1)
 
 
-# It waits out that pause, and no database makes a difference to it.
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.usefixtures("silent_stripe")
 def test_a_page_that_stripe_makes_after_the_hold_is_closed_all_the_same(
     open_storefront: OpenStorefront,
