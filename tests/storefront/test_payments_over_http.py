@@ -22,6 +22,7 @@ from core.models import CONFIRMED, EXPIRED, Base, Checkout, Mail, StripeEvent
 from core.queries import OrderView
 from core.reports import RefundView
 from core.shop import Shop
+from tests import stripe_cli
 from tests.core.test_situations_late import paid_late
 from tests.emulator import EmulatorServer
 from tests.factories import (
@@ -41,6 +42,7 @@ from tests.factories import (
 )
 from tests.storefront.conftest import SECRET, Deliver, event_of, json_of
 from tests.storefront_server import StorefrontServer
+from tests.stripe_cli import StripeClient
 
 OpenStorefront = Callable[..., StorefrontServer]
 Json = dict[str, Any]
@@ -301,6 +303,64 @@ def test_late_money_ends_by_itself_within_a_minute(
     assert end.stripe_session_id == copy
     assert levels(database, mug) == (0, 0)
     assert_invariants(database)
+
+
+@pytest.fixture
+def cli(stripe: EmulatorServer, tmp_path: Path) -> StripeClient:
+    """Give Stripe's own command-line client."""
+    return StripeClient(stripe_cli.program(), stripe.url, tmp_path)
+
+
+@pytest.mark.slow
+def test_stripes_own_client_pays_a_page_of_the_shop(
+    open_storefront: OpenStorefront,
+    database: Database,
+    cli: StripeClient,
+) -> None:
+    mug = add_product(database)
+    page = page_of(open_storefront(), mug)
+
+    paid = cli.pay(page["stripe_session_id"])
+
+    assert paid.returncode == 0, paid.stdout + paid.stderr
+    eventually(lambda: orders_of(database))
+    (order,) = orders_of(database)
+    assert (order.stripe_session_id, order.status) == (
+        page["stripe_session_id"],
+        "PAID",
+    )
+    assert levels(database, mug) == (4, 0)
+    assert to_dos_of(database) == []
+    assert_invariants(database)
+
+
+@pytest.mark.slow
+def test_what_stripes_own_client_triggers_is_not_ours(
+    open_storefront: OpenStorefront,
+    database: Database,
+    stripe: EmulatorServer,
+    cli: StripeClient,
+) -> None:
+    open_storefront()
+
+    ended = cli.trigger(COMPLETED)
+
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    told = eventually_told(stripe)
+    assert {attempt["status"] for attempt in told} == {200}
+    assert orders_of(database) == []
+    assert to_dos_of(database) == []
+
+
+def eventually_told(stripe: EmulatorServer) -> list[Json]:
+    """Wait until the shop was told of a completed session; return each attempt."""
+
+    def told() -> list[Json]:
+        attempts: list[Json] = stripe.look("webhooks")["attempts"]
+        return [attempt for attempt in attempts if attempt["type"] == COMPLETED]
+
+    eventually(told)
+    return told()
 
 
 PAID_TABLES = ["orders", "order_line", "stock_movement", "stripe_event", "mail"]
