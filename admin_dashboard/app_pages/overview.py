@@ -14,10 +14,6 @@ from core.reports import Attention, StockLevel, Totals
 BARS = 30
 ROWS = 500
 EXPORT_ROWS = 50_000
-EXPLAINED = {
-    "Betaald": "Wat klanten voor alle bestellingen hebben betaald. Wat daarvan is"
-    " terugbetaald, is er niet afgetrokken."
-}
 
 
 @st.fragment(run_every="5s")
@@ -89,9 +85,7 @@ def show_totals(totals: Totals) -> None:
     }
     with st.container(horizontal=True):
         for label, figure in figures.items():
-            st.metric(
-                label, figure, border=True, width="content", help=EXPLAINED.get(label)
-            )
+            st.metric(label, figure, border=True, width="content")
 
 
 def show_chart(levels: Sequence[StockLevel], products: int) -> None:

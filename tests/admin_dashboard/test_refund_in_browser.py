@@ -12,6 +12,7 @@ from core.database import Database
 from core.models import FULFILLED
 from tests.admin_dashboard import situations
 from tests.admin_dashboard.conftest import EMAIL, Dashboard
+from tests.admin_dashboard.test_in_browser import OF_STREAMLIT, violations
 from tests.factories import add_product, assert_invariants, eventually, levels
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -38,6 +39,22 @@ def open_order(page: Page, dashboard: Dashboard, number: int) -> None:
     expect(title).to_be_visible(timeout=30 * SECONDS)
 
 
+def test_an_order_and_its_window_are_usable_by_everybody(
+    dashboard: Dashboard, owner_page: Page, number: int
+):
+    open_order(owner_page, dashboard, number)
+    on_the_page = violations(owner_page)
+    owner_page.get_by_role("button", name="Terugbetalen").click()
+    expect(owner_page.get_by_role("dialog").get_by_label("Bedrag")).to_be_visible()
+    in_the_window = violations(owner_page)
+    asked_in_window(owner_page, "12,95")
+    expect(owner_page.get_by_role("button", name="Ja, betaal")).to_be_visible()
+
+    assert on_the_page - OF_STREAMLIT == set()
+    assert in_the_window - OF_STREAMLIT == set()
+    assert violations(owner_page) - OF_STREAMLIT == set()
+
+
 def refunds_of(database: Database, number: int) -> list[tuple[int, str]]:
     with database.read() as session:
         found = reports.refunds(session, order_id=number)
@@ -47,6 +64,10 @@ def refunds_of(database: Database, number: int) -> list[tuple[int, str]]:
 def asked(page: Page, amount: str) -> Locator:
     """Fill the window in, one unit to come back; return the button that says yes."""
     page.get_by_role("button", name="Terugbetalen").click()
+    return asked_in_window(page, amount)
+
+
+def asked_in_window(page: Page, amount: str) -> Locator:
     window = page.get_by_role("dialog")
     window.get_by_label("Bedrag").fill(amount)
     window.get_by_label("Kop uit de browser").fill("1")
