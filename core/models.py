@@ -547,14 +547,16 @@ class Reconciled(Base):
     """
     How far the shop has compared itself with Stripe; a single row.
 
-    *looked_back_at* is when it last began to compare all that may still change.
+    *looked_back_at* is when all that may still change was last compared; a look back
+    that is under way goes on after the session *look_on_after*.
     """
 
     __tablename__ = "reconciled"
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     until: Mapped[datetime]
-    looked_back_at: Mapped[datetime | None]
+    looked_back_at: Mapped[datetime]
+    look_on_after: Mapped[str] = mapped_column(server_default="")
     taken_until: Mapped[datetime]
     finished_at: Mapped[datetime | None]
 

@@ -10,9 +10,10 @@ Safe to run anywhere at once and to repeat. Correctness at the deadline does not
 on it: the sweep asks Stripe about what is due.
 """
 
+import itertools
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -55,6 +56,7 @@ ONLY_ROW = 1
 # Delayed payments, refunds and disputes may change for so long after they were made.
 FURTHEST = timedelta(days=90)
 LOOK_BACK_EVERY = timedelta(hours=6)
+SLICE_PAGES = 50
 
 
 @dataclass
@@ -92,20 +94,63 @@ def reconcile(shop: Shop, *, since: datetime | None = None) -> Reconciliation:
     """
     now = shop.clock()
     found = Reconciliation(since or _begin_from(shop, now), now)
-    for sessions in _pages(shop, shop.gateway.sessions, found.since):
-        found.seen += len(sessions)
-        known = _known(shop, sessions)
-        for session in sessions:
-            _compare(shop, session, known.get(session.id), found)
+    for page in _pages(shop, shop.gateway.sessions, found.since):
+        found.seen += len(page.rows)
+        _compare_all(shop, page.rows, found)
     _look_at_delayed(shop, found)
-    for reports in _pages(shop, shop.gateway.refunds, found.since):
-        found.kept += refunding.take_listed(shop, reports)
-    for disputes in _pages(shop, shop.gateway.disputes, found.since):
-        refunding.take_disputes(shop, disputes)
+    _take_refunds_and_disputes(shop, found.since, found)
     # The banks may say no days after they said yes.
     refunding.look_at_open_refunds(shop)
-    shop.database.write(lambda session: _note_done(session, found, shop.clock()))
+    if not found.kept:
+        shop.database.write(lambda session: _note_done(session, found, shop.clock()))
+    if since is None:
+        _look_back(shop, found)
     return found
+
+
+def _take_refunds_and_disputes(
+    shop: Shop, since: datetime, found: Reconciliation
+) -> None:
+    for refunds in _pages(shop, shop.gateway.refunds, since):
+        found.kept += refunding.take_listed(shop, refunds.rows)
+    for disputes in _pages(shop, shop.gateway.disputes, since):
+        refunding.take_disputes(shop, disputes.rows)
+
+
+def _look_back(shop: Shop, found: Reconciliation) -> None:
+    """
+    Compare what is older and may still change, a slice in each pass until all is.
+
+    A busy shop has too much of it for one pass, and money is not to wait for that.
+    """
+    taken = shop.database.write(lambda session: _take_slice(session, found.until))
+    if taken is None:
+        return
+    since, following = taken
+    pages = _pages(shop, shop.gateway.sessions, since, after=following)
+    for page in itertools.islice(pages, SLICE_PAGES):
+        _compare_all(shop, page.rows, found)
+        following = page.next
+    if following is None:
+        _take_refunds_and_disputes(shop, since, found)
+    shop.database.write(lambda session: _note_slice(session, following, found.until))
+
+
+def _take_slice(session: Session, now: datetime) -> tuple[datetime, str | None] | None:
+    """Return since when and after which session to look back, if it is time to."""
+    row = session.get_one(Reconciled, ONLY_ROW)
+    if not row.look_on_after and row.looked_back_at > now - LOOK_BACK_EVERY:
+        return None
+    after = row.look_on_after
+    # If this slice fails, all begins anew: Stripe may not know that session any more.
+    row.look_on_after = ""
+    session.flush()
+    return _earliest(session, now) - CLOCK_MARGIN, after
+
+
+def _note_slice(session: Session, following: str | None, now: datetime) -> None:
+    changed = {"look_on_after": following} if following else {"looked_back_at": now}
+    session.execute(update(Reconciled).values(changed))
 
 
 def reconcile_in_turn(shop: Shop) -> Reconciliation | None:
@@ -149,8 +194,13 @@ def _take_turn(session: Session, now: datetime) -> bool:
 def _begin(session: Session, now: datetime) -> Reconciled:
     """The first time all checkouts are to be compared, as far as Stripe may tell."""
     if session.get(Reconciled, ONLY_ROW) is None:
-        values = {"until": _earliest(session, now), "taken_until": now}
-        records.insert_once(session, Reconciled, {"id": ONLY_ROW, **values})
+        values = {
+            "id": ONLY_ROW,
+            "until": _earliest(session, now),
+            "looked_back_at": now,
+            "taken_until": now,
+        }
+        records.insert_once(session, Reconciled, values)
     return session.get_one(Reconciled, ONLY_ROW)
 
 
@@ -162,28 +212,17 @@ def _earliest(session: Session, now: datetime) -> datetime:
 
 def _begin_from(shop: Shop, now: datetime) -> datetime:
     """What was open when all was last in order may have been paid since."""
-
-    def work(session: Session) -> datetime:
-        row = _begin(session, now)
-        looked_back_at = row.looked_back_at
-        if looked_back_at is None or looked_back_at <= now - LOOK_BACK_EVERY:
-            return min(row.until, _earliest(session, now))
-        return row.until
-
+    until = shop.database.write(lambda session: _begin(session, now).until)
     longest = max(STRIPE_LEAST, shop.config.hold_for + STRIPE_AFTER_HOLD)
-    return shop.database.write(work) - longest - CLOCK_MARGIN
+    return until - longest - CLOCK_MARGIN
 
 
 def _note_done(session: Session, found: Reconciliation, now: datetime) -> None:
-    """Note how far all is in order; what was kept is for the next pass."""
-    if found.since <= _earliest(session, found.until):
-        session.execute(update(Reconciled).values(looked_back_at=found.until))
-    if not found.kept:
-        session.execute(
-            update(Reconciled)
-            .where(Reconciled.until.between(found.since, found.until))
-            .values(until=found.until, finished_at=now)
-        )
+    session.execute(
+        update(Reconciled)
+        .where(Reconciled.until.between(found.since, found.until))
+        .values(until=found.until, finished_at=now)
+    )
 
 
 def _known(shop: Shop, sessions: Iterable[PaymentSession]) -> dict[str, _Known]:
@@ -229,6 +268,14 @@ def _known(shop: Shop, sessions: Iterable[PaymentSession]) -> dict[str, _Known]:
                 row.id, row.status, row.stripe_session_id, session_id in final
             )
     return found
+
+
+def _compare_all(
+    shop: Shop, sessions: Sequence[PaymentSession], found: Reconciliation
+) -> None:
+    known = _known(shop, sessions)
+    for session in sessions:
+        _compare(shop, session, known.get(session.id), found)
 
 
 def _compare(
@@ -329,14 +376,17 @@ def _enter_unknown(shop: Shop, session: PaymentSession) -> bool:
 
 
 def _pages(
-    shop: Shop, ask: Callable[..., Page[T]], since: datetime
-) -> Iterator[list[T]]:
+    shop: Shop,
+    ask: Callable[..., Page[T]],
+    since: datetime,
+    *,
+    after: str | None = "",
+) -> Iterator[Page[T]]:
     """Go through Stripe's pages no faster than it allows."""
-    after: str | None = ""
     while after is not None:
         began = time.monotonic()
         page = _unless_busy(partial(ask, since=since, after=after))
-        yield page.rows
+        yield page
         after = page.next
         if after is not None:
             _keep_turn(shop)

@@ -235,7 +235,9 @@ class Stage:
 def take_reconcile_turn(database: Database) -> None:
     """Keep the shop from comparing by itself, as if another process were at it."""
     now = utcnow()
-    turn = Reconciled(id=1, until=now, taken_until=now + timedelta(hours=1))
+    turn = Reconciled(
+        id=1, until=now, looked_back_at=now, taken_until=now + timedelta(hours=1)
+    )
     database.write(lambda session: session.add(turn))
 
 

@@ -118,7 +118,7 @@ def stock_up(database: Database, now: datetime) -> int:
             received_at=odd,
         ),
         StoredOffer(content=ODD_NAME, created_at=odd),
-        Reconciled(id=1, until=odd, taken_until=odd, finished_at=None),
+        Reconciled(id=1, until=odd, looked_back_at=odd, taken_until=odd),
         Dispute(
             stripe_dispute_id="dp_1",
             payment_intent="pi_1",

@@ -1,12 +1,15 @@
 """What a payment, refund or dispute became weeks later, and nobody told the shop."""
 
+from datetime import datetime, timedelta
+
 import pytest
 import stripe as package
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from core import (
     events,
     expiry,
+    payments,
     reconcile,
     refunding,
     refunds,
@@ -14,6 +17,7 @@ from core import (
     reservations,
 )
 from core.checkout import PaymentPage
+from core.errors import PaymentError
 from core.models import EXPIRED, Reconciled
 from core.shop import Shop
 from tests.core.giving_back import WHO, kinds_of, order_in, refunds_in
@@ -145,30 +149,65 @@ def test_a_dispute_that_ends_weeks_later_and_unheard_is_known_as_ended(
     assert known.status == "won"
 
 
+def looked_back_at(shop: Shop) -> datetime:
+    query = select(Reconciled.looked_back_at)
+    return ask(shop.database, lambda s: s.scalars(query).one())
+
+
 def test_all_is_looked_back_over_at_first_and_then_every_six_hours(
     shop: Shop, clock: FakeClock
 ) -> None:
     begin(shop, {add_product(shop.database): 1})
-    first = shop.clock()
-    clock.advance(hours=1)
-    since = [reconcile.reconcile(shop).since]
-    for hours in (1, 4, 1, 1):
+    began = shop.clock()
+    looked_back = []
+    for hours in (0, 1, 4, 1, 1, 5):
         clock.advance(hours=hours)
-        since.append(reconcile.reconcile(shop).since)
+        reconcile.reconcile(shop)
+        looked_back.append((looked_back_at(shop) - began) / timedelta(hours=1))
 
-    assert [each < first for each in since] == [True, False, False, True, False]
+    assert looked_back == [0, 0, 0, 6, 6, 12]
 
 
-def test_what_cannot_be_settled_makes_no_pass_look_back_again_at_once(
+def test_a_long_past_is_looked_back_over_in_slices(
+    delayed_shop: Shop,
+    stripe: EmulatorServer,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shop = delayed_shop
+    mug = add_product(shop.database, stock_units=9)
+    page = paid_by_debit(shop, stripe, mug)
+    events.record_event(shop, event_about(page))
+    pass_days(shop, stripe, clock, 16)
+    for _ in range(5):
+        stripe.pay(begin(shop, {mug: 1}).stripe_session_id)
+        reconcile.reconcile(shop)
+    stripe.settle(page.stripe_session_id, "succeed")
+    monkeypatch.setattr(payments, "_MOST_ROWS", 1)
+    monkeypatch.setattr(reconcile, "SLICE_PAGES", 2)
+    monkeypatch.setattr(reconcile, "CALLS_PER_SECOND", 10_000)
+    clock.advance(hours=6)
+    sold = []
+
+    for _ in range(3):
+        reconcile.reconcile(shop)
+        sold.append(len(orders_of(shop.database)))
+
+    assert sold == [5, 5, 6]
+    assert looked_back_at(shop) == clock()
+
+
+def test_a_slice_that_fails_begins_the_look_back_anew(
     shop: Shop, stripe: EmulatorServer, clock: FakeClock
 ) -> None:
-    page = begin(shop, {add_product(shop.database): 1})
-    stripe.pay(page.stripe_session_id)
-    stripe.fault("retrieve", "status", status=500, times=0)
-    kept = reconcile.reconcile(shop).kept
-    looked_back_at = ask(
-        shop.database, lambda s: s.scalars(select(Reconciled.looked_back_at)).one()
+    reconcile.reconcile(shop)
+    shop.database.write(
+        lambda s: s.execute(update(Reconciled).values(look_on_after="cs_of_another"))
     )
+    with pytest.raises(PaymentError):
+        reconcile.reconcile(shop)
+    clock.advance(hours=6)
 
-    assert kept == 1
-    assert looked_back_at == shop.clock()
+    reconcile.reconcile(shop)
+
+    assert looked_back_at(shop) == clock()

@@ -1,15 +1,12 @@
 """Reconcile: what a lost message or a crash left open is found and settled."""
 
-import itertools
-import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
-from typing import Any
 
 import pytest
 from sqlalchemy import Executable, select, update
 
-from core import expiry, payments, reconcile, reports, reservations
+from core import expiry, reconcile, reports, reservations
 from core.checkout import PaymentPage
 from core.errors import PaymentUnavailableError
 from core.models import (
@@ -20,7 +17,6 @@ from core.models import (
     Checkout,
     Reconciled,
 )
-from core.payment_data import Page, PaymentSession
 from core.reconcile import Reconciliation
 from core.shop import Shop
 from tests.emulator import EmulatorServer
@@ -141,31 +137,6 @@ def test_a_page_of_an_ended_hold_that_is_paid_in_this_moment_is_not_lost(
     ]
     assert status_of(shop.database, rival.checkout_id) == PENDING
     assert_invariants(shop.database)
-
-
-def test_the_pages_of_a_long_list_are_asked_for_no_faster_than_stripe_allows(
-    shop: Shop, stripe: EmulatorServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(payments, "_MOST_ROWS", 1)
-    monkeypatch.setattr(reconcile, "CALLS_PER_SECOND", 4)
-    mug = add_product(shop.database)
-    for _ in range(4):
-        begin(shop, {mug: 1})
-    asked_at = []
-    ask_for_page = shop.gateway.sessions
-
-    def ask_and_note(**which: Any) -> Page[PaymentSession]:
-        asked_at.append(time.monotonic())
-        return ask_for_page(**which)
-
-    monkeypatch.setattr(shop.gateway, "sessions", ask_and_note)
-
-    found = reconcile.reconcile(shop)
-
-    assert found.seen == len(asked_at) == 4
-    pauses = [after - before for before, after in itertools.pairwise(asked_at)]
-    # A slow machine makes them only longer.
-    assert min(pauses) > 0.24
 
 
 def test_a_payment_for_a_session_that_was_never_noted_becomes_its_order(

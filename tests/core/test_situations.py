@@ -15,6 +15,7 @@ from sqlalchemy import select
 
 from core import checkout, events, expiry, payments
 from core.checkout import Visitor
+from core.config import Config
 from core.errors import (
     HoldEndedError,
     PaymentBusyError,
@@ -23,9 +24,11 @@ from core.errors import (
 )
 from core.expiry import Sweep
 from core.models import CANCELLED, CONFIRMED, PENDING, Checkout
+from core.offer import DELAYED_METHODS
 from core.payments import StripeGateway
 from core.settlement import Ending
 from core.shop import Shop
+from tests.core.test_offers import started_again
 from tests.emulator import EmulatorServer
 from tests.factories import (
     FakeClock,
@@ -34,6 +37,7 @@ from tests.factories import (
     assert_invariants,
     begin,
     event_about,
+    form_of,
     levels,
     open_sessions,
     orders_of,
@@ -72,6 +76,12 @@ def assert_all_the_same(calls: list[dict[str, Any]]) -> None:
     """Fail unless all of them sent the same bytes under the same key."""
     assert len({call["body"] for call in calls}) == 1
     assert len({call["headers"]["Idempotency-Key"] for call in calls}) == 1
+
+
+def methods_at(stripe: EmulatorServer, session_id: str) -> set[str]:
+    """Return the ways to pay that Stripe offers on a page."""
+    client = package.StripeClient("sk_test_shop", base_addresses={"api": stripe.url})
+    return {*client.v1.checkout.sessions.retrieve(session_id).payment_method_types}
 
 
 def only_checkout(shop: Shop) -> int:
@@ -200,6 +210,25 @@ def test_a_refused_second_try_does_not_hide_the_page_of_the_first(
     assert open_sessions(stripe) == []
     assert levels(shop.database, mug) == (4 if is_paid else 5, 0)
     assert_invariants(shop.database)
+
+
+@pytest.mark.parametrize("named", [(), ("sepa_debit",)], ids=["none", "one"])
+def test_a_page_offers_no_delayed_method_but_those_that_are_named(
+    shop: Shop,
+    stripe: EmulatorServer,
+    config: Config,
+    clock: FakeClock,
+    named: tuple[str, ...],
+) -> None:
+    settings = {"DELAYED_PAYMENT_METHODS": ",".join(named)} if named else {}
+    other = started_again(shop, config, settings, clock)
+
+    page = begin(other, {add_product(shop.database): 1})
+
+    form = form_of(creates(stripe)[0])
+    excluded = {form[name] for name in form if name.startswith("excluded_payment_")}
+    assert excluded == {*DELAYED_METHODS} - {*named}
+    assert methods_at(stripe, page.stripe_session_id) == {"card", "ideal", *named}
 
 
 def test_cancelling_before_stripe_has_made_the_page_waits_for_it(
