@@ -315,15 +315,16 @@ def cli(stripe: EmulatorServer, tmp_path: Path) -> StripeClient:
 def test_stripes_own_client_pays_a_page_of_the_shop(
     open_storefront: OpenStorefront,
     database: Database,
+    stripe: EmulatorServer,
     cli: StripeClient,
 ) -> None:
     mug = add_product(database)
-    page = page_of(open_storefront(), mug)
+    page = page_of(open_storefront(RECONCILE_INTERVAL_SECONDS="3600"), mug)
 
     paid = cli.pay(page["stripe_session_id"])
 
     assert paid.returncode == 0, paid.stdout + paid.stderr
-    eventually(lambda: orders_of(database))
+    assert [attempt["status"] for attempt in eventually_told(stripe)] == [200]
     (order,) = orders_of(database)
     assert (order.stripe_session_id, order.status) == (
         page["stripe_session_id"],
