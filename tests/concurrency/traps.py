@@ -77,10 +77,15 @@ class PostgresTrap(Trap):
         return bool(self._waiting())
 
     def clear(self) -> None:
-        for pid in self._waiting():
-            self._ask(f"SELECT pg_terminate_backend({pid})")
-        eventually(lambda: not self._waiting())
+        eventually(self._is_empty)
         self.let_commit()
+
+    def _is_empty(self) -> bool:
+        """End whoever stands there; another may have waited behind him for the row."""
+        waiting = self._waiting()
+        for pid in waiting:
+            self._ask(f"SELECT pg_terminate_backend({pid})")
+        return not waiting
 
     def let_commit(self) -> None:
         """Let those who wait commit, and take the trap away when they have."""
