@@ -10,10 +10,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from core.models import (
+    CONFIRMED,
     PENDING,
     Checkout,
     Order,
@@ -264,9 +265,22 @@ def open_hold(session: Session, visitor: str, now: datetime) -> HoldView | None:
     return HoldView(row.id, row.stripe_session_id, row.expires_at, units)
 
 
-def checkout_status(session: Session, checkout_id: int) -> str | None:
-    """Return the status of a checkout."""
-    return session.scalar(select(Checkout.status).where(Checkout.id == checkout_id))
+def bought_units(session: Session, checkout_id: int) -> dict[int, int]:
+    """
+    Return product id to units of a checkout that was paid for, else nothing.
+
+    A delayed payment that is on its way counts: its customer has done his part.
+    """
+    is_bought = or_(
+        Checkout.status == CONFIRMED,
+        and_(Checkout.status == PENDING, Checkout.awaits_payment),
+    )
+    rows = session.execute(
+        select(StockReservation.product_id, StockReservation.quantity)
+        .join(Checkout, Checkout.id == StockReservation.checkout_id)
+        .where(Checkout.id == checkout_id, is_bought)
+    )
+    return dict(rows.all())
 
 
 def order_of_checkout(session: Session, checkout_id: int) -> OrderView | None:

@@ -10,7 +10,6 @@ from flask_babel import force_locale, gettext
 from core import queries
 from core.checkout import Visitor
 from core.clock import new_token
-from core.models import CONFIRMED
 from core.queries import ProductView
 from core.reservations import MOST_LINES
 from storefront import language
@@ -83,22 +82,22 @@ def _take_out_paid() -> None:
     """
     Take what was bought out of the cart, once.
 
-    The customer may have closed the payment page, so that only the webhook knows.
+    The customer may have closed the payment page, so that only the webhook knows; and
+    money may come late, so that an ended checkout is kept in mind until the next one.
     """
     checkout_id = session.get("checkout")
     if checkout_id is None:
         return
-    status = queries.checkout_status(db.session(), checkout_id)
-    if status == CONFIRMED:
-        bought = queries.order_of_checkout(db.session(), checkout_id)
-        lines = session.get("cart", {})
-        for line in bought.lines if bought else ():
-            left = lines.pop(str(line.product_id), 0) - line.quantity
-            if left > 0:
-                lines[str(line.product_id)] = left
-        session["cart"] = lines
-    if status != "PENDING":
-        session.pop("checkout")
+    bought = queries.bought_units(db.session(), checkout_id)
+    if not bought:
+        return
+    lines = session.get("cart", {})
+    for product_id, quantity in bought.items():
+        left = lines.pop(str(product_id), 0) - quantity
+        if left > 0:
+            lines[str(product_id)] = left
+    session["cart"] = lines
+    session.pop("checkout")
 
 
 def payment_notice(deadline: datetime) -> str:

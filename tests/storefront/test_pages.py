@@ -180,6 +180,45 @@ def test_a_cart_paid_in_a_closed_tab_is_emptied_once_the_webhook_came(
     assert f'id="quantity-{bowl}"' in page
 
 
+def test_goods_whose_payment_is_on_its_way_are_no_more_in_the_cart(
+    client: FlaskClient, database: Database, stripe: EmulatorServer
+) -> None:
+    mug = add_product(database)
+    bowl = add_product(database)
+    put_in_cart(client, mug, 2)
+    post(client, "/checkout")
+    (session_id,) = open_sessions(stripe)
+    stripe.pay(session_id, "sepa_debit")
+    client.get(f"/checkout/success?session_id={session_id}")
+    put_in_cart(client, bowl)
+
+    page = client.get("/cart", headers=ENGLISH).text
+
+    assert f'id="quantity-{mug}"' not in page
+    assert f'id="quantity-{bowl}"' in page
+
+
+def test_a_cart_whose_money_came_late_is_emptied(
+    app: Flask, client: FlaskClient, database: Database, stripe: EmulatorServer
+) -> None:
+    mug = add_product(database)
+    put_in_cart(client, mug)
+    post(client, "/checkout")
+    (session_id,) = open_sessions(stripe)
+    client.get("/checkout/cancel/1")
+    kept = client.get("/cart", headers=ENGLISH).text
+    copy = stripe.recover(session_id)["id"]
+    stripe.pay(copy)
+    app.test_client().get(f"/checkout/success?session_id={copy}")
+
+    page = client.get("/cart", headers=ENGLISH).text
+
+    assert f'id="quantity-{mug}"' in kept
+    assert f'id="quantity-{mug}"' not in page
+    (order,) = orders_of(database)
+    assert order.was_late
+
+
 @pytest.mark.parametrize(
     "session_id",
     [
