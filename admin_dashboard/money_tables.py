@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from admin_dashboard import history_words, words
-from core.models import AUTOMATIC, FAILED, OWNER, STRIPE
+from core.models import AUTOMATIC, FAILED, OWNER, REFUND_FAILED, STRIPE
 from core.refunds import again_key
-from core.reports import DisputeView, RefundView
+from core.reports import DisputeView, RefundView, ToDoView
 
 Numbers = Mapping[int | None, int]
 _WHO = {AUTOMATIC: history_words.SHOP, OWNER: "", STRIPE: "Stripe"}
@@ -70,3 +70,8 @@ def tried_again(refunds: Sequence[RefundView]) -> set[int]:
         for refund in refunds
         if again_key(refund.id, refund.stripe_session_id) in keys
     }
+
+
+def unsettled(entries: Sequence[ToDoView]) -> set[str]:
+    """Return the payments of failed refunds that the owner has not ticked off."""
+    return {entry.payment_intent for entry in entries if entry.kind == REFUND_FAILED}

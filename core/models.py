@@ -192,6 +192,10 @@ class Checkout(Base):
     closed_at: Mapped[datetime | None]
 
 
+# Why a checkout ended whose bank did not pay.
+PAYMENT_FAILED = "payment failed"
+
+
 class CheckoutStep(Base):
     """
     A step of a checkout or its order that no other row would keep.

@@ -32,6 +32,7 @@ from core.errors import (
 from core.models import (
     CANCELLED,
     EXPIRED,
+    PAYMENT_FAILED,
     PENDING,
     Checkout,
     StockReservation,
@@ -123,7 +124,7 @@ def _judge(
     if session.is_closed:
         return closed
     if session.payment_failed:
-        return Closed(EXPIRED, "payment failed")
+        return Closed(EXPIRED, PAYMENT_FAILED)
     return _prolong(shop, checkout, session)
 
 

@@ -65,13 +65,13 @@ def _order(session: Session, mail: Mail) -> Content | None:
     if order is None:
         return None
     amount = language.money(order.amount_cents, order.currency)
-    opening = [
-        _greeting(order.customer_name),
-        gettext(
-            "Thank you for your order. We have received your payment of %(amount)s.",
-            amount=amount,
-        ),
-    ]
+    thanks = gettext(
+        "Thank you for your order. We have received your payment of %(amount)s.",
+        amount=amount,
+    )
+    if not order.amount_cents:
+        thanks = gettext("Thank you for your order. There was nothing to pay.")
+    opening = [_greeting(order.customer_name), thanks]
     if order.status == REVIEW:
         opening.append(
             gettext(
@@ -167,7 +167,7 @@ def _refund(session: Session, mail: Mail) -> Content | None:
         subject=gettext("You get %(amount)s back from Voorraad", amount=amount),
         opening=(
             _greeting(order.customer_name if order else ""),
-            _why(refund, amount),
+            _why(refund, amount, order),
             coming,
         ),
         link=Link(gettext("Look at your order"), _order_address(order.token))
@@ -193,9 +193,15 @@ def _gone(_: Session, mail: Mail) -> Content:
     )
 
 
-def _why(refund: Refund, amount: str) -> str:
+def _why(refund: Refund, amount: str, order: Order | None) -> str:
     why: str
-    if refund.order_id is not None:
+    if order is not None and refund.amount_cents == order.amount_cents:
+        why = gettext(
+            "We pay back all that you paid for your order %(number)s: %(amount)s.",
+            amount=amount,
+            number=order.id,
+        )
+    elif refund.order_id is not None:
         why = gettext(
             "We pay back %(amount)s of what you paid for your order %(number)s.",
             amount=amount,

@@ -15,7 +15,7 @@ from core.errors import (
     PaymentError,
     ProductNotFoundError,
 )
-from core.models import CONFIRMED, FAILED, PENDING, Checkout
+from core.models import CONFIRMED, FAILED, PAYMENT_FAILED, PENDING, Checkout
 from core.queries import OrderView
 from core.reservations import sum_cart
 from core.settlement import Ending
@@ -119,7 +119,7 @@ def _what_became_of(session_id: str) -> tuple[str, OrderView | None]:
     refund = refunds.automatic_of(session, session_id)
     if refund is not None:
         return "owed" if refund.status == FAILED else "refunded", None
-    return "closed", None
+    return "declined" if ended.cause == PAYMENT_FAILED else "closed", None
 
 
 @blueprint.get("/checkout/cancel/", defaults={"checkout_id": ""}, strict_slashes=False)

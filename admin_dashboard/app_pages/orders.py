@@ -76,8 +76,10 @@ def refunded() -> None:
             return
         numbers = shop_data.numbers_of([refund.checkout_id for refund in refunds])
         done = money_tables.tried_again(refunds)
+        waiting = money_tables.unsettled(shop_data.to_dos(ROWS))
         for refund in refunds:
-            if refund.status == FAILED and refund.id not in done:
+            is_settled = refund.id in done or refund.payment_intent not in waiting
+            if refund.status == FAILED and not is_settled:
                 show_failed(refund, numbers.get(refund.checkout_id))
         st.dataframe(
             money_tables.of_refunds(refunds, numbers),

@@ -3,12 +3,13 @@
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import reports
+from core import records, reports
+from core.clock import utcnow
 from core.database import Database
 from core.models import FAILED, REQUESTED
 from tests.admin_dashboard import situations
 from tests.admin_dashboard.page import button, labels, opened, press, rows
-from tests.factories import add_product
+from tests.factories import add_product, to_dos_of
 
 SPACE = "\N{NO-BREAK SPACE}"
 
@@ -114,6 +115,23 @@ def test_two_tabs_that_try_a_refund_again_do_so_once(database: Database, number:
 
     assert statuses(database) == [(500, REQUESTED), (500, FAILED)]
     assert len(second.warning) == 1
+
+
+def test_a_failed_refund_that_was_ticked_off_is_told_no_more(
+    database: Database, number: int
+):
+    situations.refund_failed(database, number, amount_cents=500)
+    [entry] = to_dos_of(database)
+    database.write(
+        lambda session: records.tick_off(session, entry.id, who="owner", now=utcnow())
+    )
+
+    page = opened("orders")
+
+    assert [error.value for error in page.error] == []
+    assert "Opnieuw proberen" not in " ".join(labels(page))
+    [row] = rows(page, 1)
+    assert row["Status"] == "Mislukt"
 
 
 def test_a_failed_refund_may_be_left_alone(database: Database, number: int):

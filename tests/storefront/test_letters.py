@@ -180,6 +180,25 @@ def test_an_order_without_extras_names_none(
         assert word not in text
 
 
+def test_an_order_of_nothing_thanks_for_no_payment(
+    read: Read, database: Database, now: datetime
+) -> None:
+    free = Bill(subtotal_cents=2500, total_cents=0, currency="eur", discount_cents=2500)
+    order(database, now, bill=replace(free, customer_email="m@shop.example"))
+
+    text = plain(read("order-1").text)
+
+    assert "Er hoefde niets betaald te worden" in text
+    assert "betaling van" not in text
+
+
+def test_a_refund_of_all_says_so(read: Read, database: Database, now: datetime) -> None:
+    sold(database, {add_product(database): 1}, now)
+    database.write(lambda s: refunds.request_by_owner(s, 1, 1250, who="owner", now=now))
+
+    assert "We betalen alles terug" in plain(read("refund-1").text)
+
+
 def test_an_order_for_review_says_so(
     read: Read, database: Database, now: datetime
 ) -> None:

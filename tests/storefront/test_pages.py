@@ -508,6 +508,22 @@ def test_who_has_paid_already_is_led_to_his_order_not_to_pay_again(
     assert levels(database, mug) == (4, 0)
 
 
+def test_a_payment_that_the_bank_refused_is_called_so(
+    client: FlaskClient, database: Database, stripe: EmulatorServer
+) -> None:
+    mug = add_product(database)
+    put_in_cart(client, mug)
+    post(client, "/checkout")
+    (session_id,) = open_sessions(stripe)
+    stripe.pay(session_id, "sepa_debit")
+    stripe.settle(session_id, "fail")
+
+    page = client.get(f"/checkout/success?session_id={session_id}", headers=ENGLISH)
+
+    assert "Your bank did not carry out the payment" in page.text
+    assert levels(database, mug) == (5, 0)
+
+
 def test_a_delayed_payment_is_not_called_cancelled(
     client: FlaskClient, database: Database, stripe: EmulatorServer
 ) -> None:
