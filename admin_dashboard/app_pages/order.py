@@ -1,5 +1,7 @@
 """One order: what it was, what became of it, and what the owner can do about it."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 import streamlit as st
 from sqlalchemy.orm import Session
@@ -19,8 +21,11 @@ from core.case import Case
 from core.clock import utcnow
 from core.models import FULFILLED, PAID, REVIEW
 from core.queries import OrderView
+from core.reports import DisputeView
 
 LONGEST_NUMBER = 18
+# Disputes that took nothing, or no more.
+KEPT = ("won", "prevented", "warning_closed")
 ALREADY = "Dat was al gebeurd, of de bestelling is intussen veranderd."
 
 
@@ -96,6 +101,17 @@ def show_facts(order: OrderView) -> None:
     with address:
         st.subheader("Adres")
         show_lines(*words.address_of(order).split("\n"))
+
+
+def show_disputes(disputes: Sequence[DisputeView]) -> None:
+    """Warn on top: a disputed payment may be lost, and so would goods sent now."""
+    for dispute in disputes:
+        if dispute.status not in KEPT:
+            amount = words.money(dispute.amount_cents, dispute.currency)
+            st.error(
+                f"Betwiste betaling van {amount}: {words.dispute_reason(dispute)}."
+                f" {words.dispute_status(dispute)}."
+            )
 
 
 def show_lines(*lines: str) -> None:
@@ -207,6 +223,7 @@ def show(found: Case | None) -> None:
     else:
         st.title(f"Bestelling {order.number}")
         acting.show_notice()
+        show_disputes(found.disputes)
         show_actions(order)
         show_facts(order)
         show_goods(order)

@@ -125,7 +125,13 @@ def refund_failed(database: Database, number: int, *, amount_cents: int) -> int:
     return refund_id
 
 
-def disputed(database: Database, number: int, *, amount_cents: int) -> None:
+def disputed(
+    database: Database,
+    number: int,
+    *,
+    amount_cents: int,
+    status: str = "needs_response",
+) -> None:
     with database.read() as session:
         payment_intent = session.get_one(Order, number).payment_intent or ""
     report = DisputeReport(
@@ -134,7 +140,7 @@ def disputed(database: Database, number: int, *, amount_cents: int) -> None:
         amount_cents=amount_cents,
         currency="eur",
         reason="product_not_received",
-        status="needs_response",
+        status=status,
         due_by=utcnow() + timedelta(days=7),
     )
     database.write(lambda session: disputes.take_report(session, report, now=utcnow()))

@@ -303,6 +303,28 @@ def test_more_than_is_left_meanwhile_is_refused_with_what_is_left(
     assert levels(database, mug) == (3, 0)
 
 
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        ("needs_response", ["Wacht op uw antwoord"]),
+        ("lost", ["Verloren: het geld is terug naar de klant"]),
+        ("won", []),
+    ],
+)
+def test_a_disputed_payment_is_told_on_top(
+    database: Database, number: int, status: str, said: list[str]
+):
+    situations.disputed(database, number, amount_cents=1500, status=status)
+
+    page = shown(number)
+
+    assert [error.value for error in page.error] == [
+        f"Betwiste betaling van €{SPACE}15,00: klant zegt niets ontvangen te hebben."
+        f" {each}."
+        for each in said
+    ]
+
+
 def test_refunds_and_disputes_of_an_order_are_shown_with_it(
     database: Database, number: int
 ):
