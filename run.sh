@@ -195,9 +195,8 @@ run_tests() {
     say "There is no Chromium and none could be installed: the browser tests will be skipped."
   fi
   cd -- "$root"
-  # Without options it is the whole suite, which several workers share, file by file: also
-  # on a small machine, as many tests wait for a clock or a browser.
-  [ $# -gt 0 ] || set -- --numprocesses 4 --dist loadfile
+  # Without options it is the whole suite, which several workers share, file by file.
+  [ $# -gt 0 ] || set -- --numprocesses auto --maxprocesses 4 --dist loadfile
   exec "$python" -m pytest "$@"
 }
 

@@ -9,6 +9,7 @@ from core.database import Database
 from tests.emulator import EmulatorServer
 from tests.model import invariants
 from tests.model.test_model import ShopAndStripe, make_impatient
+from tests.model.world import Stumble
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +30,7 @@ def sequence(
 
     Sequence.config, Sequence.base, Sequence.server = config, database, stripe
     machine = Sequence()
-    machine.begin()
+    machine.begin(allowed=False, carts=[])
     yield machine
     invariants.hold_always(machine.world)
     machine.teardown()
@@ -39,17 +40,20 @@ def test_a_refusal_of_the_second_try_proves_no_page_away(
     sequence: ShopAndStripe,
 ) -> None:
     sequence.check_out_while_stripe_stumbles(
-        cart={0: 1, 1: 1}, fault=("drop_after", 500), times=9, visitor=1
+        cart={0: 1, 1: 1},
+        stumble=Stumble("create", ("drop_after", 500), times=9),
+        visitor=1,
     )
 
     sequence.check_out_while_stripe_stumbles(
-        cart={0: 1}, fault=("status", 402), times=1, visitor=1
+        cart={0: 1}, stumble=Stumble("create", ("status", 402), times=1), visitor=1
     )
 
 
 def test_a_delayed_payment_that_failed_without_a_message_gives_its_units_back(
     sequence: ShopAndStripe,
 ) -> None:
+    sequence.restart_with_other_settings(allowed=True)
     sequence.check_out(cart={1: 1, 0: 2}, visitor=1)
     sequence.pay(method="sepa_debit", number=0)
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+from hypothesis.errors import FlakyFailure
 from sqlalchemy import update
 
 from core import late_money, refunding, refunds, reservations, settlement
@@ -18,8 +19,8 @@ from tests.model.test_model import make_impatient, run
 
 pytestmark = pytest.mark.slow
 
-# As a rule some dozen are enough; threads make some sequences go otherwise each time.
-ENOUGH = 200
+# As a rule the first round is enough.
+ENOUGH = 90
 Patch = Callable[[pytest.MonkeyPatch], None]
 
 
@@ -67,6 +68,17 @@ def a_page_is_replaced_and_stays_open(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(settlement, "end", end)
 
 
+def is_seen(check: Callable[[], None]) -> bool:
+    try:
+        check()
+    except AssertionError:
+        return True
+    except FlakyFailure as failure:
+        # Threads made the sequence go otherwise when it was run again.
+        return failure.subgroup(AssertionError) is not None
+    return False
+
+
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     "break_it",
@@ -89,5 +101,4 @@ def test_a_shop_that_is_broken_fails(
     make_impatient(monkeypatch)
     break_it(monkeypatch)
 
-    with pytest.raises(AssertionError):
-        run(config, database, stripe, sequences=ENOUGH)
+    assert is_seen(lambda: run(config, database, stripe, sequences=ENOUGH))

@@ -7,8 +7,8 @@ world chooses which comes, when, how often and in what order, or that it never c
 
 import json
 import secrets
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -18,13 +18,25 @@ import requests
 import stripe as package
 from sqlalchemy import delete, select, text
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
-from core import checkout, events, expiry, reconcile, settlement, stock
+from core import (
+    checkout,
+    events,
+    expiry,
+    mail,
+    reconcile,
+    refunds,
+    reservations,
+    settlement,
+    stock,
+)
 from core.checkout import Visitor
 from core.config import Config
 from core.database import Database
 from core.errors import ShopError
-from core.models import REQUESTED, Base, Refund
+from core.letter import Letter
+from core.models import PENDING, REQUESTED, Base, Checkout, Mail, Product, Refund
 from core.offers import Offers
 from core.payments import StripeGateway
 from core.reservations import Reserved, Terms
@@ -39,6 +51,16 @@ KEY = {"Authorization": "Bearer sk_test_shop"}
 PRODUCTS = 2
 STOCK = 3
 VISITORS = 3
+OUTCOMES = ("succeed", "fail") * 100
+
+
+@dataclass(frozen=True)
+class Stumble:
+    """A fault of Stripe at so many calls of a route; *kind* is with its status."""
+
+    route: str
+    kind: tuple[str, int]
+    times: int
 
 
 @dataclass
@@ -52,7 +74,10 @@ class World:
     http: requests.Session
     products: list[int] = field(default_factory=list)
     received: int = PRODUCTS * STOCK
-    recovered: set[str] = field(default_factory=set)
+    # Pages that can be paid though nobody holds units for them.
+    unheld: set[str] = field(default_factory=set)
+    # The keys of letters, as often as they were sent.
+    sent: list[str] = field(default_factory=list)
 
     @property
     def database(self) -> Database:
@@ -152,16 +177,36 @@ class World:
     def come_up(self) -> None:
         self.shop = replace(self.shop, gateway=self.gateway)
 
+    @contextmanager
+    def stumbling(self, stumble: Stumble | None) -> Iterator[None]:
+        """Let Stripe stumble; without a *stumble* it goes on."""
+        if stumble is not None:
+            kind, status = stumble.kind
+            self.control(
+                "faults",
+                route=stumble.route,
+                kind=kind,
+                status=status,
+                times=stumble.times,
+            )
+        yield
+        self.control("faults/clear")
+
     def let_all_end(self) -> None:
         """Let time pass and the shop do what it does by itself; no message comes."""
         self.control("faults/clear")
-        for number, session in enumerate(self.delayed()):
-            outcome = ("succeed", "fail")[number % 2]
+        for session, outcome in zip(self.delayed(), OUTCOMES, strict=False):
             self.control(f"sessions/{session['id']}/settle", outcome=outcome)
-        for hours in (1, 1, 7):
+        # What was paid weeks ago is looked for every six hours, and what goes back then
+        # may take the bank a while, too.
+        for hours in (1, 1, 7, 1, 7):
+            pending = [r for r in self.all("refunds") if r["status"] == "pending"]
+            for refund, outcome in zip(pending, OUTCOMES, strict=False):
+                self.control(f"refunds/{refund['id']}/{outcome}")
             self.advance(hours=hours)
             self.sweep()
             self.reconcile()
+        self.send_letters()
 
     def delayed(self) -> list[Json]:
         """Return the sessions whose bank has not decided yet."""
@@ -170,6 +215,41 @@ class World:
             for session in self.sessions()
             if session["status"] == "complete" and session["payment_status"] == "unpaid"
         ]
+
+    def page_of(self, visitor: int) -> tuple[int, str] | None:
+        """Return the checkout of a visitor that can still be paid, and its page."""
+        query = select(Checkout).where(
+            Checkout.visitor == f"visitor-{visitor}",
+            Checkout.status == PENDING,
+            Checkout.stripe_session_id.is_not(None),
+            ~Checkout.awaits_payment,
+        )
+        with self.database.read() as session:
+            found = session.scalars(query).one_or_none()
+        return (found.id, found.stripe_session_id or "") if found else None
+
+    def available(self, number: int) -> int:
+        with self.database.read() as session:
+            product = session.get_one(Product, self.products[number])
+        return product.stock - product.reserved
+
+    def end_here_only(self, checkout_id: int, session_id: str) -> None:
+        """Give units back whose page stays open, as in a database that was put back."""
+        self.unheld.add(session_id)
+        self.database.write_single(
+            lambda session: reservations.expire(
+                session, checkout_id, cause="ended by hand", now=self.clock()
+            )
+        )
+
+    def refund_again(self, refund_id: int) -> None:
+        _tried(
+            lambda: self.database.write(
+                lambda session: refunds.request_again(
+                    session, refund_id, who="owner", now=self.clock()
+                )
+            )
+        )
 
     def die_in_a_refund(self, number: int) -> None:
         """Have a refund made, and die before its answer is noted."""
@@ -191,28 +271,43 @@ class World:
         copy = self.control(f"sessions/{session_id}/recover")
         if copy is None:
             return None
-        self.recovered.add(copy["id"])
+        self.unheld.add(copy["id"])
         return str(copy["id"])
 
     def pay(self, session_id: str, method: str) -> None:
         self.control(f"sessions/{session_id}/pay", method=method, wait=False)
 
-    def tell_from_all_sides(self, session_id: str) -> None:
-        """Bring all messages about a session and its customer at once, and sweep."""
-        told = [
+    def messages_about(self, session_id: str) -> list[Json]:
+        return [
             event
             for event in self.all("events")
             if event["data"]["object"]["id"] == session_id
         ]
+
+    def tell_from_all_sides(self, session_id: str, messages: list[Json]) -> None:
+        """Bring all messages about a session and its customer at once, and sweep."""
         calls: list[Callable[[], None]] = [
             lambda: self.come_back(session_id),
             self.sweep,
             self.reconcile,
-            *(partial(self.deliver, event, as_twin=False) for event in told * 2),
+            *(partial(self.deliver, event, as_twin=False) for event in messages * 2),
         ]
-        for outcome in at_once(calls):
-            if isinstance(outcome, Exception):
-                raise outcome
+        _all_at_once(calls)
+
+    def send_letters(self) -> None:
+        """Let two senders at once go through the outbox."""
+        _all_at_once([self._send_letters, self._send_letters])
+
+    def _send_letters(self) -> None:
+        def write(_session: Session, letter: Mail) -> Letter:
+            self.sent.append(letter.key)
+            return Letter(("klant@voorraad.example",), letter.key, "", "")
+
+        mail.send_due(self.shop, write)
+
+    def die_with_a_letter(self) -> None:
+        """Take the next letter to send, and die with it."""
+        mail._claim_one(self.shop)
 
     def receive(self, number: int, units: int) -> None:
         self.database.write(
@@ -233,6 +328,12 @@ def _tried(call: Callable[[], object]) -> None:
     """Make a call that may be refused on purpose; what else it raises is a bug."""
     with suppress(ShopError):
         call()
+
+
+def _all_at_once(calls: list[Callable[[], None]]) -> None:
+    for outcome in at_once(calls):
+        if isinstance(outcome, Exception):
+            raise outcome
 
 
 def made(config: Config, database: Database, stripe: EmulatorServer) -> World:
