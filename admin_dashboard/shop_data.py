@@ -21,7 +21,7 @@ from core.clock import utcnow
 from core.config import Config
 from core.database import Database
 from core.models import Order
-from core.queries import OrderView
+from core.order_views import OrderView
 from core.reports import (
     Attention,
     DisputeView,

@@ -29,7 +29,7 @@ from core.models import (
     TO_DO_MAIL,
     TOO_LATE,
 )
-from core.queries import OrderView
+from core.order_views import OrderView
 from core.reports import MOST_COUNTED, DisputeView, OpenReservation, RefundView
 
 LOCALE = "nl"

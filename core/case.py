@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from core import history
+from core import history, order_views, reports
 from core.history import Step
 from core.models import Checkout, Dispute, Order, Refund
-from core.queries import OrderView, order_views
+from core.order_views import OrderView, Wanted
 from core.reports import DisputeView, RefundView, view_of
 
 
@@ -18,9 +18,18 @@ class Case:
 
     checkout_id: int
     order: OrderView | None
+    wanted: Wanted
     refunds: tuple[RefundView, ...]
     disputes: tuple[DisputeView, ...]
     steps: tuple[Step, ...]
+
+    @property
+    def customer(self) -> str:
+        """Who bought or paid, as far as that is known."""
+        if self.order is not None:
+            return self.order.customer_name or self.order.customer_email
+        emails = (refund.customer_email for refund in self.refunds)
+        return next(filter(None, emails), "")
 
 
 def of_order(session: Session, number: int) -> Case | None:
@@ -37,17 +46,15 @@ def _case(session: Session, query: Select[int]) -> Case | None:
     checkout_id = session.scalar(query)
     if checkout_id is None:
         return None
-    orders = order_views(session, select(Order).where(Order.checkout_id == checkout_id))
-    refunds = session.scalars(
-        select(Refund).where(Refund.checkout_id == checkout_id).order_by(Refund.id)
-    )
+    refunds = select(Refund).where(Refund.checkout_id == checkout_id)
     disputes = session.scalars(
         select(Dispute).where(Dispute.checkout_id == checkout_id).order_by(Dispute.id)
     )
     return Case(
         checkout_id=checkout_id,
-        order=next(iter(orders), None),
-        refunds=tuple(view_of(RefundView, row) for row in refunds),
+        order=order_views.of_checkout(session, checkout_id),
+        wanted=order_views.wanted(session, checkout_id),
+        refunds=tuple(reports.refund_views(session, refunds.order_by(Refund.id))),
         disputes=tuple(view_of(DisputeView, row) for row in disputes),
         steps=tuple(history.steps(session, checkout_id)),
     )

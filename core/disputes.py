@@ -6,27 +6,26 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from core import records
-from core.models import DISPUTED, Dispute, Order, Refund
+from core.models import DISPUTE_OVER, DISPUTED, Dispute, Order, Refund
 from core.payment_data import DisputeReport
-
-# A dispute that has ended so stays ended; what was read before comes too late.
-FINAL = ("won", "lost", "warning_closed", "prevented")
 
 
 def take_report(session: Session, report: DisputeReport, *, now: datetime) -> bool:
     """
     Note a dispute as it is at Stripe; the owner has an entry from the first time on.
 
-    Safe to repeat. Returns whether anything was new. How it changed since is kept as a
-    step of its checkout. One about a payment that is not ours is passed over.
+    When it has ended the entry comes up again, with a letter of how. Safe to repeat.
+    Returns whether anything was new. How it changed since is kept as a step of its
+    checkout. One about a payment that is not ours is passed over.
     """
     checkout_id = _checkout_of(session, report.payment_intent)
     if checkout_id is None:
         return False
+    key = f"dispute-{report.id}"
     entered = records.add_to_do(
         session,
         DISPUTED,
-        f"dispute-{report.id}",
+        key,
         checkout_id=checkout_id,
         stripe_id=report.id,
         payment_intent=report.payment_intent,
@@ -52,7 +51,7 @@ def take_report(session: Session, report: DisputeReport, *, now: datetime) -> bo
         update(Dispute)
         .where(
             Dispute.stripe_dispute_id == report.id,
-            Dispute.status.not_in((report.status, *FINAL)),
+            Dispute.status.not_in((report.status, *DISPUTE_OVER)),
         )
         .values(
             amount_cents=report.amount_cents,
@@ -74,6 +73,8 @@ def take_report(session: Session, report: DisputeReport, *, now: datetime) -> bo
         stripe_id=report.id,
         now=now,
     )
+    if report.status in DISPUTE_OVER and not entered:
+        records.bring_up_again(session, key, report.status, now=now)
     session.flush()
     return True
 

@@ -412,6 +412,11 @@ class Refund(Base):
     failed_at: Mapped[datetime | None]
 
 
+# Stripe's words for a dispute that has ended, which it then stays.
+DISPUTE_LOST = "lost"
+DISPUTE_OVER = ("won", DISPUTE_LOST, "warning_closed", "prevented")
+
+
 class Dispute(Base):
     """A customer's bank wants a payment back; the status is Stripe's word for it."""
 
@@ -504,12 +509,14 @@ class ToDo(Base):
 
 READY = "READY"
 SENDING = "SENDING"
-# A mail about an order, a refund, goods that were gone when nothing was to be paid, or
-# an entry for the owner.
+# A mail about an order, a refund that Stripe has taken, one that failed, goods that
+# were gone when nothing was to be paid, or an entry for the owner.
 ORDER_MAIL = "ORDER"
 REFUND_MAIL = "REFUND"
+OWED_MAIL = "OWED"
 GONE_MAIL = "GONE"
 TO_DO_MAIL = "TO_DO"
+MAIL_KINDS = (ORDER_MAIL, REFUND_MAIL, OWED_MAIL, GONE_MAIL, TO_DO_MAIL)
 
 
 class Mail(Base):
@@ -524,7 +531,7 @@ class Mail(Base):
     __tablename__ = "mail"
     __table_args__ = (
         _one_of("status", (READY, SENDING, SENT, FAILED)),
-        _one_of("kind", (ORDER_MAIL, REFUND_MAIL, GONE_MAIL, TO_DO_MAIL)),
+        _one_of("kind", MAIL_KINDS),
         Index("ix_mail_due", "due_at", **_where("status = 'READY'")),
     )
 

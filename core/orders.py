@@ -17,7 +17,16 @@ from sqlalchemy.orm import Session
 from core import records, refunds, reservations, stock
 from core.database import Executor
 from core.errors import InvalidQuantityError
-from core.models import FULFILLED, PAID, REVIEW, Order, OrderLine
+from core.models import (
+    AMOUNT,
+    FULFILLED,
+    PAID,
+    RESTOCK,
+    REVIEW,
+    Order,
+    OrderLine,
+    ToDo,
+)
 from core.payment_data import Payment
 from core.records import Noted
 from core.statements import statements_for
@@ -135,8 +144,15 @@ def unfulfil(session: Session, order_id: int, *, who: str, now: datetime) -> boo
 
 
 def accept(session: Session, order_id: int, *, who: str, now: datetime) -> bool:
-    """Let an order for REVIEW stand as it was paid; False if it was none."""
-    return _become(session, order_id, REVIEW, PAID, who=who, now=now)
+    """
+    Let an order for REVIEW stand as it was paid; False if it was none.
+
+    The owner's entry about its amount is ticked off with it.
+    """
+    if not _become(session, order_id, REVIEW, PAID, who=who, now=now):
+        return False
+    _tick_off(session, order_id, AMOUNT, who=who, now=now)
+    return True
 
 
 def _become(
@@ -166,6 +182,7 @@ def take_back(
     """
     Put units of an order back into the stock: product id to how many came back.
 
+    With that the owner has answered what came back of a refund that was made at Stripe.
     Raises InvalidQuantityError, with nothing changed by the caller's rollback, for more
     of a product than was sold and has not come back yet. Not safe to repeat.
     """
@@ -186,3 +203,13 @@ def take_back(
         if line is None:
             raise InvalidQuantityError(product_id, quantity)
         stock.take_back(session, product_id, quantity, order_id, who=who, now=now)
+    if units:
+        _tick_off(session, order_id, RESTOCK, who=who, now=now)
+
+
+def _tick_off(
+    session: Session, order_id: int, kind: str, *, who: str, now: datetime
+) -> None:
+    checkout_id = select(Order.checkout_id).where(Order.id == order_id)
+    which = (ToDo.checkout_id == checkout_id.scalar_subquery()) & (ToDo.kind == kind)
+    records.tick_off_all(session, which, who=who, now=now)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -133,25 +133,61 @@ def _set_done(
     return changed is not None
 
 
-def mail_refund(
+def tick_off_all(
+    session: Session, which: ColumnElement[bool], *, now: datetime, who: str = ""
+) -> None:
+    """Tick off the open entries that *which* selects: they were dealt with."""
+    session.execute(
+        update(ToDo)
+        .where(which, ToDo.done_at.is_(None))
+        .values(done_at=now, done_by=who)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def bring_up_again(session: Session, key: str, news: str, *, now: datetime) -> None:
+    """
+    Put an entry back on the owner's list, as there is news, and write him a letter.
+
+    Safe to repeat: there is one letter for each *news*.
+    """
+    entry = session.execute(
+        update(ToDo)
+        .where(ToDo.key == key)
+        .values(done_at=None, done_by="")
+        .returning(ToDo.id, ToDo.checkout_id)
+        .execution_options(synchronize_session=False)
+    ).one()
+    letter = {"kind": TO_DO_MAIL, "checkout_id": entry[1], "to_do_id": entry[0]}
+    _add_mail(session, f"to-do-{entry[0]}-{news}", letter, now=now)
+
+
+def mail_refund(  # noqa: PLR0913 (a refund, and who is told what of it)
     session: Session,
     refund_id: int,
+    kind: str,
     *,
     checkout_id: int,
     recipient: str,
     locale: str,
     now: datetime,
 ) -> None:
-    """Write to the customer that money goes back, once a refund."""
+    """Write to the customer of a refund: a letter of each *kind*, once."""
     letter = {
-        "kind": REFUND_MAIL,
+        "kind": kind,
         "checkout_id": checkout_id,
         "refund_id": refund_id,
         "recipient": recipient,
         "locale": locale,
     }
     if recipient:
-        _add_mail(session, f"refund-{refund_id}", letter, now=now)
+        _add_mail(session, f"{kind.lower()}-{refund_id}", letter, now=now)
+
+
+def is_mailed_refund(session: Session, refund_id: int) -> bool:
+    """Tell whether the customer has a letter, or will have, that money goes back."""
+    key = f"{REFUND_MAIL.lower()}-{refund_id}"
+    return session.scalar(select(Mail.id).where(Mail.key == key)) is not None
 
 
 def mail_gone(

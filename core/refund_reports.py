@@ -17,6 +17,7 @@ from core.models import (
     DONE,
     FAILED,
     REFUND_FAILED,
+    REQUESTED,
     RESTOCK,
     SENT,
     STRIPE,
@@ -58,7 +59,8 @@ def take_answer(
     an entry of its own here, this one has failed.
     """
     if _known(session, report) not in (None, refund_id):
-        return refunds.fail(session, refund_id, failure="already sent back", now=now)
+        failure = refunds.SENT_BACK_BEFORE
+        return refunds.fail(session, refund_id, failure=failure, now=now)
     _adopt(session, Refund.id == refund_id, report)
     return _take_status(session, refund_id, report, now=now)
 
@@ -122,7 +124,7 @@ def _adopt(
         return None
     refund.stripe_refund_id = report.id
     if refund.status == FAILED:
-        refund.status = SENT
+        refund.status = REQUESTED
         if refund.order_id is not None:
             _count(session, refund.order_id, refund.amount_cents)
     session.flush()
@@ -159,7 +161,6 @@ def _note_stripes_own(
     if isinstance(paid, Order):
         _count(session, paid.id, report.amount_cents)
         _enter(session, RESTOCK, report, paid, now=now)
-    refunds.tell(session, session.get_one(Refund, refund_id))
     return refund_id
 
 

@@ -20,10 +20,12 @@ from core.models import (
     DONE,
     FAILED,
     FULFILLED,
+    OWED_MAIL,
     OWNER,
     PAID,
     PAID_TWICE,
     REFUND_FAILED,
+    REFUND_MAIL,
     REFUND_WAITS,
     REFUNDED,
     REQUESTED,
@@ -41,6 +43,9 @@ from core.payment_data import Payment
 FIRST_MINUTE = timedelta(minutes=1)
 LONGEST_PAUSE = timedelta(hours=1)
 ENTERED_AFTER = timedelta(days=1)
+# Why a refund failed, where Stripe has no word for it.
+NO_PAYMENT = "Stripe names no payment"
+SENT_BACK_BEFORE = "already sent back"
 # What may follow what: a report that comes late changes nothing.
 _BEFORE = {
     SENT: (REQUESTED,),
@@ -80,9 +85,9 @@ def request_automatic(
     """
     Send a payment back, or what is left of it: *kind* is TOO_LATE or PAID_TWICE.
 
-    It is sent after commit. The customer is told, and the owner has an entry. Safe to
-    repeat: a session has one such refund. Where nothing was paid there is none, but the
-    customer is told that the goods were gone. One that Stripe gives no payment intent
+    It is sent after commit, and the owner has an entry. Safe to repeat: a session has
+    one such refund. Where nothing was paid there is none, but the customer is told that
+    the goods were gone. One that Stripe gives no payment intent
     of cannot be sent back: a person has to look at it.
     """
     bill, stripe_session_id = payment.bill, payment.stripe_session_id
@@ -116,9 +121,9 @@ def request_automatic(
         customer_email=bill.customer_email,
         created_at=now,
     )
-    add(session, refund)
+    _add(session, refund)
     if not payment.payment_intent:
-        fail(session, refund.id, failure="Stripe names no payment", now=now)
+        fail(session, refund.id, failure=NO_PAYMENT, now=now)
 
 
 def _tell_of_nothing(
@@ -153,9 +158,9 @@ def request_by_owner(  # noqa: PLR0913 (an order, what goes back of it, and why)
     """
     Send some of an order's payment back, or all that is left; return the refund's id.
 
-    It is sent after commit, and the customer is told. Raises RefundRefusedError for
-    more than is left. Not safe to repeat, unless a *key* names the refund: then the
-    second call returns the first one's id.
+    It is sent after commit. Raises RefundRefusedError for more than is left. Not safe
+    to repeat, unless a *key* names the refund: then the second call returns the first
+    one's id.
     """
     known = select(Refund.id).where(Refund.idempotency_key == key)
     if key and (refund_id := session.scalar(known)):
@@ -181,7 +186,16 @@ def request_by_owner(  # noqa: PLR0913 (an order, what goes back of it, and why)
         customer_email=order.customer_email,
         created_at=now,
     )
-    add(session, refund)
+    _add(session, refund)
+    session.refresh(order)
+    if order.status == REFUNDED:
+        # Nothing is left to be agreed to.
+        records.tick_off_all(
+            session,
+            (ToDo.checkout_id == order.checkout_id) & (ToDo.kind == AMOUNT),
+            who=who,
+            now=now,
+        )
     return refund.id
 
 
@@ -217,22 +231,20 @@ def _is_to_review() -> ColumnElement[bool]:
     return and_(entered, not_(accepted))
 
 
-def add(session: Session, refund: Refund) -> None:
-    """Write a refund, and the customer's letter about it."""
+def _add(session: Session, refund: Refund) -> None:
     session.add(refund)
     session.flush()
-    tell(session, refund)
 
 
-def tell(session: Session, refund: Refund) -> None:
-    """Write the customer's letter about a refund, once."""
+def _tell(session: Session, refund: Refund, kind: str, *, now: datetime) -> None:
     records.mail_refund(
         session,
         refund.id,
+        kind,
         checkout_id=refund.checkout_id,
         recipient=refund.customer_email,
         locale=_locale(session, refund.checkout_id),
-        now=refund.created_at,
+        now=now,
     )
 
 
@@ -262,7 +274,11 @@ def put_off(session: Session, refund_id: int, *, now: datetime) -> None:
 
 
 def become(session: Session, refund_id: int, status: str, *, now: datetime) -> bool:
-    """Let a refund go on to *status*; False if it is there already, or further."""
+    """
+    Let a refund go on to *status*; False if it is there already, or further.
+
+    Once Stripe has taken it the customer has a letter: not before, as it may refuse.
+    """
     moment = {FAILED: Refund.failed_at, DONE: Refund.done_at}.get(status)
     changed = session.scalar(
         update(Refund)
@@ -271,26 +287,39 @@ def become(session: Session, refund_id: int, status: str, *, now: datetime) -> b
         .returning(Refund.id)
         .execution_options(synchronize_session=False)
     )
-    return changed is not None
+    if changed is None:
+        return False
+    waits = ToDo.key == f"refund-waits-{refund_id}"
+    records.tick_off_all(session, waits, now=now)
+    if status != FAILED:
+        refund = session.get_one(Refund, refund_id, populate_existing=True)
+        failures = ToDo.key.in_(failure_keys(refund))
+        records.tick_off_all(session, failures, now=now)
+        _tell(session, refund, REFUND_MAIL, now=now)
+    return True
 
 
 def fail(session: Session, refund_id: int, *, failure: str, now: datetime) -> bool:
     """
     Note that a refund was refused, or came back from the bank; the owner has an entry.
 
-    What it had taken of the order is free again. Safe to repeat: returns False if that
-    is known.
+    What it had taken of the order is free again. A customer who expects the money has a
+    letter. Safe to repeat: returns False if that is known.
     """
     if not become(session, refund_id, FAILED, now=now):
         return False
     refund = session.get_one(Refund, refund_id, populate_existing=True)
     refund.failure = failure
+    is_owed = refund.cause == AUTOMATIC and failure != SENT_BACK_BEFORE
+    if is_owed or records.is_mailed_refund(session, refund_id):
+        _tell(session, refund, OWED_MAIL, now=now)
     if refund.order_id is not None:
         count(session, refund.order_id, -refund.amount_cents)
-    records.add_to_do(
+    key = f"refund-failed-{refund_id}"
+    is_new = records.add_to_do(
         session,
         REFUND_FAILED,
-        f"refund-failed-{refund_id}",
+        key,
         checkout_id=refund.checkout_id,
         stripe_id=refund.stripe_refund_id or "",
         payment_intent=refund.payment_intent,
@@ -298,8 +327,17 @@ def fail(session: Session, refund_id: int, *, failure: str, now: datetime) -> bo
         currency=refund.currency,
         now=now,
     )
+    if not is_new:
+        records.bring_up_again(session, key, "again", now=now)
     session.flush()
     return True
+
+
+def failure_keys(refund: Refund) -> tuple[str, ...]:
+    """Return the keys under which the owner's entry of a failure may be found."""
+    # One that had failed before it was heard of is entered under its id at Stripe.
+    names = filter(None, (refund.id, refund.stripe_refund_id))
+    return tuple(f"refund-failed-{name}" for name in names)
 
 
 def again_key(refund_id: int, stripe_session_id: str) -> str:
@@ -315,6 +353,7 @@ def request_again(session: Session, refund_id: int, *, who: str, now: datetime) 
     """
     Try a FAILED refund once more, under a key of its own; return the new one's id.
 
+    The owner's entry of the failure is ticked off: if this one fails it has its own.
     Raises NotFoundError if it has not failed or was tried again before.
     """
     failed = session.get(Refund, refund_id)
@@ -323,6 +362,8 @@ def request_again(session: Session, refund_id: int, *, who: str, now: datetime) 
     key = again_key(failed.id, failed.stripe_session_id)
     if session.scalar(select(Refund.id).where(Refund.idempotency_key == key)):
         raise NotFoundError("this refund was tried again before")
+    failures = ToDo.key.in_(failure_keys(failed))
+    records.tick_off_all(session, failures, who=who, now=now)
     if failed.order_id is not None:
         return request_by_owner(
             session,
@@ -346,5 +387,5 @@ def request_again(session: Session, refund_id: int, *, who: str, now: datetime) 
         customer_email=failed.customer_email,
         created_at=now,
     )
-    add(session, again)
+    _add(session, again)
     return again.id

@@ -11,11 +11,12 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement, func, literal, or_, select
+from sqlalchemy import ColumnElement, Select, func, literal, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from core import sales
+from core import order_views, sales
 from core.models import (
+    FAILED,
     PENDING,
     READY,
     REQUESTED,
@@ -32,7 +33,8 @@ from core.models import (
     StockReservation,
     ToDo,
 )
-from core.queries import OrderView, order_views
+from core.order_views import OrderView
+from core.refunds import again_key, failure_keys
 
 MOST_COUNTED = 1000
 
@@ -73,7 +75,12 @@ class OpenReservation:
 
 @dataclass(frozen=True)
 class RefundView:
-    """Money on its way back, and why: see models.Refund."""
+    """
+    Money on its way back, and why: see models.Refund.
+
+    *is_owed* when it has failed, was not tried again, and the owner has not ticked that
+    off.
+    """
 
     id: int
     checkout_id: int
@@ -89,12 +96,18 @@ class RefundView:
     who: str
     failure: str
     created_at: datetime
-    idempotency_key: str
+    customer_email: str
+    is_owed: bool
 
 
 @dataclass(frozen=True)
 class ToDoView:
-    """An entry for the owner: see models.ToDo; *order_id* if it is about an order."""
+    """
+    An entry for the owner: see models.ToDo.
+
+    *customer* is whoever paid, as far as that is known. Where there is an order, it has
+    its number and what was asked for it. *dispute* if it is about one.
+    """
 
     id: int
     kind: str
@@ -107,6 +120,10 @@ class ToDoView:
     created_at: datetime
     done_at: datetime | None
     done_by: str
+    customer: str
+    asked_cents: int
+    asked_currency: str
+    dispute: "DisputeView | None"
 
 
 @dataclass(frozen=True)
@@ -210,22 +227,86 @@ def refunds(
     query = select(Refund).order_by(Refund.id.desc()).limit(limit)
     if order_id is not None:
         query = query.where(Refund.order_id == order_id)
-    return [view_of(RefundView, row) for row in session.scalars(query)]
+    return refund_views(session, query)
+
+
+def refund_views(session: Session, query: Select[Refund]) -> list[RefundView]:
+    """Return the refunds that *query* selects."""
+    rows = session.scalars(query).all()
+    failed = [row for row in rows if row.status == FAILED]
+    again = {again_key(row.id, row.stripe_session_id): row.id for row in failed}
+    entries = {key: row.id for row in failed for key in failure_keys(row)}
+    tried = session.scalars(
+        select(Refund.idempotency_key).where(Refund.idempotency_key.in_(again))
+    )
+    entered = session.scalars(
+        select(ToDo.key).where(ToDo.key.in_(entries), ToDo.done_at.is_(None))
+    )
+    owed = {entries[key] for key in entered} - {again[key] for key in tried}
+    return [view_of(RefundView, row, is_owed=row.id in owed) for row in rows]
 
 
 def to_dos(session: Session, *, done: bool = False, limit: int = 100) -> list[ToDoView]:
     """List the owner's entries, the oldest first, or those ticked off, newest first."""
-    query = select(ToDo, Order.id).outerjoin(
-        Order, Order.checkout_id == ToDo.checkout_id
-    )
+    query = _TO_DOS.limit(limit)
     if done:
         query = query.where(ToDo.done_at.is_not(None)).order_by(ToDo.done_at.desc())
     else:
         query = query.where(ToDo.done_at.is_(None)).order_by(ToDo.created_at)
+    return _to_do_views(session, query)
+
+
+def to_do(session: Session, to_do_id: int) -> ToDoView | None:
+    """Find an entry for the owner by its number."""
+    query = _TO_DOS.where(ToDo.id == to_do_id)
+    return next(iter(_to_do_views(session, query)), None)
+
+
+_TO_DOS = select(ToDo, Order).outerjoin(Order, Order.checkout_id == ToDo.checkout_id)
+
+
+def _to_do_views(session: Session, query: Select[ToDo, Order | None]) -> list[ToDoView]:
+    rows = session.execute(query).all()
+    payers: dict[int | None, str] = dict(
+        session.execute(
+            select(Refund.checkout_id, Refund.customer_email).where(
+                Refund.checkout_id.in_([entry.checkout_id for entry, _ in rows])
+            )
+        ).all()
+    )
+    disputed = {
+        row.stripe_dispute_id: view_of(DisputeView, row)
+        for row in session.scalars(
+            select(Dispute).where(
+                Dispute.stripe_dispute_id.in_([entry.stripe_id for entry, _ in rows])
+            )
+        )
+    }
     return [
-        view_of(ToDoView, row, order_id=order_id)
-        for row, order_id in session.execute(query.limit(limit))
+        view_of(
+            ToDoView,
+            entry,
+            customer=_name_of(order) if order else payers.get(entry.checkout_id, ""),
+            dispute=disputed.get(entry.stripe_id),
+            **_asked_of(order),
+        )
+        for entry, order in rows
     ]
+
+
+def _name_of(order: Order) -> str:
+    return order.customer_name or order.customer_email
+
+
+def _asked_of(order: Order | None) -> dict[str, object]:
+    if order is None:
+        return {"order_id": None, "asked_cents": 0, "asked_currency": ""}
+    cents = order.promised_cents - order.discount_cents + order.shipping_cents
+    return {
+        "order_id": order.id,
+        "asked_cents": cents,
+        "asked_currency": order.promised_currency,
+    }
 
 
 def disputes(session: Session, *, limit: int = 100) -> list[DisputeView]:
@@ -327,13 +408,13 @@ def orders(
     """
     List the newest orders first, or only those of a *status* or with *text* in them.
 
-    That is their number, customer, Stripe session or the name of a product.
+    That is their number, customer, Stripe session, payment or the name of a product.
     """
     query = select(Order).order_by(Order.id.desc()).limit(limit)
     if status:
         query = query.where(Order.status == status)
     if not text:
-        return order_views(session, query)
+        return order_views.views(session, query)
     sold = select(OrderLine.order_id).where(
         OrderLine.product_name.icontains(text, autoescape=True)
     )
@@ -341,9 +422,10 @@ def orders(
         Order.customer_name.icontains(text, autoescape=True),
         Order.customer_email.icontains(text, autoescape=True),
         Order.stripe_session_id.icontains(text, autoescape=True),
+        Order.payment_intent.icontains(text, autoescape=True),
         Order.id.in_(sold),
     ]
     number = text.removeprefix("#")
     if number.isdecimal() and len(number) < 18:
         found.append(Order.id == int(number))
-    return order_views(session, query.where(or_(*found)))
+    return order_views.views(session, query.where(or_(*found)))

@@ -3,6 +3,7 @@
 from datetime import datetime
 from decimal import Decimal
 
+from babel import Locale
 from babel.numbers import format_currency
 from flask import Flask, Response, has_request_context, request, session
 from flask_babel import format_date, format_time, get_locale
@@ -38,12 +39,17 @@ def day(moment: datetime) -> str:
     return str(format_date(moment, "long"))
 
 
+def country(code: str) -> str:
+    """Return the name of a country by its code, or the code."""
+    return str(Locale.parse(current()).territories.get(code, code))
+
+
 def iso(moment: datetime) -> str:
     return moment.isoformat(timespec="seconds")
 
 
 def init_app(app: Flask) -> None:
-    for write in (money, clock, day, iso):
+    for write in (money, clock, day, iso, country):
         app.add_template_filter(write)
 
     @app.context_processor

@@ -4,30 +4,27 @@ The words of the shop's letters, in the language of whoever gets them.
 They are made when a letter is sent, in the background, of the rows that it is about.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 
-from babel import Locale
 from babel.numbers import format_percent
 from flask import Flask, current_app
 from flask_babel import force_locale, gettext
 from sqlalchemy.orm import Session
 
-from core import queries
+from core import order_views
 from core.letter import Letter, LetterWriter
 from core.models import (
-    FAILED,
     GONE_MAIL,
     ORDER_MAIL,
-    PAID_TWICE,
+    OWED_MAIL,
     REFUND_MAIL,
     REVIEW,
     TO_DO_MAIL,
     Mail,
-    Order,
     Refund,
 )
-from core.queries import OrderView
+from core.order_views import OrderLineView, OrderView
 from storefront import language, owner_letters
 from storefront.extensions import current_shop
 from storefront.letter_parts import Content, Link, Place, Row
@@ -61,7 +58,7 @@ def _rendered(template: str, content: Content) -> str:
 
 
 def _order(session: Session, mail: Mail) -> Content | None:
-    order = queries.order_of_checkout(session, mail.checkout_id or 0)
+    order = order_views.of_checkout(session, mail.checkout_id or 0)
     if order is None:
         return None
     amount = language.money(order.amount_cents, order.currency)
@@ -84,7 +81,7 @@ def _order(session: Session, mail: Mail) -> Content | None:
         subject=gettext("Your order %(number)s at Voorraad", number=order.number),
         opening=tuple(opening),
         rows=_bill(order),
-        places=_delivery(order),
+        places=_places(order),
         link=Link(gettext("Look at your order"), _order_address(order.token)),
         closing=_closing(),
     )
@@ -94,24 +91,16 @@ def _bill(order: OrderView) -> tuple[Row, ...]:
     def money(cents: int) -> str:
         return language.money(cents, order.currency)
 
-    rows = [
-        Row(
-            line.name,
-            money(line.total_cents),
-            gettext(
-                "%(number)s × %(price)s",  # noqa: RUF001 (times, not the letter)
-                number=line.quantity,
-                price=money(line.unit_price_cents),
-            ),
-        )
-        for line in order.lines
-    ]
+    rows = list(_goods(order.lines, order.promised_currency))
     if order.discount_cents:
         label = gettext("Discount")
         rows.append(Row(label, money(-order.discount_cents), order.promotion_code))
     if order.shipping_cents or order.shipping_option:
         label = gettext("Shipping")
         rows.append(Row(label, money(order.shipping_cents), order.shipping_option))
+    if order.difference_cents:
+        label = gettext("Tax") if order.is_tax_on_top else gettext("Difference")
+        rows.append(Row(label, money(order.difference_cents)))
     rows.append(Row(gettext("Total"), money(order.amount_cents), is_sum=True))
     rows += [
         Row(gettext("of which %(rate)s VAT", rate=_rate(bp)), money(cents))
@@ -120,11 +109,34 @@ def _bill(order: OrderView) -> tuple[Row, ...]:
     return tuple(rows)
 
 
+def _goods(lines: Sequence[OrderLineView], currency: str) -> Iterator[Row]:
+    for line in lines:
+        yield Row(
+            line.name,
+            language.money(line.total_cents, currency),
+            gettext(
+                "%(number)s × %(price)s",  # noqa: RUF001 (times, not the letter)
+                number=line.quantity,
+                price=language.money(line.unit_price_cents, currency),
+            ),
+        )
+
+
 def _rate(bp: int) -> str:
     return format_percent(Decimal(bp) / 10_000, "#,##0.##%", language.current())
 
 
-def _delivery(order: OrderView) -> tuple[Place, ...]:
+def _places(order: OrderView) -> tuple[Place, ...]:
+    at = order.created_at
+    places = {
+        gettext("Ordered on"): (f"{language.day(at)}, {language.clock(at)}",),
+        gettext("Delivery address"): _address(order),
+        gettext("Phone"): (order.customer_phone,),
+    }
+    return tuple(Place(title, lines) for title, lines in places.items() if any(lines))
+
+
+def _address(order: OrderView) -> tuple[str, ...]:
     address = order.shipping_address
     if not address:
         return ()
@@ -134,13 +146,9 @@ def _delivery(order: OrderView) -> tuple[Place, ...]:
         address.get("line2", ""),
         f"{address.get('postal_code') or ''} {address.get('city') or ''}".strip(),
         address.get("state", ""),
-        _country(address.get("country") or ""),
+        language.country(address.get("country") or ""),
     )
-    return (Place(gettext("Delivery address"), tuple(line for line in lines if line)),)
-
-
-def _country(code: str) -> str:
-    return str(Locale.parse(language.current()).territories.get(code, code))
+    return tuple(line for line in lines if line)
 
 
 def _order_address(token: str) -> str:
@@ -149,27 +157,53 @@ def _order_address(token: str) -> str:
 
 
 def _refund(session: Session, mail: Mail) -> Content | None:
-    refund = session.get(Refund, mail.refund_id) if mail.refund_id else None
+    """Stripe has taken a refund: the money is on its way."""
+    refund = _refund_of(session, mail)
     if refund is None:
         return None
-    order = session.get(Order, refund.order_id) if refund.order_id else None
     amount = language.money(refund.amount_cents, refund.currency)
     coming = gettext(
-        "It comes back the way you paid, as a rule within 5 to 10 working days."
+        "%(amount)s comes back to you the way you paid, as a rule within 5 to 10"
+        " working days.",
+        amount=amount,
     )
-    if refund.status == FAILED:
-        coming = gettext(
-            "It could not be sent back by itself. We look at it ourselves; you need do"
-            " nothing."
-        )
+    subject = gettext("You get %(amount)s back from Voorraad", amount=amount)
+    return _about_refund(session, mail, refund, subject, coming)
+
+
+def _owed(session: Session, mail: Mail) -> Content | None:
+    """Tell that a refund failed that the customer expects."""
+    refund = _refund_of(session, mail)
+    if refund is None:
+        return None
+    amount = language.money(refund.amount_cents, refund.currency)
+    owed = gettext(
+        "Sending %(amount)s back to you did not work by itself. We look at it"
+        " ourselves and get in touch with you; you need do nothing.",
+        amount=amount,
+    )
+    subject = gettext("We still owe you %(amount)s", amount=amount)
+    return _about_refund(session, mail, refund, subject, owed)
+
+
+def _refund_of(session: Session, mail: Mail) -> Refund | None:
+    return session.get(Refund, mail.refund_id) if mail.refund_id else None
+
+
+def _about_refund(
+    session: Session, mail: Mail, refund: Refund, subject: str, next_: str
+) -> Content:
+    order = order_views.of_checkout(session, refund.checkout_id)
+    wanted = order_views.wanted(session, refund.checkout_id)
     return Content(
         recipients=(mail.recipient,) if mail.recipient else (),
-        subject=gettext("You get %(amount)s back from Voorraad", amount=amount),
+        subject=subject,
         opening=(
             _greeting(order.customer_name if order else ""),
-            _why(refund, amount, order),
-            coming,
+            _why(refund, order),
+            next_,
         ),
+        rows=tuple(_goods(wanted.lines, wanted.currency)),
         link=Link(gettext("Look at your order"), _order_address(order.token))
         if order
         else None,
@@ -177,7 +211,34 @@ def _refund(session: Session, mail: Mail) -> Content | None:
     )
 
 
-def _gone(_: Session, mail: Mail) -> Content:
+def _why(refund: Refund, order: OrderView | None) -> str:
+    why: str
+    if order is None:
+        why = gettext(
+            "Your payment came after the time for which your products were held for"
+            " you, and somebody else had bought them. Nothing will be sent to you."
+        )
+    elif refund.order_id is None:
+        why = gettext(
+            "You paid twice for the same products. Your order %(number)s stands; the"
+            " second payment was not needed.",
+            number=order.number,
+        )
+    elif refund.amount_cents == order.amount_cents:
+        why = gettext(
+            "We pay back all that you paid for your order %(number)s.",
+            number=order.number,
+        )
+    else:
+        why = gettext(
+            "We pay back a part of what you paid for your order %(number)s.",
+            number=order.number,
+        )
+    return why
+
+
+def _gone(session: Session, mail: Mail) -> Content:
+    wanted = order_views.wanted(session, mail.checkout_id or 0)
     return Content(
         recipients=(mail.recipient,),
         subject=gettext("Your order at Voorraad cannot go ahead"),
@@ -189,38 +250,9 @@ def _gone(_: Session, mail: Mail) -> Content:
                 " nothing will be sent to you."
             ),
         ),
+        rows=tuple(_goods(wanted.lines, wanted.currency)),
         closing=_closing(),
     )
-
-
-def _why(refund: Refund, amount: str, order: Order | None) -> str:
-    why: str
-    if order is not None and refund.amount_cents == order.amount_cents:
-        why = gettext(
-            "We pay back all that you paid for your order %(number)s: %(amount)s.",
-            amount=amount,
-            number=order.id,
-        )
-    elif refund.order_id is not None:
-        why = gettext(
-            "We pay back %(amount)s of what you paid for your order %(number)s.",
-            amount=amount,
-            number=refund.order_id,
-        )
-    elif refund.reason == PAID_TWICE:
-        why = gettext(
-            "You paid twice for the same products. Your order stands, and you get the"
-            " second payment of %(amount)s back.",
-            amount=amount,
-        )
-    else:
-        why = gettext(
-            "Your payment came after the time for which your products were held for"
-            " you, and somebody else had bought them. You get %(amount)s back, and"
-            " nothing will be sent to you.",
-            amount=amount,
-        )
-    return why
 
 
 def _greeting(name: str) -> str:
@@ -239,6 +271,7 @@ def _closing() -> tuple[str, ...]:
 _CONTENTS: Mapping[str, Callable[[Session, Mail], Content | None]] = {
     ORDER_MAIL: _order,
     REFUND_MAIL: _refund,
+    OWED_MAIL: _owed,
     GONE_MAIL: _gone,
     TO_DO_MAIL: owner_letters.to_do,
 }

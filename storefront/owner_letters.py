@@ -6,13 +6,17 @@ all the same, as the owner should know of it.
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from flask_babel import gettext, lazy_gettext
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from core import reports
 from core.models import (
     AMOUNT,
+    DISPUTE_LOST,
+    DISPUTE_OVER,
     DISPUTED,
     PAID_TWICE,
     REFUND_FAILED,
@@ -21,10 +25,9 @@ from core.models import (
     TOO_LATE,
     UNKNOWN_SESSION,
     Mail,
-    Order,
     Owner,
-    ToDo,
 )
+from core.reports import ToDoView
 from storefront import language
 from storefront.extensions import current_shop
 from storefront.letter_parts import Content, Row
@@ -45,15 +48,15 @@ WORDS = {
         lazy_gettext("A payment came too late"),
         lazy_gettext(
             "A payment came after its hold was over, and the products had been sold to"
-            " somebody else. The shop sends back what was paid by itself and has told"
-            " the customer; you need do nothing as long as that succeeds."
+            " somebody else. The shop sends back what was paid by itself and tells the"
+            " customer; you need do nothing as long as that succeeds."
         ),
     ),
     PAID_TWICE: (
         lazy_gettext("A cart was paid for twice"),
         lazy_gettext(
             "A customer paid twice for the same cart. The order stands; the shop sends"
-            " the second payment back by itself and has told the customer."
+            " the second payment back by itself and tells the customer."
         ),
     ),
     REFUND_FAILED: (
@@ -96,19 +99,32 @@ WORDS = {
         ),
     ),
 }
+# How a dispute has ended: the money is gone, or stays.
+LOST = (
+    lazy_gettext("A dispute is lost"),
+    lazy_gettext(
+        "The bank has decided for the customer: the money is back with the customer,"
+        " and the order is not paid any more. Products that you have not sent yet, you"
+        " need not send."
+    ),
+)
+KEPT = (
+    lazy_gettext("A dispute is over"),
+    lazy_gettext("It ended without a loss: you keep the money."),
+)
 
 
 def to_do(session: Session, mail: Mail) -> Content | None:
     """Tell every owner who has an address of an entry."""
-    entry = session.get(ToDo, mail.to_do_id) if mail.to_do_id else None
+    entry = reports.to_do(session, mail.to_do_id or 0)
     if entry is None:
         return None
-    title, explanation = (str(words) for words in WORDS[entry.kind])
+    title, explanation = (str(words) for words in _words(entry))
     return Content(
         recipients=_owners(session),
         subject=gettext("To do: %(title)s", title=title),
         opening=(explanation,),
-        rows=_facts(session, entry),
+        rows=_facts(entry),
         closing=(
             gettext(
                 "It stays on the page “To do” of the dashboard until you tick it off."
@@ -125,13 +141,29 @@ def _owners(session: Session) -> tuple[str, ...]:
     )
 
 
-def _facts(session: Session, entry: ToDo) -> tuple[Row, ...]:
-    number = session.scalar(
-        select(Order.id).where(Order.checkout_id == entry.checkout_id)
-    )
+def _words(entry: ToDoView) -> tuple[object, object]:
+    if entry.dispute and entry.dispute.status in DISPUTE_OVER:
+        return LOST if entry.dispute.status == DISPUTE_LOST else KEPT
+    return WORDS[entry.kind]
+
+
+def _facts(entry: ToDoView) -> tuple[Row, ...]:
+    def moment(at: datetime | None) -> str:
+        return f"{language.day(at)}, {language.clock(at)}" if at else ""
+
+    asked = ""
+    if entry.kind == AMOUNT and entry.order_id:
+        asked = language.money(entry.asked_cents, entry.asked_currency)
+    due_by = None
+    if entry.dispute and entry.dispute.status not in DISPUTE_OVER:
+        due_by = entry.dispute.due_by
     facts: Mapping[str, str] = {
-        gettext("Order"): str(number or ""),
+        gettext("Date"): moment(entry.created_at),
+        gettext("Order"): str(entry.order_id or ""),
+        gettext("Customer"): entry.customer,
         gettext("Amount"): language.money(entry.amount_cents, entry.currency),
+        gettext("Asked for"): asked,
+        gettext("Answer before"): moment(due_by),
         gettext("At Stripe"): entry.stripe_id,
         gettext("Payment"): entry.payment_intent,
     }

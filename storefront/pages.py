@@ -18,7 +18,7 @@ from flask import session as cookie
 from flask_babel import gettext
 from werkzeug.wrappers import Response
 
-from core import queries
+from core import order_views, queries
 from core.errors import Shortage
 from core.models import Product
 from core.queries import ProductView
@@ -103,15 +103,19 @@ def show_cart(shortages: Sequence[Shortage] = ()) -> str:
     shop = current_shop()
     lines = cart_lines()
     products = {line.product.id: line.product for line in lines}
+    now = shop.clock()
+    hold = queries.open_hold(db.session(), visit.visitor_id(), now)
     return render_template(
         "cart.html",
         lines=lines,
         total_cents=sum(line.total_cents for line in lines),
-        vat=queries.vat_within(
+        vat=order_views.vat_within(
             [(line.product.vat_bp, line.total_cents) for line in lines]
         ),
         currency=lines[0].product.currency if lines else "eur",
-        hold=queries.open_hold(db.session(), visit.visitor_id(), shop.clock()),
+        hold=hold,
+        hold_seconds=(hold.expires_at - now).total_seconds() if hold else 0,
+        shipping_options=shop.config.offer.shipping_options,
         hold_minutes=round(shop.config.hold_for.total_seconds() / 60, 2),
         shortages=[
             {
@@ -202,7 +206,7 @@ def choose_language() -> Response:
 
 @blueprint.get("/orders/<token>")
 def order(token: str) -> str:
-    found = queries.order_by_token(db.session(), token)
+    found = order_views.by_token(db.session(), token)
     if found is None:
         abort(404)
     return render_template("order.html", order=found)

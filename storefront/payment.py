@@ -7,7 +7,7 @@ from flask import flash, redirect, render_template, request, url_for
 from flask_babel import gettext
 from werkzeug.wrappers import Response
 
-from core import checkout, events, queries, refunds
+from core import checkout, events, order_views, queries, refunds
 from core.errors import (
     EarlierPaidError,
     InsufficientStockError,
@@ -16,7 +16,7 @@ from core.errors import (
     ProductNotFoundError,
 )
 from core.models import CONFIRMED, FAILED, PAYMENT_FAILED, PENDING, Checkout
-from core.queries import OrderView
+from core.order_views import OrderView
 from core.reservations import sum_cart
 from core.settlement import Ending
 from storefront import visit
@@ -62,7 +62,7 @@ def start_checkout() -> Response | tuple[str, int]:
 def _show_earlier(checkout_id: int) -> Response:
     """Show what was bought by the earlier page; what is left stays in the cart."""
     flash(gettext("You had paid already: this is your order."), "success")
-    bought = queries.order_of_checkout(db.session(), checkout_id)
+    bought = order_views.of_checkout(db.session(), checkout_id)
     if bought is None:
         return redirect(url_for("pages.cart"), 303)
     return redirect(url_for("pages.order", token=bought.token), 303)
@@ -112,13 +112,14 @@ def _what_became_of(session_id: str) -> tuple[str, OrderView | None]:
         return "unknown", None
     session = db.session()
     ended = session.get_one(Checkout, checkout_id)
-    if ended.status == CONFIRMED:
-        return "paid", queries.order_of_checkout(session, checkout_id)
-    if ended.status == PENDING:
-        return "processing" if ended.awaits_payment else "open", None
     refund = refunds.automatic_of(session, session_id)
     if refund is not None:
-        return "owed" if refund.status == FAILED else "refunded", None
+        state = "owed" if refund.status == FAILED else "refunded"
+        return state, order_views.of_checkout(session, checkout_id)
+    if ended.status == CONFIRMED:
+        return "paid", order_views.of_checkout(session, checkout_id)
+    if ended.status == PENDING:
+        return "processing" if ended.awaits_payment else "open", None
     return "declined" if ended.cause == PAYMENT_FAILED else "closed", None
 
 
@@ -144,6 +145,6 @@ def cancelled(checkout_id: str) -> str:
     return render_template(
         "cancelled.html",
         state=state,
-        order=queries.order_of_checkout(db.session(), number),
+        order=order_views.of_checkout(db.session(), number),
         expires_at=ended.expires_at,
     )

@@ -18,8 +18,8 @@ from core import checkout, doctor, events, orders, reports, reservations, stock
 from core.checkout import PaymentPage, Visitor
 from core.database import Database
 from core.models import Checkout, Product
+from core.order_views import OrderView
 from core.payment_data import Bill, Event, Payment
-from core.queries import OrderView
 from core.reports import RefundView, ToDoView
 from core.reservations import Terms
 from core.shop import Shop

@@ -20,7 +20,7 @@ from core import orders
 from core.case import Case
 from core.clock import utcnow
 from core.models import FULFILLED, PAID, REVIEW
-from core.queries import OrderView
+from core.order_views import OrderView
 from core.reports import DisputeView
 
 LONGEST_NUMBER = 18

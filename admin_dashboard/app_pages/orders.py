@@ -9,7 +9,7 @@ from admin_dashboard import acting, money_tables, refund_window, shop_data, word
 from admin_dashboard.columns import MONEY_COLUMNS
 from admin_dashboard.export import csv_of
 from core.models import FAILED
-from core.queries import OrderView
+from core.order_views import OrderView
 from core.reports import RefundView
 
 ROWS = 100

@@ -1,13 +1,14 @@
 "use strict";
-// The clock time stands in the page already; this only adds how much of it is left.
+// The clock time stands in the page already; this only adds how much of it is left. The
+// seconds are the shop's: the visitor's clock may be wrong.
 for (const place of document.querySelectorAll(".countdown")) {
-  const until = Date.parse(place.dataset.until);
-  if (Number.isNaN(until)) continue;
+  const end = Date.now() + 1000 * Number(place.dataset.seconds);
   const show = () => {
-    const seconds = Math.ceil((until - Date.now()) / 1000);
+    const seconds = Math.ceil((end - Date.now()) / 1000);
     if (seconds <= 0) {
-      place.textContent = place.dataset.over;
       clearInterval(ticking);
+      // The page still says that everything is held; the cart says how it is now.
+      location.replace(place.dataset.over);
       return;
     }
     const time = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;

@@ -4,12 +4,12 @@ from datetime import timedelta
 
 from sqlalchemy import select
 
-from core import disputes, orders, queries, refund_reports, refunds, reservations
+from core import disputes, order_views, orders, refund_reports, refunds, reservations
 from core.clock import utcnow
 from core.database import Database
 from core.models import TOO_LATE, Order, Refund
+from core.order_views import OrderView
 from core.payment_data import DisputeReport, Payment, RefundReport
-from core.queries import OrderView
 from tests.factories import payment_of, reserved
 
 
@@ -73,7 +73,7 @@ def ended(database: Database, checkout_id: int) -> None:
 
 def order_of(database: Database, checkout_id: int) -> OrderView:
     with database.read() as session:
-        order = queries.order_of_checkout(session, checkout_id)
+        order = order_views.of_checkout(session, checkout_id)
     assert order
     return order
 

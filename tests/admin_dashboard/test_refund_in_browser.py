@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from core import queries, reports
+from core import order_views, reports
 from core.database import Database
 from core.models import FULFILLED
 from tests.admin_dashboard import situations
@@ -165,6 +165,6 @@ def test_the_history_of_an_order_is_exported(
 
 def checkout_of(database: Database, number: int) -> int:
     with database.read() as session:
-        order = queries.order(session, number)
+        order = order_views.by_number(session, number)
     assert order
     return order.checkout_id

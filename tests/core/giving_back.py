@@ -7,8 +7,8 @@ from sqlalchemy.orm import Session
 from core import refund_reports, refunds, reports, reservations
 from core.database import Database
 from core.models import TOO_LATE, Refund
+from core.order_views import OrderView
 from core.payment_data import RefundReport
-from core.queries import OrderView
 from core.reports import RefundView, ToDoView
 from tests.factories import add_product, ask, orders_of, payment_of, reserved
 

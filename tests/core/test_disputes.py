@@ -5,12 +5,12 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import select
 
-from core import disputes, events, records, reports
+from core import disputes, events, records, refunds, reports
 from core.database import Database
 from core.errors import PaymentUnavailableError
 from core.models import CheckoutStep, Mail
+from core.order_views import OrderView
 from core.payment_data import DisputeReport, Event
-from core.queries import OrderView
 from core.reports import DisputeView
 from core.shop import Shop
 from tests.core.giving_back import order_in, sent_back_late
@@ -22,6 +22,7 @@ from tests.factories import (
     assert_invariants,
     at_once,
     bought,
+    payment_of,
     sold,
     to_dos_of,
 )
@@ -81,16 +82,29 @@ def test_a_dispute_is_entered_for_the_owner_once(
     assert (entry.order_id, entry.created_at) == (order.number, now)
 
 
-def test_the_owner_has_one_letter_about_a_dispute(
+def letters_in(database: Database) -> list[str]:
+    query = select(Mail.key).where(Mail.kind == "TO_DO").order_by(Mail.id)
+    return ask(database, lambda s: list(s.scalars(query)))
+
+
+def test_the_owner_has_a_letter_about_a_dispute_and_one_about_its_end(
     database: Database, order: OrderView, now: datetime
 ) -> None:
-    for status in ("needs_response", "under_review", "lost"):
+    for status in ("needs_response", "under_review", "lost", "lost"):
         take(database, report_of(status), now)
 
-    letters = ask(
-        database, lambda s: s.scalars(select(Mail.key).where(Mail.kind == "TO_DO"))
-    )
-    assert len(list(letters)) == 1
+    assert letters_in(database) == ["to-do-1", "to-do-1-lost"]
+
+
+def test_a_dispute_that_is_heard_of_when_it_is_over_is_told_once(
+    database: Database, order: OrderView, now: datetime
+) -> None:
+    take(database, report_of("lost"), now)
+
+    assert letters_in(database) == ["to-do-1"]
+    (entry,) = to_dos_of(database)
+    assert entry.dispute is not None
+    assert entry.dispute.status == "lost"
 
 
 def test_how_a_dispute_goes_on_is_kept_step_by_step(
@@ -109,17 +123,65 @@ def test_how_a_dispute_goes_on_is_kept_step_by_step(
     assert len(to_dos_of(database)) == 1
 
 
-def test_an_entry_that_was_ticked_off_does_not_come_back_with_the_next_step(
+def test_an_entry_that_was_ticked_off_comes_up_again_with_the_end_of_the_dispute(
     database: Database, order: OrderView, now: datetime
 ) -> None:
     take(database, report_of(), now)
     (entry,) = to_dos_of(database)
     database.write(lambda s: records.tick_off(s, entry.id, who="ben", now=now))
 
+    take(database, report_of("under_review"), now)
+    assert to_dos_of(database) == []
     take(database, report_of("lost"), now)
 
-    assert to_dos_of(database) == []
+    assert [again.id for again in to_dos_of(database)] == [entry.id]
     assert disputes_in(database)[0].status == "lost"
+
+
+@pytest.mark.parametrize(
+    ("status", "is_disputed", "lost_cents"),
+    [
+        ("needs_response", True, 0),
+        ("under_review", True, 0),
+        ("warning_needs_response", True, 0),
+        ("won", False, 0),
+        ("prevented", False, 0),
+        ("warning_closed", False, 0),
+        ("lost", False, 1250),
+    ],
+)
+def test_an_order_tells_what_its_dispute_has_taken(
+    database: Database,
+    order: OrderView,
+    now: datetime,
+    status: str,
+    lost_cents: int,
+    *,
+    is_disputed: bool,
+) -> None:
+    take(database, report_of(status), now)
+
+    after = order_in(database)
+
+    assert (after.is_disputed, after.lost_cents) == (is_disputed, lost_cents)
+    assert after.left_cents == 1250 - lost_cents
+    assert after.vat == [(2100, 217)]
+    assert after.vat_left == ([(2100, 217)] if not lost_cents else [])
+
+
+def test_a_dispute_of_a_second_payment_takes_nothing_of_the_order(
+    database: Database, order: OrderView, now: datetime
+) -> None:
+    second = payment_of("cs_second", intent="pi_second")
+    database.write(
+        lambda s: refunds.request_automatic(
+            s, order.checkout_id, second, kind="PAID_TWICE", now=now
+        )
+    )
+
+    take(database, report_of("lost", intent="pi_second"), now)
+
+    assert order_in(database).lost_cents == 0
 
 
 def test_a_dispute_about_money_that_came_too_late_is_entered_too(

@@ -8,12 +8,12 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from core import orders, refunds
+from core import orders, refunds, reports
 from core.database import Database
 from core.errors import InvalidQuantityError
 from core.models import CheckoutStep, OrderLine, StockMovement
-from core.queries import OrderView
-from tests.core.giving_back import WHO, order_in
+from core.order_views import OrderView
+from tests.core.giving_back import WHO, kinds_of, order_in, report_of, take
 from tests.factories import (
     add_product,
     ask,
@@ -21,6 +21,7 @@ from tests.factories import (
     at_once,
     levels,
     sold,
+    to_dos_of,
 )
 
 Change = Callable[..., bool]
@@ -123,6 +124,18 @@ def test_an_order_for_review_is_accepted_before_it_is_fulfilled(
         "PAID to FULFILLED",
     ]
     assert order_in(database).status == "FULFILLED"
+
+
+def test_who_accepts_an_order_has_dealt_with_its_entry(
+    database: Database, to_review: OrderView, now: datetime
+) -> None:
+    (entry,) = to_dos_of(database)
+
+    become(database, orders.accept, to_review, now)
+
+    assert to_dos_of(database) == []
+    (done,) = ask(database, lambda s: reports.to_dos(s, done=True))
+    assert (done.id, done.kind, done.done_by) == (entry.id, "AMOUNT", WHO)
 
 
 @pytest.mark.parametrize("change", [orders.fulfil, orders.unfulfil, orders.accept])
@@ -242,3 +255,16 @@ def test_with_the_guard_gone_the_database_still_refuses_what_was_not_sold(
 
     with pytest.raises(IntegrityError):
         database.write(work)
+
+
+def test_who_takes_goods_back_has_answered_what_came_of_a_refund_at_stripe(
+    database: Database, order: OrderView, now: datetime, mug: int
+) -> None:
+    take(database, now, report_of(cents=500))
+    assert kinds_of(to_dos_of(database)) == ["RESTOCK"]
+
+    return_units(database, order, {}, now)
+    assert kinds_of(to_dos_of(database)) == ["RESTOCK"]
+    return_units(database, order, {mug: 1}, now)
+
+    assert to_dos_of(database) == []

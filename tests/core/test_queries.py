@@ -5,8 +5,8 @@ import pytest
 from core import queries, reservations
 from core.database import Database
 from core.models import Product
-from core.queries import vat_within
-from tests.factories import add_product, ask, change, reserved, sold
+from core.order_views import vat_within
+from tests.factories import add_product, ask, change, reserved
 
 
 @pytest.mark.parametrize(
@@ -174,34 +174,3 @@ def test_a_hold_that_is_over_or_awaits_its_money_is_not_open(
     assert ask(database, lambda s: queries.open_hold(s, "anna", now)) is not None
     assert ask(database, lambda s: queries.open_hold(s, "anna", later)) is None
     assert ask(database, lambda s: queries.open_hold(s, "ben", now)) is None
-
-
-def test_an_order_shows_its_lines_as_they_were_sold(
-    database: Database, now: datetime
-) -> None:
-    mug = add_product(database, price_cents=1295, name="Mug")
-    book = add_product(database, price_cents=895, name="Book")
-    change(database, book, vat_bp=900)
-    checkout_id = sold(database, {mug: 1, book: 2}, now, cents=3085)
-    change(database, mug, name="Cup", price_cents=1, vat_bp=0)
-
-    order = ask(database, lambda s: queries.order_of_checkout(s, checkout_id))
-
-    assert order is not None
-    assert [(line.name, line.quantity, line.total_cents) for line in order.lines] == [
-        ("Mug", 1, 1295),
-        ("Book", 2, 1790),
-    ]
-    assert order.vat == [(2100, 225), (900, 148)]
-
-
-def test_an_order_is_found_by_its_token_alone(
-    database: Database, now: datetime
-) -> None:
-    checkout_id = sold(database, {add_product(database): 1}, now)
-    order = ask(database, lambda s: queries.order_of_checkout(s, checkout_id))
-    assert order is not None
-
-    assert ask(database, lambda s: queries.order_by_token(s, order.token)) == order
-    assert ask(database, lambda s: queries.order_by_token(s, "")) is None
-    assert len(order.token) >= 32

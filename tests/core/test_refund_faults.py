@@ -11,7 +11,7 @@ from core import events, expiry, reconcile, refund_reports, refunding, reservati
 from core.checkout import PaymentPage
 from core.payment_data import Event
 from core.shop import Shop
-from tests.core.giving_back import kinds_of, order_in, refunds_in
+from tests.core.giving_back import key_of, kinds_of, order_in, refunds_in
 from tests.core.test_refunding import at_stripe, request
 from tests.emulator import EmulatorServer
 from tests.factories import (
@@ -182,8 +182,8 @@ def test_the_answer_to_a_refund_and_its_event_at_once_note_it_once(
 ) -> None:
     order = bought(shop, stripe, {add_product(shop.database): 1})
     refund_id = request(shop, order, 500)
-    (row,) = refunds_in(shop.database)
-    made = shop.gateway.refund(order.payment_intent, 500, key=row.idempotency_key)
+    key = key_of(shop.database, refund_id)
+    made = shop.gateway.refund(order.payment_intent, 500, key=key)
     noted, go_on = threading.Event(), threading.Event()
 
     def note_the_answer() -> None:

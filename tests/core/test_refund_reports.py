@@ -7,7 +7,7 @@ import pytest
 
 from core import refund_reports
 from core.database import Database
-from core.queries import OrderView
+from core.order_views import OrderView
 from tests.core.giving_back import (
     key_of,
     kinds_of,

@@ -8,8 +8,8 @@ import pytest
 
 from core import events, expiry, refunding, refunds
 from core.errors import PaymentUnavailableError
+from core.order_views import OrderView
 from core.payment_data import Event, RefundReport, SessionLine, SessionRequest
-from core.queries import OrderView
 from core.shop import Shop
 from tests.core.giving_back import WHO, key_of, kinds_of, order_in, refunds_in
 from tests.emulator import EmulatorServer

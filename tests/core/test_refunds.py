@@ -1,24 +1,27 @@
 """The rules of refunds that the owner asks for, and of those that fail."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import select
 
-from core import orders
+from core import orders, records, refunds, reports
 from core.database import Database
 from core.errors import NotFoundError, RefundRefusedError
-from core.models import REFUND_MAIL, Mail
-from core.queries import OrderView
+from core.models import DONE, SENT, Mail
+from core.order_views import OrderView
 from tests.core.giving_back import (
     WHO,
     again,
     fail,
     key_of,
+    kinds_of,
     order_in,
     refunds_in,
+    report_of,
     request,
     sent_back_late,
+    take,
 )
 from tests.factories import (
     add_product,
@@ -112,25 +115,153 @@ def test_two_refunds_at_once_take_no_more_than_was_paid(
     assert order_in(database).refunded_cents == 1000
 
 
-def test_the_customer_has_a_letter_for_each_refund_but_none_for_a_refusal(
+def letters_in(database: Database) -> list[tuple[str, int]]:
+    """Return kind and refund of the letters to customers about refunds."""
+    query = select(Mail.kind, Mail.refund_id, Mail.recipient).where(
+        Mail.refund_id.is_not(None)
+    )
+    rows = ask(database, lambda s: s.execute(query.order_by(Mail.id)).all())
+    assert {row.recipient for row in rows} <= {"m@shop.example"}
+    return [(row.kind, row.refund_id) for row in rows]
+
+
+def go_on(database: Database, refund_id: int, status: str, now: datetime) -> bool:
+    return database.write(lambda s: refunds.become(s, refund_id, status, now=now))
+
+
+def test_the_customer_has_a_letter_once_stripe_has_taken_a_refund(
     database: Database, order: OrderView, now: datetime
 ) -> None:
     first, second = (request(database, order, cents, now) for cents in (500, 750))
     with pytest.raises(RefundRefusedError):
         request(database, order, 1, now)
+    assert letters_in(database) == []
 
-    letters = ask(
+    assert go_on(database, second, SENT, now)
+    assert go_on(database, first, DONE, now)
+    assert go_on(database, second, DONE, now)
+    assert not go_on(database, second, DONE, now)
+
+    assert letters_in(database) == [("REFUND", second), ("REFUND", first)]
+
+
+def test_a_refund_that_stripe_refuses_is_told_to_nobody_but_the_owner(
+    database: Database, order: OrderView, now: datetime
+) -> None:
+    refund_id = request(database, order, 500, now)
+
+    fail(database, refund_id, now)
+
+    assert letters_in(database) == []
+    assert kinds_of(to_dos_of(database)) == ["REFUND_FAILED"]
+    second = again(database, refund_id, now)
+    assert letters_in(database) == []
+    go_on(database, second, DONE, now)
+    assert letters_in(database) == [("REFUND", second)]
+
+
+def test_who_expects_a_refund_that_fails_later_has_a_letter_of_that(
+    database: Database, order: OrderView, now: datetime
+) -> None:
+    refund_id = request(database, order, 500, now)
+    go_on(database, refund_id, DONE, now)
+
+    for _ in range(2):
+        fail(database, refund_id, now)
+
+    assert letters_in(database) == [("REFUND", refund_id), ("OWED", refund_id)]
+
+
+def test_whose_late_money_cannot_go_back_has_a_letter_at_once(
+    database: Database, now: datetime
+) -> None:
+    refund_id = sent_back_late(database, now)
+
+    fail(database, refund_id, now)
+
+    assert letters_in(database) == [("OWED", refund_id)]
+    second = again(database, refund_id, now)
+    fail(database, second, now)
+    assert letters_in(database) == [("OWED", refund_id)]
+
+
+def test_trying_again_ticks_off_the_failure_and_a_second_one_is_entered(
+    database: Database, order: OrderView, now: datetime
+) -> None:
+    refund_id = request(database, order, 500, now)
+    fail(database, refund_id, now)
+    (failure,) = to_dos_of(database)
+
+    second = again(database, refund_id, now)
+
+    assert to_dos_of(database) == []
+    (done,) = ask(database, lambda s: reports.to_dos(s, done=True))
+    assert (done.id, done.done_by) == (failure.id, WHO)
+    assert [refund.is_owed for refund in refunds_in(database)] == [False, False]
+    fail(database, second, now)
+    (entry,) = to_dos_of(database)
+    assert entry.id != failure.id
+    assert [refund.is_owed for refund in refunds_in(database)] == [False, True]
+
+
+def test_what_lives_again_and_fails_again_comes_up_again(
+    database: Database, order: OrderView, now: datetime
+) -> None:
+    refund_id = request(database, order, 500, now)
+    fail(database, refund_id, now)
+    key = key_of(database, refund_id)
+
+    take(database, now, report_of(cents=500, key=key, status="pending"))
+
+    assert to_dos_of(database) == []
+    assert letters_in(database) == [("REFUND", refund_id)]
+    fail(database, refund_id, now)
+    assert kinds_of(to_dos_of(database)) == ["REFUND_FAILED"]
+    told = ask(
         database,
-        lambda s: s.execute(
-            select(Mail.refund_id, Mail.recipient)
-            .where(Mail.kind == REFUND_MAIL)
-            .order_by(Mail.id)
+        lambda s: s.scalars(
+            select(Mail.key).where(Mail.kind == "TO_DO").order_by(Mail.id)
         ).all(),
     )
-    assert [tuple(row) for row in letters] == [
-        (first, "m@shop.example"),
-        (second, "m@shop.example"),
-    ]
+    assert told == ["to-do-1", "to-do-1-again"]
+
+
+def test_a_wait_is_over_when_stripe_takes_the_refund(
+    database: Database, order: OrderView, now: datetime
+) -> None:
+    refund_id = request(database, order, 500, now)
+    late = now + timedelta(days=2)
+    database.write(lambda s: refunds.put_off(s, refund_id, now=late))
+    assert kinds_of(to_dos_of(database)) == ["REFUND_WAITS"]
+
+    go_on(database, refund_id, SENT, late)
+
+    assert to_dos_of(database) == []
+
+
+def test_an_owner_who_ticked_a_failure_off_is_not_asked_for_it_again(
+    database: Database, order: OrderView, now: datetime
+) -> None:
+    refund_id = request(database, order, 500, now)
+    fail(database, refund_id, now)
+    assert [refund.is_owed for refund in refunds_in(database)] == [True]
+    (entry,) = to_dos_of(database)
+
+    database.write(lambda s: records.tick_off(s, entry.id, who=WHO, now=now))
+
+    assert [refund.is_owed for refund in refunds_in(database)] == [False]
+
+
+@pytest.mark.parametrize("is_all", [True, False])
+def test_an_order_for_review_that_goes_back_whole_needs_no_agreement(
+    database: Database, now: datetime, *, is_all: bool
+) -> None:
+    sold(database, {add_product(database): 1}, now, cents=1000)
+    assert kinds_of(to_dos_of(database)) == ["AMOUNT"]
+
+    request(database, order_in(database), 1000 if is_all else 999, now)
+
+    assert kinds_of(to_dos_of(database)) == ([] if is_all else ["AMOUNT"])
 
 
 @pytest.mark.parametrize("is_fulfilled", [False, True])

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 from core import events, history, mail, refunding, refunds
 from core.history import Step
+from core.order_views import OrderView
 from core.payment_data import Event
-from core.queries import OrderView
 from core.shop import Shop
 from tests.core.giving_back import WHO, order_in, refunds_in
 from tests.core.mailing import words

@@ -16,7 +16,7 @@ from playwright.sync_api import (
 
 from core import reports
 from core.database import Database
-from core.queries import OrderView
+from core.order_views import OrderView
 from tests.emulator import EmulatorServer
 
 REFUSED = re.compile(r"the server responded with a status of (4\d\d)")

@@ -3,7 +3,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from email import message_from_bytes
 from email.policy import default
 
@@ -11,12 +11,12 @@ import pytest
 from flask import Flask
 from sqlalchemy import select, update
 
-from core import mail, orders, owners, records, refunds
+from core import disputes, mail, orders, owners, records, refunds
 from core.config import Config
 from core.database import Database
 from core.letter import Letter, copy_of
-from core.models import TO_DO_KINDS, Checkout, Mail
-from core.payment_data import Bill, Payment
+from core.models import SENT, TO_DO_KINDS, Checkout, Mail
+from core.payment_data import Bill, DisputeReport, Payment
 from storefront import create_app
 from storefront.extensions import db
 from storefront.letters import writer
@@ -84,6 +84,23 @@ def order(
 def speak(database: Database, checkout_id: int, locale: str) -> None:
     change = update(Checkout).where(Checkout.id == checkout_id).values(locale=locale)
     database.write(lambda session: session.execute(change))
+
+
+def give_back(
+    database: Database, cents: int, now: datetime, *, reason: str = ""
+) -> None:
+    """Ask for the first refund, of the first order, and have Stripe take it."""
+    database.write(
+        lambda session: refunds.request_by_owner(
+            session, 1, cents, reason=reason, who="owner", now=now
+        )
+    )
+    accept(database, now)
+
+
+def accept(database: Database, now: datetime) -> None:
+    """Have Stripe take the first refund."""
+    assert database.write(lambda s: refunds.become(s, 1, SENT, now=now))
 
 
 def add_owner(database: Database, email: str, now: datetime) -> None:
@@ -194,7 +211,7 @@ def test_an_order_of_nothing_thanks_for_no_payment(
 
 def test_a_refund_of_all_says_so(read: Read, database: Database, now: datetime) -> None:
     sold(database, {add_product(database): 1}, now)
-    database.write(lambda s: refunds.request_by_owner(s, 1, 1250, who="owner", now=now))
+    give_back(database, 1250, now)
 
     assert "We betalen alles terug" in plain(read("refund-1").text)
 
@@ -211,18 +228,17 @@ def test_a_refund_by_the_shop_names_the_order(
     read: Read, database: Database, now: datetime
 ) -> None:
     order(database, now)
-    database.write(
-        lambda session: refunds.request_by_owner(
-            session, 1, 1000, reason="broken, said on the phone", who="owner", now=now
-        )
-    )
+    give_back(database, 1000, now, reason="broken, said on the phone")
 
     letter = read("refund-1")
 
     assert plain(letter.subject) == "Je krijgt € 10,00 terug van Voorraad"
     text = plain(letter.text)
-    assert "We betalen je € 10,00 terug van wat je voor bestelling 1" in text
+    assert "Dag Marijke de Vries" in text
+    assert "een deel terug van wat je voor bestelling 1 hebt betaald" in text
+    assert "Je krijgt € 10,00 terug" in text
     assert "binnen 5 tot 10 werkdagen" in text
+    assert "Kop <klein> (2 × € 12,50): € 25,00" in text  # noqa: RUF001 (times)
     assert "/orders/" in text
     assert "phone" not in letter.text + letter.html
 
@@ -230,28 +246,68 @@ def test_a_refund_by_the_shop_names_the_order(
 @pytest.mark.parametrize(
     ("kind", "locale", "said"),
     [
-        ("TOO_LATE", "nl", "iemand anders had ze al gekocht"),
+        ("TOO_LATE", "nl", "iemand anders had ze gekocht"),
         ("TOO_LATE", "en", "somebody else had bought them"),
-        ("PAID_TWICE", "nl", "twee keer voor dezelfde producten betaald"),
+        ("PAID_TWICE", "nl", "twee keer betaald voor dezelfde producten"),
         ("PAID_TWICE", "en", "You paid twice for the same products"),
     ],
 )
 def test_a_refund_by_itself_says_why(
     read: Read, database: Database, now: datetime, kind: str, locale: str, said: str
 ) -> None:
-    checkout_id = reserved(database, {add_product(database): 1}, now)
+    vase = add_product(database, name="Vase")
+    checkout_id = reserved(database, {vase: 1}, now)
+    if kind == "PAID_TWICE":
+        first = payment_of()
+        database.write(lambda s: orders.confirm(s, checkout_id, first, now=now))
     speak(database, checkout_id, locale)
     database.write(
         lambda session: refunds.request_automatic(
             session, checkout_id, payment_of("cs_late"), kind=kind, now=now
         )
     )
+    accept(database, now)
 
     letter = read("refund-1")
 
     assert letter.recipients == ("m@shop.example",)
-    assert said in plain(letter.text)
-    assert said in plain(letter.html)
+    for text in (plain(letter.text), plain(letter.html)):
+        assert said in text
+        assert "Vase" in text
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("TOO_LATE", "iemand anders had ze gekocht"),
+        ("PAID_TWICE", "twee keer betaald voor dezelfde producten"),
+    ],
+)
+def test_who_cannot_be_paid_back_by_itself_is_told_so(
+    read: Read, database: Database, now: datetime, kind: str, said: str
+) -> None:
+    if kind == "PAID_TWICE":
+        checkout_id = order(database, now)
+    else:
+        checkout_id = reserved(database, {add_product(database): 1}, now)
+    database.write(
+        lambda session: refunds.request_automatic(
+            session,
+            checkout_id,
+            payment_of("cs_late", intent=None),
+            kind=kind,
+            now=now,
+        )
+    )
+
+    letter = read("owed-1")
+
+    assert plain(letter.subject) == "Je hebt nog € 12,50 van ons tegoed"
+    text = plain(letter.text)
+    assert said in text
+    assert "We kijken het zelf na en nemen contact met je op" in text
+    assert "werkdagen" not in text
+    assert ("bestelling 1" in text) == (kind == "PAID_TWICE")
 
 
 @pytest.mark.parametrize(
@@ -277,17 +333,91 @@ def test_who_had_nothing_to_pay_is_told_that_the_goods_were_gone(
     assert said in plain(letter.html)
 
 
-def test_a_refund_that_failed_meanwhile_promises_no_day(
+def test_a_refund_that_the_bank_sends_back_is_told_too(
     read: Read, database: Database, now: datetime
 ) -> None:
     order(database, now)
-    database.write(lambda s: refunds.request_by_owner(s, 1, 1000, who="owner", now=now))
+    give_back(database, 1000, now)
     database.write(lambda s: refunds.fail(s, 1, failure="declined", now=now))
 
-    text = plain(read("refund-1").text)
+    letter = read("owed-1")
 
-    assert "werkdagen" not in text
-    assert "We kijken er zelf naar" in text
+    assert letter.recipients == ("m@klant.example",)
+    assert plain(letter.subject) == "Je hebt nog € 10,00 van ons tegoed"
+    assert "bestelling 1" in plain(letter.text)
+    assert "/orders/" in letter.text
+
+
+def test_an_order_tells_its_day_and_the_phone_that_was_given(
+    read: Read, database: Database, now: datetime
+) -> None:
+    checkout_id = reserved(database, {add_product(database): 1}, now)
+    bill = replace(payment_of().bill, customer_phone="+31 6 12345678")
+    payment = Payment("cs_test_1", "pi_1", bill)
+    at = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
+    database.write(lambda s: orders.confirm(s, checkout_id, payment, now=at))
+
+    text = plain(read("order-1").text)
+
+    assert "Besteld op: 22 november 2026, 15:00" in text
+    assert "Telefoon: +31 6 12345678" in text
+
+
+def test_a_difference_to_what_was_asked_for_has_its_line(
+    read: Read, database: Database, now: datetime
+) -> None:
+    sold(database, {add_product(database, price_cents=1250): 1}, now, cents=1000)
+
+    text = plain(read("order-1").text)
+
+    assert "Verschil: € -2,50" in text
+    assert "Totaal: € 10,00 waarvan btw 21%: € 1,74" in text
+
+
+@pytest.mark.parametrize(
+    ("status", "subject", "said"),
+    [
+        ("lost", "Te doen: Een betwiste betaling is verloren", "klant gelijk gegeven"),
+        ("won", "Te doen: Een betwiste betaling is afgehandeld", "u houdt het geld"),
+    ],
+)
+def test_the_owner_is_told_how_a_dispute_has_ended(
+    read: Read,
+    database: Database,
+    now: datetime,
+    status: str,
+    subject: str,
+    said: str,
+) -> None:
+    order(database, now)
+    due_by = datetime(2026, 11, 29, 23, 30, tzinfo=UTC)
+
+    def hear(word: str) -> None:
+        report = DisputeReport("du_1", "pi_1", 2495, "eur", "general", word, due_by)
+        database.write(lambda s: disputes.take_report(s, report, now=now))
+
+    hear("needs_response")
+    asked = plain(read("to-do-1").text)
+    assert "Antwoord voor: 30 november 2026, 00:30" in asked
+    assert "Klant: Marijke de Vries" in asked
+    hear(status)
+
+    letter = read(f"to-do-1-{status}")
+
+    assert letter.subject == subject
+    assert said in plain(letter.text)
+    assert "Antwoord voor" not in letter.text
+
+
+def test_the_owner_is_told_what_had_been_asked_for(
+    read: Read, database: Database, now: datetime
+) -> None:
+    sold(database, {add_product(database, price_cents=1250): 1}, now, cents=1000)
+
+    text = plain(read("to-do-1").text)
+
+    assert "Bedrag: € 10,00 Gevraagd: € 12,50" in text
+    assert "Klant: Marijke de Vries" in text
 
 
 def test_there_are_words_for_every_kind_of_entry() -> None:
@@ -360,7 +490,7 @@ def test_the_letters_of_an_order_and_its_refund_arrive(
     config: Config, database: Database, now: datetime, mail_server: MailServer
 ) -> None:
     order(database, now)
-    database.write(lambda s: refunds.request_by_owner(s, 1, 1000, who="owner", now=now))
+    give_back(database, 1000, now)
     app = create_app(replace(config, smtp=mail_server.settings(), mail_from=SENDER))
 
     assert send(app) == mail.Sent(sent=2)

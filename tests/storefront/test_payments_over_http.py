@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from core import reports
 from core.database import Database
 from core.models import CONFIRMED, EXPIRED, Base, Checkout, Mail, StripeEvent
-from core.queries import OrderView
+from core.order_views import OrderView
 from core.reports import RefundView
 from core.shop import Shop
 from tests import stripe_cli

@@ -291,7 +291,8 @@ def _make_outbox() -> None:
         sa.Column("sent_at", Moment, nullable=True),
         sa.Column("error", sa.Text(), server_default="", nullable=False),
         sa.CheckConstraint(
-            "kind IN ('ORDER', 'REFUND', 'GONE', 'TO_DO')", name=op.f("ck_mail_kind")
+            "kind IN ('ORDER', 'REFUND', 'OWED', 'GONE', 'TO_DO')",
+            name=op.f("ck_mail_kind"),
         ),
         sa.CheckConstraint(
             "status IN ('READY', 'SENDING', 'SENT', 'FAILED')",

@@ -1,0 +1,294 @@
+"""
+The read side for orders: what was sold, what was paid, and what of it is left.
+
+Small frozen dataclasses, no rules. Money is cents, times are UTC.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session
+
+from core.models import (
+    DISPUTE_LOST,
+    DISPUTE_OVER,
+    REQUESTED,
+    SENT,
+    Dispute,
+    Order,
+    OrderLine,
+    Refund,
+    StockReservation,
+)
+
+
+@dataclass(frozen=True)
+class OrderLineView:
+    """A line of an order; *unit_price_cents* includes VAT."""
+
+    product_id: int
+    name: str
+    quantity: int
+    unit_price_cents: int
+    vat_bp: int
+    returned: int = 0
+
+    @property
+    def total_cents(self) -> int:
+        """What the line costs, VAT included."""
+        return self.quantity * self.unit_price_cents
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a checkout has reserved, whether it was sold or not."""
+
+    lines: tuple[OrderLineView, ...]
+    currency: str
+
+
+@dataclass(frozen=True)
+class OrderView:
+    """
+    An order with its lines, whose prices are in *promised_currency*.
+
+    *refunded_cents* count from the moment they are asked for; *refund_under_way* while
+    the customer does not have all of them. *lost_cents* a bank has taken back in a
+    dispute; *is_disputed* while it may. *shipping_address* has Stripe's names (line1,
+    postal_code, city, country …).
+    """
+
+    number: int
+    checkout_id: int
+    token: str
+    status: str
+    was_late: bool
+    created_at: datetime
+    amount_cents: int
+    currency: str
+    promised_cents: int
+    promised_currency: str
+    customer_name: str
+    customer_email: str
+    stripe_session_id: str
+    payment_intent: str
+    discount_cents: int
+    promotion_code: str
+    shipping_cents: int
+    shipping_option: str
+    tax_cents: int
+    refunded_cents: int
+    customer_phone: str
+    shipping_name: str
+    shipping_address: Mapping[str, str]
+    fulfilled_at: datetime | None
+    refund_under_way: bool
+    lost_cents: int
+    is_disputed: bool
+    lines: tuple[OrderLineView, ...]
+
+    @property
+    def goods_cents(self) -> int:
+        """What the lines cost together, before a discount and without shipping."""
+        return sum(line.total_cents for line in self.lines)
+
+    @property
+    def asked_cents(self) -> int:
+        """What the goods cost with shipping and after a discount."""
+        return self.goods_cents + self.shipping_cents - self.discount_cents
+
+    @property
+    def difference_cents(self) -> int:
+        """What was paid beyond what was asked for; 0 in another currency."""
+        if self.currency != self.promised_currency:
+            return 0
+        return self.amount_cents - self.asked_cents
+
+    @property
+    def is_tax_on_top(self) -> bool:
+        """Tell whether the difference is a tax that Stripe was told to add."""
+        return self.difference_cents != 0 and self.difference_cents == self.tax_cents
+
+    @property
+    def is_as_asked(self) -> bool:
+        """Tell whether no other amount was paid, or one in another currency."""
+        is_same = self.currency == self.promised_currency
+        return is_same and (not self.difference_cents or self.is_tax_on_top)
+
+    @property
+    def left_cents(self) -> int:
+        """What remains of the payment after refunds and lost disputes."""
+        return max(self.amount_cents - self.refunded_cents - self.lost_cents, 0)
+
+    @property
+    def vat(self) -> list[tuple[int, int]]:
+        """(rate in basis points, VAT in cents) in what was paid, highest rate first."""
+        return self._vat_in(self.amount_cents)
+
+    @property
+    def vat_left(self) -> list[tuple[int, int]]:
+        """The VAT in what is left of the payment, as *vat*; none if nothing is."""
+        return self._vat_in(self.left_cents)
+
+    def _vat_in(self, cents: int) -> list[tuple[int, int]]:
+        if self.currency != self.promised_currency or not cents:
+            return []
+        tax_cents = self.tax_cents if self.is_tax_on_top else 0
+        lines = [(line.vat_bp, line.total_cents) for line in self.lines]
+        return vat_within(
+            lines + _shared_out(cents - tax_cents - self.goods_cents, lines)
+        )
+
+
+def _shared_out(cents: int, lines: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """
+    Share shipping, a discount or a refund out over the rates, as the goods by price.
+
+    What is left by rounding goes to the highest rate. (Belastingdienst: the cost of
+    sending goods follows the goods; a discount lowers what is paid for all of them.)
+    """
+    total = sum(amount for _, amount in lines)
+    if not cents or not total:
+        return []
+    shares = [(rate, cents * amount // total) for rate, amount in lines]
+    left = cents - sum(share for _, share in shares)
+    return [*shares, (max(rate for rate, _ in lines), left)]
+
+
+def vat_within(lines: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """
+    Return the VAT inside amounts that include it, (rate, cents) for each rate.
+
+    *lines* are (rate in basis points, amount in cents). Rounded half up once for each
+    rate, not for each line.
+    """
+    gross: defaultdict[int, int] = defaultdict(int)
+    for rate, cents in lines:
+        gross[rate] += cents
+    return [
+        (rate, (cents * rate + (10_000 + rate) // 2) // (10_000 + rate))
+        for rate, cents in sorted(gross.items(), reverse=True)
+    ]
+
+
+def of_checkout(session: Session, checkout_id: int) -> OrderView | None:
+    """Find the order that a checkout became."""
+    return _order(session, select(Order).where(Order.checkout_id == checkout_id))
+
+
+def by_number(session: Session, number: int) -> OrderView | None:
+    """Find an order by its number."""
+    return _order(session, select(Order).where(Order.id == number))
+
+
+def by_token(session: Session, token: str) -> OrderView | None:
+    """Find an order by the secret in its address."""
+    return _order(session, select(Order).where(Order.token == token))
+
+
+def _order(session: Session, query: Select[Order]) -> OrderView | None:
+    return next(iter(views(session, query)), None)
+
+
+def views(session: Session, query: Select[Order]) -> list[OrderView]:
+    """Return the orders that *query* selects, with their lines."""
+    rows = session.scalars(query).all()
+    lines: defaultdict[int, list[OrderLineView]] = defaultdict(list)
+    for line in session.scalars(
+        select(OrderLine)
+        .where(OrderLine.order_id.in_([row.id for row in rows]))
+        .order_by(OrderLine.id)
+    ):
+        lines[line.order_id].append(
+            OrderLineView(
+                line.product_id,
+                line.product_name,
+                line.quantity,
+                line.unit_price_cents,
+                line.vat_bp,
+                line.returned,
+            )
+        )
+    under_way = _refunds_under_way(session, [row.id for row in rows])
+    lost, disputed = _disputes(session, [row.checkout_id for row in rows])
+    return [
+        OrderView(
+            number=row.id,
+            checkout_id=row.checkout_id,
+            token=row.token,
+            status=row.status,
+            was_late=row.was_late,
+            created_at=row.created_at,
+            amount_cents=row.amount_cents,
+            currency=row.currency,
+            promised_cents=row.promised_cents,
+            promised_currency=row.promised_currency,
+            customer_name=row.customer_name,
+            customer_email=row.customer_email,
+            stripe_session_id=row.stripe_session_id,
+            payment_intent=row.payment_intent or "",
+            discount_cents=row.discount_cents,
+            promotion_code=row.promotion_code,
+            shipping_cents=row.shipping_cents,
+            shipping_option=row.shipping_option,
+            tax_cents=row.tax_cents,
+            refunded_cents=row.refunded_cents,
+            customer_phone=row.customer_phone,
+            shipping_name=row.shipping_name,
+            shipping_address=json.loads(row.shipping_address or "{}"),
+            fulfilled_at=row.fulfilled_at,
+            refund_under_way=row.id in under_way,
+            lost_cents=lost[row.payment_intent or ""],
+            is_disputed=(row.payment_intent or "") in disputed,
+            lines=tuple(lines[row.id]),
+        )
+        for row in rows
+    ]
+
+
+def _refunds_under_way(session: Session, order_ids: Collection[int]) -> set[int]:
+    query = select(Refund.order_id).where(
+        Refund.order_id.in_(order_ids), Refund.status.in_((REQUESTED, SENT))
+    )
+    return {order_id for order_id in session.scalars(query) if order_id is not None}
+
+
+def _disputes(
+    session: Session, checkout_ids: Collection[int]
+) -> tuple[Mapping[str, int], set[str]]:
+    """Return what each payment has lost in disputes, and those that are disputed."""
+    lost: defaultdict[str, int] = defaultdict(int)
+    disputed = set()
+    query = select(Dispute.payment_intent, Dispute.status, Dispute.amount_cents)
+    for payment_intent, status, cents in session.execute(
+        query.where(Dispute.checkout_id.in_(checkout_ids))
+    ):
+        if status == DISPUTE_LOST:
+            lost[payment_intent] += cents
+        elif status not in DISPUTE_OVER:
+            disputed.add(payment_intent)
+    return lost, disputed
+
+
+def wanted(session: Session, checkout_id: int) -> Wanted:
+    """Return what a checkout has reserved."""
+    rows = session.scalars(
+        select(StockReservation)
+        .where(StockReservation.checkout_id == checkout_id)
+        .order_by(StockReservation.id)
+    ).all()
+    lines = (
+        OrderLineView(
+            row.product_id,
+            row.product_name,
+            row.quantity,
+            row.unit_price_cents,
+            row.vat_bp,
+        )
+        for row in rows
+    )
+    return Wanted(tuple(lines), rows[0].currency if rows else "eur")
