@@ -3,4 +3,5 @@
 import streamlit as st
 
 # Amounts are text, as the browser would write them in its own language's way.
-MONEY_COLUMNS = {"Bedrag": st.column_config.TextColumn(alignment="right")}
+_RIGHT = st.column_config.TextColumn(alignment="right")
+MONEY_COLUMNS = {"Bedrag": _RIGHT, "Blijft over": _RIGHT}

@@ -1,7 +1,10 @@
 """What the entries for the owner mean, and what to do about them."""
 
+from admin_dashboard import words
 from core.models import (
     AMOUNT,
+    DISPUTE_LOST,
+    DISPUTE_OVER,
     DISPUTED,
     PAID_TWICE,
     REFUND_FAILED,
@@ -10,6 +13,7 @@ from core.models import (
     TOO_LATE,
     UNKNOWN_SESSION,
 )
+from core.reports import ToDoView
 
 TITLES = {
     AMOUNT: "Ander bedrag betaald dan gevraagd",
@@ -37,8 +41,8 @@ EXPLANATIONS = {
     ),
     REFUND_FAILED: (
         "Stripe of de bank kon het geld niet terugbetalen, dus de klant heeft het nog"
-        " tegoed. Probeer het opnieuw bij Bestellingen, of betaal het op een andere"
-        " manier terug."
+        " tegoed. Probeer het opnieuw op de pagina waar de link hieronder naartoe gaat,"
+        " of betaal het op een andere manier terug."
     ),
     REFUND_WAITS: (
         "Stripe neemt deze terugbetaling al een dag niet aan. De winkel blijft het"
@@ -61,3 +65,31 @@ EXPLANATIONS = {
         " is."
     ),
 }
+LOST = (
+    "Betwiste betaling verloren",
+    "De bank gaf de klant gelijk: het geld is terug bij de klant, en de bestelling is"
+    " niet meer betaald. Wat u nog niet verzonden hebt, hoeft u niet te verzenden.",
+)
+KEPT = (
+    "Betwiste betaling afgelopen",
+    "Het is zonder verlies afgelopen: u houdt het geld.",
+)
+
+
+def words_of(entry: ToDoView) -> tuple[str, str]:
+    """Return the title of an entry and what it means, as it stands now."""
+    if entry.dispute is not None and entry.dispute.status in DISPUTE_OVER:
+        return LOST if entry.dispute.status == DISPUTE_LOST else KEPT
+    return TITLES[entry.kind], EXPLANATIONS[entry.kind]
+
+
+def facts_of(entry: ToDoView) -> str:
+    """Return when, who and how much, and the names at Stripe, on a line."""
+    facts = [words.moment(entry.created_at), entry.customer]
+    if entry.amount_cents:
+        facts.append(words.money(entry.amount_cents, entry.currency))
+    dispute = entry.dispute
+    if dispute is not None and dispute.due_by and dispute.status not in DISPUTE_OVER:
+        facts.append(f"antwoord voor {words.moment(dispute.due_by)}")
+    ids = dict.fromkeys((entry.stripe_id, entry.payment_intent))
+    return words.plain(" \N{MIDDLE DOT} ".join(filter(None, [*facts, *ids])))

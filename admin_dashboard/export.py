@@ -7,8 +7,10 @@ FORMULA_BEGINNINGS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def csv_of(table: pd.DataFrame) -> bytes:
-    """Return *table* as CSV: semicolons, comma as decimal sign, no formulas."""
-    text: str = table.map(_harmless).to_csv(index=False, sep=";", decimal=",")
+    """Return *table* as CSV: semicolons, 12,50 for an amount, no formulas."""
+    text: str = table.map(_harmless).to_csv(
+        index=False, sep=";", decimal=",", float_format="%.2f"
+    )
     return text.encode("utf-8-sig")  # without the mark a spreadsheet guesses wrong
 
 

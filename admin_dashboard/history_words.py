@@ -13,12 +13,14 @@ from core.models import (
     FULFILLED,
     GONE_MAIL,
     ORDER_MAIL,
+    OWED_MAIL,
     PAID,
     REFUND_MAIL,
     REVIEW,
     STRIPE,
     TO_DO_MAIL,
 )
+from core.refunds import NO_PAYMENT, SENT_BACK_BEFORE
 
 WHAT = {
     "RESERVED": "Goederen gereserveerd",
@@ -41,10 +43,13 @@ WHAT = {
     "TICKED_OFF": "Afgevinkt op de lijst Te doen",
     f"MAILED_{ORDER_MAIL}": "Bevestiging gemaild",
     f"MAILED_{REFUND_MAIL}": "Bericht van terugbetaling gemaild",
+    f"MAILED_{OWED_MAIL}": "Bericht gemaild dat terugbetalen niet lukte",
     f"MAILED_{GONE_MAIL}": "Bericht gemaild dat de goederen weg waren",
     f"MAILED_{TO_DO_MAIL}": "Bericht aan u gemaild",
     f"MAIL_FAILED_{ORDER_MAIL}": "Bevestiging kon niet gemaild worden",
     f"MAIL_FAILED_{REFUND_MAIL}": "Bericht van terugbetaling kon niet gemaild worden",
+    f"MAIL_FAILED_{OWED_MAIL}": "Bericht dat terugbetalen niet lukte, kon niet"
+    " gemaild worden",
     f"MAIL_FAILED_{GONE_MAIL}": "Bericht dat de goederen weg waren, kon niet"
     " gemaild worden",
     f"MAIL_FAILED_{TO_DO_MAIL}": "Bericht aan u kon niet gemaild worden",
@@ -79,13 +84,18 @@ CAUSES = {
     "AWAITS_PAYMENT": "betaling nog onderweg",
     "ENDED_BEFORE": "was al bekend",
     "LOOKED_AT": "nagekeken bij Stripe",
-    "Stripe names no payment": "Stripe noemt geen betaling",
+    NO_PAYMENT: "Stripe noemt geen betaling",
 }
 SHOP = "de winkel zelf"
 WHO = {"RESERVED": "klant", "SOLD": "klant", "TURNED_BACK": "klant"}
 FROM_STRIPE = ("checkout.", "charge.", "refund.", "DISPUTE", "REFUND_DONE", "REFUND_F")
-# Stripe's words for why a refund failed.
+# Stripe's words for why a refund failed, or was not taken at all.
 FAILURES = {
+    "charge_disputed": "de betaling is betwist",
+    "charge_already_refunded": "het geld was al terug",
+    "charge_expired_for_capture": "de betaling is verlopen",
+    "charge_not_refundable": "deze betaling kan niet terug",
+    "refund_disputed_payment": "de betaling is betwist",
     "lost_or_stolen_card": "kaart verloren of gestolen",
     "expired_or_canceled_card": "kaart verlopen of opgezegd",
     "charge_for_pending_refund_disputed": "de betaling werd intussen betwist",
@@ -93,8 +103,10 @@ FAILURES = {
     "declined": "geweigerd door de bank",
     "merchant_request": "op uw verzoek",
     "unknown": "reden onbekend",
-    "already sent back": "het geld was bij Stripe al teruggestuurd",
+    SENT_BACK_BEFORE: "het geld was bij Stripe al teruggestuurd",
 }
+# How the shop writes down a refusal: the kind of error, HTTP's number, Stripe's code.
+_REFUSAL = re.compile(r"[A-Za-z]+Error(?: \d{3})?(?: (?!req_)(\w+))?(?: req_\w+)?")
 _UNITS = re.compile(r"(\d+) x product (\d+)")
 _DISPUTE = re.compile(r"(\w+) \((\w*)\)")
 
@@ -124,6 +136,10 @@ def cause_of(step: Step, products: Mapping[int, str]) -> str:
 
 def failure_of(failure: str) -> str:
     """Say why a refund failed, as far as Stripe's word is known."""
+    if refusal := _REFUSAL.fullmatch(failure):
+        code = refusal[1] or ""
+        refused = f"Stripe weigerde het ({code})" if code else "Stripe weigerde het"
+        return FAILURES.get(code, refused)
     return FAILURES.get(failure) or CAUSES.get(failure, failure)
 
 

@@ -5,9 +5,8 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from admin_dashboard import history_words, words
-from core.models import AUTOMATIC, FAILED, OWNER, REFUND_FAILED, STRIPE
-from core.refunds import again_key
-from core.reports import DisputeView, RefundView, ToDoView
+from core.models import AUTOMATIC, FAILED, OWNER, STRIPE
+from core.reports import DisputeView, RefundView
 
 Numbers = Mapping[int | None, int]
 _WHO = {AUTOMATIC: history_words.SHOP, OWNER: "", STRIPE: "Stripe"}
@@ -60,18 +59,3 @@ def of_disputes(disputes: Sequence[DisputeView], numbers: Numbers) -> pd.DataFra
 def _number(checkout_id: int | None, numbers: Numbers) -> str:
     number = numbers.get(checkout_id)
     return str(number) if number is not None else ""
-
-
-def tried_again(refunds: Sequence[RefundView]) -> set[int]:
-    """Return the failed refunds that were tried again, which came later."""
-    keys = {refund.idempotency_key for refund in refunds}
-    return {
-        refund.id
-        for refund in refunds
-        if again_key(refund.id, refund.stripe_session_id) in keys
-    }
-
-
-def unsettled(entries: Sequence[ToDoView]) -> set[str]:
-    """Return the payments of failed refunds that the owner has not ticked off."""
-    return {entry.payment_intent for entry in entries if entry.kind == REFUND_FAILED}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import streamlit as st
 from sqlalchemy.orm import Session
 
-from admin_dashboard import acting, words
+from admin_dashboard import acting, history_words, shop_data, words
 from core import giving_back
 from core.clock import utcnow
 from core.errors import InvalidQuantityError, NotFoundError, RefundRefusedError
@@ -35,18 +35,42 @@ class Window:
 
     number: int | None
     with_money: bool = True
+    customer: str = ""
     asked: GivingBack | None = None
     is_filled_in: bool = False
     token: str = field(default_factory=lambda: secrets.token_hex(16))
 
 
-def open_for(number: int, *, with_money: bool) -> None:
-    st.session_state[OPEN] = Window(number, with_money)
+def open_for(order: OrderView, *, with_money: bool) -> None:
+    customer = order.customer_name or order.customer_email
+    st.session_state[OPEN] = Window(order.number, with_money, customer)
 
 
-def open_again(failed: RefundView, refunded_cents: int) -> None:
+def offer_again(failed: RefundView, number: int | None) -> None:
+    """Say that a refund has failed, with a button to try it once more."""
+    amount = words.money(failed.amount_cents, failed.currency)
+    of_order = f" van bestelling {number}" if number is not None else ""
+    st.error(
+        f"De terugbetaling van {amount}{of_order} is mislukt:"
+        f" {words.plain(history_words.failure_of(failed.failure))}. De klant heeft dit"
+        " nog tegoed."
+    )
+    st.button(
+        f"Opnieuw proberen: {amount}",
+        key=f"again-{failed.id}",
+        on_click=_open_again,
+        args=(failed,),
+    )
+
+
+def _open_again(failed: RefundView) -> None:
     """Ask whether a refund that has failed is to be tried once more."""
-    window = Window(failed.order_id, is_filled_in=True)
+    refunded_cents, customer = 0, failed.customer_email
+    found = shop_data.case_of_checkout(failed.checkout_id)
+    if found is not None and found.order is not None:
+        refunded_cents = found.order.refunded_cents
+        customer = found.customer
+    window = Window(failed.order_id, customer=customer, is_filled_in=True)
     asked = GivingBack(
         key=window.token,
         number=failed.order_id,
@@ -68,7 +92,7 @@ def show(order: OrderView | None) -> None:
     if window is None:
         return
     is_again = window.asked is not None and window.asked.again is not None
-    if is_again if order is None else window.number == order.number:
+    if is_again or (order is not None and window.number == order.number):
         _window(window, order)
 
 
@@ -85,7 +109,7 @@ def _window(window: Window, order: OrderView | None) -> None:
 
 def _ask_what(window: Window, order: OrderView) -> None:
     before = window.asked
-    left = order.amount_cents - order.refunded_cents
+    left = order.left_cents
     typed, reason = "", ""
     with st.form("refund", border=False):
         if window.with_money:
@@ -159,7 +183,9 @@ def _ask_whether_sure(
 ) -> None:
     amount = words.money(asked.cents, asked.currency)
     if asked.cents:
-        st.markdown(f"**{amount}** gaat terug naar {_customer(order)}.")
+        customer = words.plain(window.customer or "de klant")
+        of_order = f", van bestelling {window.number}" if window.number else ""
+        st.markdown(f"**{amount}** gaat terug naar {customer}{of_order}.")
     names = {line.product_id: line.name for line in order.lines} if order else {}
     for product_id, count in asked.units.items():
         name = words.plain(names[product_id])
@@ -179,12 +205,6 @@ def _ask_whether_sure(
             on_click=_carry_out,
             args=(window, asked),
         )
-
-
-def _customer(order: OrderView | None) -> str:
-    if order is None:
-        return "de klant"
-    return words.plain(order.customer_name or order.customer_email or "de klant")
 
 
 def _go_back(window: Window) -> None:

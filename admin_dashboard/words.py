@@ -1,10 +1,12 @@
 """How the dashboard says things: money, times and statuses in Dutch."""
 
 import re
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+from babel import Locale
 from babel.dates import format_datetime
 from babel.numbers import format_currency, format_decimal
 
@@ -15,6 +17,7 @@ from core.models import (
     FULFILLED,
     GONE_MAIL,
     ORDER_MAIL,
+    OWED_MAIL,
     OWNER,
     PAID,
     PAID_TWICE,
@@ -83,6 +86,7 @@ DISPUTE_REASONS = {
 MAIL_KINDS = {
     ORDER_MAIL: "Bevestiging van een bestelling",
     REFUND_MAIL: "Bericht van een terugbetaling",
+    OWED_MAIL: "Bericht dat terugbetalen niet lukte",
     GONE_MAIL: "Bericht dat de goederen weg waren",
     TO_DO_MAIL: "Bericht voor u: iets te doen",
 }
@@ -127,6 +131,11 @@ def short_moment(at: datetime) -> str:
     return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
+def sheet_moment(at: datetime) -> str:
+    """Return '2026-11-22 14:32', which every spreadsheet takes for a moment."""
+    return format_datetime(at, "yyyy-MM-dd HH:mm", tzinfo=ZONE, locale=LOCALE)
+
+
 def exact_moment(at: datetime) -> str:
     """Return date and time to the second, '22 nov 2026 14:32:05'."""
     return format_datetime(at, "d MMM y HH:mm:ss", tzinfo=ZONE, locale=LOCALE)
@@ -154,10 +163,21 @@ def lines_of(order: OrderView) -> str:
     return ", ".join(f"{line.quantity} {TIMES} {line.name}" for line in order.lines)
 
 
+def status_of(order: OrderView) -> str:
+    """Say how an order stands, and what has become of its money since."""
+    if order.lost_cents:
+        return "Teruggehaald door de bank"
+    if order.status == REFUNDED and order.refund_under_way:
+        return "Terugbetaling onderweg"
+    label = ORDER_STATUSES[order.status]
+    return f"{label}, betwist" if order.is_disputed else label
+
+
 def vat_of(order: OrderView) -> str:
+    """Name the VAT in what is left of an order's payment."""
     return ", ".join(
         f"{money(cents, order.currency)} ({percentage(rate)})"
-        for rate, cents in order.vat
+        for rate, cents in order.vat_left
     )
 
 
@@ -166,12 +186,10 @@ def note(order: OrderView) -> str:
     notes = []
     if order.was_late:
         notes.append("betaald na afloop van de reservering; de goederen waren nog vrij")
-    paid = (order.amount_cents, order.currency)
-    net_cents = order.promised_cents - order.discount_cents + order.shipping_cents
-    asked = (net_cents, order.promised_currency)
-    # VAT is within the prices; a tax on top would be one that Stripe was told of.
-    if paid not in (asked, (net_cents + order.tax_cents, order.promised_currency)):
-        notes.append(f"betaald {money(*paid)}, gevraagd {money(*asked)}")
+    if not order.is_as_asked:
+        paid = money(order.amount_cents, order.currency)
+        asked = money(order.asked_cents, order.promised_currency)
+        notes.append(f"betaald {paid}, gevraagd {asked}")
     return "; ".join(notes)
 
 
@@ -195,8 +213,13 @@ def address_of(order: OrderView) -> str:
     told = order.shipping_address
     city = " ".join(filter(None, (told.get("postal_code"), told.get("city"))))
     place = (told.get("line1"), told.get("line2"), city, told.get("state"))
-    lines = (order.shipping_name, *place, told.get("country"))
+    lines = (order.shipping_name, *place, country(told.get("country") or ""))
     return "\n".join(line for line in lines if line)
+
+
+def country(code: str) -> str:
+    """Return the name of a country by its code, or the code."""
+    return str(Locale.parse(LOCALE).territories.get(code, code))
 
 
 def typed_amount(cents: int) -> str:
@@ -225,17 +248,31 @@ def since(order: OrderView) -> str:
 
 def sums_of(order: OrderView) -> list[tuple[str, str]]:
     """Return how the amount of an order adds up, and what of it is left."""
+    sums = [*_sums_paid(order), *_sums_left(order)]
+    goods = ("Goederen", money(order.goods_cents, order.promised_currency))
+    return [goods, *((what, money(cents, order.currency)) for what, cents in sums)]
+
+
+def _sums_paid(order: OrderView) -> Iterator[tuple[str, int]]:
     code = f" ({plain(order.promotion_code)})" if order.promotion_code else ""
     option = f" ({plain(order.shipping_option)})" if order.shipping_option else ""
-    sums = [("Goederen", order.goods_cents)]
     if order.discount_cents:
-        sums.append((f"Korting{code}", -order.discount_cents))
+        yield f"Korting{code}", -order.discount_cents
     if order.shipping_cents or option:
-        sums.append((f"Verzending{option}", order.shipping_cents))
-    sums.append(("**Betaald**", order.amount_cents))
-    sums += [(f"Waarvan btw {percentage(rate)}", cents) for rate, cents in order.vat]
+        yield f"Verzending{option}", order.shipping_cents
+    if order.difference_cents:
+        what = "Belasting" if order.is_tax_on_top else "Verschil"
+        yield what, order.difference_cents
+    yield "**Betaald**", order.amount_cents
+
+
+def _sums_left(order: OrderView) -> Iterator[tuple[str, int]]:
     if order.refunded_cents:
-        sums.append(("Terugbetaald", -order.refunded_cents))
-        left = order.amount_cents - order.refunded_cents
-        sums.append(("**Blijft over**", left))
-    return [(what, money(cents, order.currency)) for what, cents in sums]
+        way = "Terugbetaling, onderweg" if order.refund_under_way else "Terugbetaald"
+        yield way, -order.refunded_cents
+    if order.lost_cents:
+        yield "Teruggehaald door de bank", -order.lost_cents
+    if order.left_cents != order.amount_cents:
+        yield "**Blijft over**", order.left_cents
+    for rate, cents in order.vat_left:
+        yield f"Waarvan btw {percentage(rate)}", cents

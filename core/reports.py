@@ -177,7 +177,8 @@ class Totals:
 @dataclass(frozen=True)
 class Attention:
     """
-    What a person has to look at: money that is not where it should be.
+    What a person has to look at: money that is not where it should be, letters that
+    wait, and those of them that were tried before.
 
     More than MOST_COUNTED of a kind are told as MOST_COUNTED + 1.
     """
@@ -186,6 +187,7 @@ class Attention:
     refunds_open: int
     to_dos: int
     mails_unsent: int
+    mails_refused: int
 
 
 def open_reservations(session: Session, *, limit: int = 500) -> list[OpenReservation]:
@@ -357,6 +359,9 @@ def attention(session: Session) -> Attention:
         refunds_open=_count(session, Refund.created_at, _has(Refund.status, REQUESTED)),
         to_dos=_count(session, ToDo.created_at, ToDo.done_at.is_(None)),
         mails_unsent=_count(session, Mail.due_at, _has(Mail.status, READY)),
+        mails_refused=_count(
+            session, Mail.due_at, _has(Mail.status, READY), Mail.error != ""
+        ),
     )
 
 

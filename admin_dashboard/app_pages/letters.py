@@ -120,7 +120,7 @@ def table_of(mails: Sequence[MailView], numbers: dict[int | None, int]) -> pd.Da
 
 def show_text(mails: Sequence[MailView]) -> None:
     """Show the words of a letter that a demo keeps."""
-    st.subheader("Lees een brief")
+    st.header("Lees een brief")
     chosen = st.selectbox("Brief", mails, format_func=label_of, key="letter")
     letter = letter_file.read(shop_data.config(), chosen.key)
     if letter is None:

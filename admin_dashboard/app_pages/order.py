@@ -1,21 +1,17 @@
 """One order: what it was, what became of it, and what the owner can do about it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-import pandas as pd
 import streamlit as st
 from sqlalchemy.orm import Session
 
 from admin_dashboard import (
     acting,
-    history_words,
-    money_tables,
+    order_parts,
     refund_window,
     shop_data,
-    words,
 )
-from admin_dashboard.columns import MONEY_COLUMNS
-from admin_dashboard.export import csv_of
 from core import orders
 from core.case import Case
 from core.clock import utcnow
@@ -24,8 +20,8 @@ from core.order_views import OrderView
 from core.reports import DisputeView
 
 LONGEST_NUMBER = 18
-# Disputes that took nothing, or no more.
-KEPT = ("won", "prevented", "warning_closed")
+# Before a bank claims the money it may ask; as long as it only asks, money can go back.
+ONLY_ASKED = "warning_"
 ALREADY = "Dat was al gebeurd, of de bestelling is intussen veranderd."
 
 
@@ -62,11 +58,19 @@ def accept(number: int) -> None:
     acting.act(work, f"Bestelling {number} is akkoord.", ALREADY)
 
 
-def show_actions(order: OrderView) -> None:
+def show_actions(order: OrderView, disputes: Sequence[DisputeView]) -> None:
+    is_claimed = any(
+        order_parts.is_open(each) and not each.status.startswith(ONLY_ASKED)
+        for each in disputes
+    )
     with st.container(horizontal=True):
         if order.status == PAID:
+            is_safe = not order.is_disputed and not order.lost_cents
             st.button(
-                "Verzonden", type="primary", on_click=fulfil, args=(order.number,)
+                "Verzonden",
+                type="primary" if is_safe else "secondary",
+                on_click=fulfil,
+                args=(order.number,),
             )
         if order.status == FULFILLED:
             st.button(
@@ -74,141 +78,35 @@ def show_actions(order: OrderView) -> None:
             )
         if order.status == REVIEW:
             st.button("Akkoord", type="primary", on_click=accept, args=(order.number,))
-        if order.payment_intent and order.refunded_cents < order.amount_cents:
+        if order.payment_intent and order.left_cents and not is_claimed:
             st.button(
                 "Terugbetalen\N{HORIZONTAL ELLIPSIS}",
                 on_click=refund_window.open_for,
-                args=(order.number,),
+                args=(order,),
                 kwargs={"with_money": True},
             )
         if any(line.returned < line.quantity for line in order.lines):
             st.button(
                 "Goederen terugnemen\N{HORIZONTAL ELLIPSIS}",
                 on_click=refund_window.open_for,
-                args=(order.number,),
+                args=(order,),
                 kwargs={"with_money": False},
             )
-
-
-def show_facts(order: OrderView) -> None:
-    st.markdown(f"**{words.ORDER_STATUSES[order.status]}**, {words.since(order)}")
-    if told := words.note(order):
-        st.warning(f"{words.plain(told[:1].upper() + told[1:])}.")
-    customer, address = st.columns(2)
-    with customer:
-        st.subheader("Klant")
-        show_lines(order.customer_name, order.customer_email, order.customer_phone)
-    with address:
-        st.subheader("Adres")
-        show_lines(*words.address_of(order).split("\n"))
-
-
-def show_disputes(disputes: Sequence[DisputeView]) -> None:
-    """Warn on top: a disputed payment may be lost, and so would goods sent now."""
-    for dispute in disputes:
-        if dispute.status not in KEPT:
-            amount = words.money(dispute.amount_cents, dispute.currency)
-            st.error(
-                f"Betwiste betaling van {amount}: {words.dispute_reason(dispute)}."
-                f" {words.dispute_status(dispute)}."
-            )
-
-
-def show_lines(*lines: str) -> None:
-    told = [words.plain(line) for line in lines if line]
-    st.markdown("  \n".join(told) or "niet gevraagd")
-
-
-def show_goods(order: OrderView) -> None:
-    st.subheader("Gekocht")
-    lines = pd.DataFrame(
-        [
-            {
-                "Product": words.plain(line.name),
-                "Aantal": line.quantity,
-                "Prijs": words.money(line.unit_price_cents, order.currency),
-                "Bedrag": words.money(line.total_cents, order.currency),
-                "Terug": line.returned,
-            }
-            for line in order.lines
-        ]
-    )
-    st.table(
-        lines if any(lines["Terug"]) else lines.drop(columns="Terug"),
-        border="horizontal",
-        hide_index=True,
-        alt="Wat er gekocht is",
-    )
-    st.table(
-        pd.DataFrame(words.sums_of(order), columns=["", "Bedrag"]),
-        border="horizontal",
-        hide_index=True,
-        hide_header=True,
-        width="content",
-        alt="Het bedrag van de bestelling",
-    )
-
-
-def show_money(found: Case) -> None:
-    if found.refunds:
-        st.subheader("Terugbetalingen")
-        st.dataframe(
-            money_tables.of_refunds(found.refunds, {}).drop(columns="Bestelling"),
-            hide_index=True,
-            column_config=MONEY_COLUMNS,
-            alt="Terugbetalingen",
+    if is_claimed:
+        st.caption(
+            "Terugbetalen kan niet zolang de bank het geld opeist: Stripe weigert dat."
         )
-    if found.disputes:
-        st.subheader("Betwiste betalingen")
-        st.dataframe(
-            money_tables.of_disputes(found.disputes, {}).drop(columns="Bestelling"),
-            hide_index=True,
-            column_config=MONEY_COLUMNS,
-            alt="Betwiste betalingen",
-        )
-
-
-def show_history(found: Case) -> None:
-    st.subheader("Wat er gebeurd is")
-    table = history_of(found)
-    st.dataframe(table, hide_index=True, column_config=MONEY_COLUMNS, alt="Verloop")
-    st.download_button(
-        "Exporteer als CSV",
-        csv_of(table),
-        file_name=f"verloop-{found.checkout_id}.csv",
-        mime="text/csv",
-        on_click="ignore",
-    )
-
-
-def history_of(found: Case) -> pd.DataFrame:
-    order = found.order
-    products = {line.product_id: line.name for line in order.lines} if order else {}
-    currency = order.currency if order else "eur"
-    return pd.DataFrame(
-        [
-            {
-                "Wanneer": words.exact_moment(step.at),
-                "Wat": history_words.what_of(step),
-                "Waarom": history_words.cause_of(step, products),
-                "Wie": history_words.who_of(step),
-                "Bedrag": ""
-                if step.amount_cents is None
-                else words.money(step.amount_cents, currency),
-                "Bij Stripe": step.stripe_id,
-            }
-            for step in found.steps
-        ]
-    )
 
 
 @st.fragment(run_every="5s")
-def what_happened() -> None:
-    """Refresh by itself: a refund is on its way for some seconds, or for days."""
+def what_happened(shown: Case) -> None:
+    """Refresh by itself, and all of the page when what is *shown* has changed."""
     with shop_data.told_plainly():
         if found := asked_for():
-            show_money(found)
-            show_history(found)
+            if replace(found, steps=()) != replace(shown, steps=()):
+                st.rerun()
+            order_parts.show_money(found)
+            order_parts.show_history(found)
 
 
 def show(found: Case | None) -> None:
@@ -219,17 +117,42 @@ def show(found: Case | None) -> None:
         return
     if order is None:
         st.title(f"Afrekening {found.checkout_id}")
+        acting.show_notice()
         st.info("Uit deze afrekening is geen bestelling ontstaan.")
+        order_parts.show_disputes(found.disputes)
+        show_owed(found)
+        st.header("Klant")
+        order_parts.show_lines(found.customer)
+        order_parts.show_lines_of(
+            found.wanted.lines,
+            found.wanted.currency,
+            title="Gevraagd",
+            alt="Wat de klant wilde kopen",
+        )
     else:
         st.title(f"Bestelling {order.number}")
         acting.show_notice()
-        show_disputes(found.disputes)
-        show_actions(order)
-        show_facts(order)
-        show_goods(order)
-    what_happened()
-    if order is not None:
-        refund_window.show(order)
+        order_parts.show_disputes(found.disputes)
+        show_owed(found)
+        show_actions(order, found.disputes)
+        order_parts.show_facts(order)
+        order_parts.show_lines_of(
+            order.lines,
+            order.promised_currency,
+            title="Gekocht",
+            alt="Wat er gekocht is",
+        )
+        order_parts.show_sums(order)
+    what_happened(found)
+    refund_window.show(order)
+
+
+def show_owed(found: Case) -> None:
+    for refund in found.refunds:
+        if refund.is_owed:
+            refund_window.offer_again(
+                refund, found.order.number if found.order else None
+            )
 
 
 st.page_link("app_pages/orders.py", label="\N{LEFTWARDS ARROW} Alle bestellingen")

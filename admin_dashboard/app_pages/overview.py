@@ -22,13 +22,13 @@ def glance() -> None:
         totals = shop_data.totals()
         show_warnings(totals, shop_data.attention())
         show_totals(totals)
-        st.subheader("Voorraad en reserveringen")
+        st.header("Voorraad en reserveringen")
         show_chart(shop_data.stock_levels("", BARS), totals.products)
 
 
 @st.fragment(run_every="5s")
 def figures() -> None:
-    st.subheader("De cijfers")
+    st.header("De cijfers")
     text = st.text_input(
         "Zoek een product", key="product", placeholder="naam of SKU"
     ).strip()
@@ -69,9 +69,16 @@ def show_warnings(totals: Totals, attention: Attention) -> None:
             f"Bestellingen om na te kijken: {to_review}; er is een ander bedrag"
             " betaald dan gevraagd."
         )
-    if attention.mails_unsent and not mail.can_send(shop_data.config()):
-        unsent = words.counted(attention.mails_unsent)
-        st.warning(f"Post die wacht op een mailserver: {unsent}; zie Post.")
+    if not mail.can_send(shop_data.config()):
+        if attention.mails_unsent:
+            unsent = words.counted(attention.mails_unsent)
+            st.warning(f"Post die wacht op een mailserver: {unsent}; zie Post.")
+    elif attention.mails_refused:
+        refused = words.counted(attention.mails_refused)
+        st.warning(
+            f"Post die nog niet weg kon: {refused}; zie Post. De winkel blijft het"
+            " proberen."
+        )
 
 
 def show_totals(totals: Totals) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 from sqlalchemy.orm import Session
 
-from admin_dashboard import acting, entry_words, shop_data, words
+from admin_dashboard import acting, entry_words, history_words, shop_data, words
 from core import records
 from core.clock import utcnow
 from core.reports import ToDoView
@@ -43,9 +43,10 @@ def entries() -> None:
 
 def show_open(entry: ToDoView) -> None:
     with st.container(border=True):
-        st.markdown(f"**{entry_words.TITLES[entry.kind]}**")
-        st.markdown(entry_words.EXPLANATIONS[entry.kind])
-        st.caption(facts_of(entry))
+        title, explanation = entry_words.words_of(entry)
+        st.markdown(f"**{title}**")
+        st.markdown(explanation)
+        st.caption(entry_words.facts_of(entry))
         with st.container(horizontal=True, vertical_alignment="center"):
             st.button(
                 "Afvinken",
@@ -71,25 +72,17 @@ def show_link(entry: ToDoView) -> None:
         )
 
 
-def facts_of(entry: ToDoView) -> str:
-    ids = dict.fromkeys(filter(None, (entry.stripe_id, entry.payment_intent)))
-    facts = [words.moment(entry.created_at)]
-    if entry.amount_cents:
-        facts.append(words.money(entry.amount_cents, entry.currency))
-    return words.plain(" \N{MIDDLE DOT} ".join([*facts, *ids]))
-
-
 def show_done(done: Sequence[ToDoView]) -> None:
     if not done:
         return
     with st.expander(f"Afgevinkt ({len(done)})"):
         for entry in done:
             ticked = words.moment(entry.done_at) if entry.done_at else ""
-            st.markdown(
-                f"{entry_words.TITLES[entry.kind]}  \n"
-                + words.plain(f"afgevinkt op {ticked} door {entry.done_by}")
-            )
-            st.caption(facts_of(entry))
+            title, _ = entry_words.words_of(entry)
+            who = entry.done_by or history_words.SHOP
+            by = words.plain(f"afgevinkt op {ticked} door {who}")
+            st.markdown(f"{title}  \n{by}")
+            st.caption(entry_words.facts_of(entry))
             st.button(
                 "Terugzetten",
                 key=f"put-back-{entry.id}",

@@ -7,7 +7,7 @@ from admin_dashboard.export import csv_of
 def test_a_dutch_spreadsheet_opens_the_export():
     table = pd.DataFrame([{"Product": "Kop", "Bedrag": 12.5, "Voorraad": 3}])
 
-    assert csv_of(table) == "\ufeffProduct;Bedrag;Voorraad\nKop;12,5;3\n".encode()
+    assert csv_of(table) == "\ufeffProduct;Bedrag;Voorraad\nKop;12,50;3\n".encode()
 
 
 @pytest.mark.parametrize("name", ["=1+1", "+31", "-2", "@x", " =1", "\t=1"])

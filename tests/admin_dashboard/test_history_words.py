@@ -8,15 +8,13 @@ from pathlib import Path
 import pytest
 
 from admin_dashboard import entry_words, history_words
+from core import refunds
 from core.events import OF_INTEREST
 from core.history import Step
 from core.models import (
-    GONE_MAIL,
-    ORDER_MAIL,
-    REFUND_MAIL,
+    MAIL_KINDS,
     STATUSES,
     TO_DO_KINDS,
-    TO_DO_MAIL,
 )
 from core.settlement import Ending
 
@@ -44,7 +42,7 @@ def test_every_event_and_ending_has_words(what: str):
     assert history_words.what_of(Step(NOW, what)) != what
 
 
-@pytest.mark.parametrize("kind", [ORDER_MAIL, REFUND_MAIL, GONE_MAIL, TO_DO_MAIL])
+@pytest.mark.parametrize("kind", MAIL_KINDS)
 @pytest.mark.parametrize("beginning", ["MAILED", "MAIL_FAILED"])
 def test_every_letter_has_words(beginning: str, kind: str):
     what = f"{beginning}_{kind}"
@@ -112,3 +110,22 @@ def test_every_kind_of_entry_has_words():
 def test_a_cause_is_told_in_dutch(step: Step, cause: str, who: str):
     assert history_words.cause_of(step, {7: "Kop"}) == cause
     assert history_words.who_of(step) == who
+
+
+@pytest.mark.parametrize(
+    ("failure", "told"),
+    [
+        ("InvalidRequestError 400 charge_disputed", "de betaling is betwist"),
+        ("InvalidRequestError 400 charge_disputed req_1", "de betaling is betwist"),
+        ("InvalidRequestError 400 odd_code", "Stripe weigerde het (odd_code)"),
+        ("InvalidRequestError 400 req_1", "Stripe weigerde het"),
+        ("InvalidRequestError 404", "Stripe weigerde het"),
+        ("PermissionError", "Stripe weigerde het"),
+        ("expired_or_canceled_card", "kaart verlopen of opgezegd"),
+        (refunds.NO_PAYMENT, "Stripe noemt geen betaling"),
+        (refunds.SENT_BACK_BEFORE, "het geld was bij Stripe al teruggestuurd"),
+        ("a word of tomorrow", "a word of tomorrow"),
+    ],
+)
+def test_why_a_refund_failed_is_told_in_dutch(failure: str, told: str):
+    assert history_words.failure_of(failure) == told

@@ -120,3 +120,27 @@ def test_a_letter_whose_file_is_not_there_is_told_so(database: Database):
     written(database, READY)
 
     assert any("geen bestand" in told for told in infos(opened("letters")))
+
+
+def test_the_overview_tells_of_letters_that_cannot_leave(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("SMTP_URL", "smtp://mail.example.com:587")
+    monkeypatch.setenv("MAIL_FROM", "Winkel <winkel@example.com>")
+    st.cache_resource.clear()
+    written(database, READY, tries=1, error="connection refused")
+
+    page = opened("overview")
+
+    assert "Post die nog niet weg kon: 1; zie Post." in page.warning[0].value
+
+
+def test_the_overview_says_nothing_of_letters_that_were_just_written(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("SMTP_URL", "smtp://mail.example.com:587")
+    monkeypatch.setenv("MAIL_FROM", "Winkel <winkel@example.com>")
+    st.cache_resource.clear()
+    written(database, READY)
+
+    assert "Post" not in " ".join(each.value for each in opened("overview").warning)

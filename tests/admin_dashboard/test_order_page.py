@@ -3,7 +3,7 @@
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import orders, reports
+from core import orders, refunds, reports
 from core.clock import utcnow
 from core.database import Database
 from core.models import FULFILLED, PAID, REFUNDED
@@ -97,7 +97,7 @@ def test_all_that_stripe_said_of_an_order_is_shown(database: Database, mug: int)
     assert r"Een klant  " in told
     assert r"klant\@example\.com" in told
     assert r"\+31201234567" in told
-    assert "Een \\*klant\\*  \nDorpsstraat 1  \n1234 AB Utrecht  \nNL" in told
+    assert "Een \\*klant\\*  \nDorpsstraat 1  \n1234 AB Utrecht  \nNederland" in told
     sums = dict(page.table[1].value.itertuples(index=False, name=None))
     assert sums == {
         "Goederen": f"€{SPACE}20,00",
@@ -306,8 +306,8 @@ def test_more_than_is_left_meanwhile_is_refused_with_what_is_left(
 @pytest.mark.parametrize(
     ("status", "said"),
     [
-        ("needs_response", ["Wacht op uw antwoord"]),
-        ("lost", ["Verloren: het geld is terug naar de klant"]),
+        ("needs_response", ["Wacht op uw antwoord. Antwoord bij Stripe voor "]),
+        ("lost", ["Verloren: het geld is terug naar de klant."]),
         ("won", []),
     ],
 )
@@ -318,11 +318,88 @@ def test_a_disputed_payment_is_told_on_top(
 
     page = shown(number)
 
-    assert [error.value for error in page.error] == [
-        f"Betwiste betaling van €{SPACE}15,00: klant zegt niets ontvangen te hebben."
-        f" {each}."
-        for each in said
-    ]
+    beginning = f"Betwiste betaling van €{SPACE}15,00: klant zegt niets ontvangen te"
+    assert len(page.error) == len(said)
+    for error, each in zip(page.error, said, strict=True):
+        assert error.value.startswith(f"{beginning} hebben. {each}")
+
+
+@pytest.mark.parametrize(
+    ("status", "may_go_back"),
+    [
+        ("needs_response", False),
+        ("under_review", False),
+        ("warning_needs_response", True),
+        ("won", True),
+        ("lost", True),
+    ],
+)
+def test_money_that_a_bank_claims_cannot_be_given_back_too(
+    database: Database, number: int, status: str, *, may_go_back: bool
+):
+    situations.disputed(database, number, amount_cents=1500, status=status)
+
+    page = shown(number)
+
+    assert ("Terugbetalen\N{HORIZONTAL ELLIPSIS}" in labels(page)) == may_go_back
+    assert ("Stripe weigert dat" in texts(page)) != may_go_back
+
+
+def test_what_a_bank_took_is_not_paid_any_more(database: Database, number: int):
+    situations.disputed(database, number, amount_cents=2000, status="lost")
+
+    page = shown(number)
+
+    assert "**Teruggehaald door de bank**, betaald op" in texts(page)
+    assert "Terugbetalen\N{HORIZONTAL ELLIPSIS}" not in labels(page)
+    sums = dict(page.table[1].value.itertuples(index=False, name=None))
+    assert sums["Teruggehaald door de bank"] == f"€{SPACE}-20,00"
+    assert sums["**Blijft over**"] == f"€{SPACE}0,00"
+    assert "Waarvan btw 21%" not in sums
+
+
+def test_the_sums_say_whether_a_refund_has_arrived(database: Database, number: int):
+    situations.stripe_says(database, number, "pending", amount_cents=500)
+    under_way = dict(shown(number).table[1].value.itertuples(index=False, name=None))
+    situations.stripe_says(database, number, "succeeded", amount_cents=500)
+    arrived = dict(shown(number).table[1].value.itertuples(index=False, name=None))
+
+    assert under_way["Terugbetaling, onderweg"] == f"€{SPACE}-5,00"
+    assert arrived["Terugbetaald"] == f"€{SPACE}-5,00"
+    assert arrived["**Blijft over**"] == f"€{SPACE}15,00"
+    assert arrived["Waarvan btw 21%"] == f"€{SPACE}2,60"
+
+
+def test_another_amount_than_asked_for_has_its_line(database: Database, mug: int):
+    checkout_id = situations.sold(database, {mug: 2}, amount_cents=1900)
+
+    page = shown(situations.order_of(database, checkout_id).number)
+
+    sums = dict(page.table[1].value.itertuples(index=False, name=None))
+    assert sums == {
+        "Goederen": f"€{SPACE}20,00",
+        "Verschil": f"€{SPACE}-1,00",
+        "**Betaald**": f"€{SPACE}19,00",
+        "Waarvan btw 21%": f"€{SPACE}3,30",
+    }
+
+
+def test_a_failed_refund_is_tried_again_on_the_orders_page(
+    database: Database, number: int
+):
+    situations.refund_failed(database, number, amount_cents=500)
+    page = shown(number)
+    told = page.error[0].value
+
+    press(page, "Opnieuw proberen")
+    asked = texts(page)
+    press(page, "Ja, betaal")
+
+    assert "kaart verlopen of opgezegd. De klant heeft dit nog tegoed" in told
+    assert "gaat terug naar Een klant, van bestelling" in asked
+    assert [cents for cents, _, _ in refunds_in(database)] == [500, 500]
+    assert "Opnieuw proberen" not in " ".join(labels(page))
+    assert [error.value for error in page.error] == []
 
 
 def test_refunds_and_disputes_of_an_order_are_shown_with_it(
@@ -371,6 +448,9 @@ def test_a_payment_without_an_order_has_a_history_too(database: Database, mug: i
 
     page = opened("order", checkout=str(refund.checkout_id))
 
+    assert r"klant\@example\.com" in texts(page)
+    [line] = page.table[0].value.to_dict("records")
+    assert (line["Product"], line["Aantal"]) == ("Kop", 1)
     assert page.title[0].value == f"Afrekening {refund.checkout_id}"
     assert "Reservering verlopen, goederen weer vrij" in [
         row["Wat"] for row in history(page)
@@ -387,3 +467,22 @@ def test_nothing_is_done_for_somebody_who_is_not_logged_in(
 
     assert "uitgelogd" in page.warning[0].value
     assert status_of(database, number) == PAID
+
+
+def test_late_money_that_cannot_go_back_is_tried_again_on_its_page(
+    database: Database, mug: int
+):
+    situations.refund_requested(database, {mug: 1})
+    with database.read() as session:
+        [refund] = reports.refunds(session)
+    database.write(
+        lambda s: refunds.fail(s, refund.id, failure="declined", now=utcnow())
+    )
+    page = opened("order", checkout=str(refund.checkout_id))
+
+    press(page, "Opnieuw proberen")
+    asked = texts(page)
+    press(page, "Ja, betaal")
+
+    assert r"gaat terug naar klant\@example\.com." in asked
+    assert len(refunds_in(database)) == 2

@@ -105,6 +105,25 @@ def writing(database: Database) -> Iterator[None]:
         connection.execute("ROLLBACK")
 
 
+def test_a_page_that_is_open_tells_what_becomes_of_a_refund(
+    dashboard: Dashboard, owner_page: Page, number: int
+):
+    open_order(owner_page, dashboard, number)
+    sums = owner_page.get_by_role("table").nth(1)
+    expect(sums).not_to_contain_text("Terugbeta")
+    owner_page.evaluate("window.isThisVisit = true")
+
+    situations.refund_failed(dashboard.database, number, amount_cents=500)
+    again = owner_page.get_by_role("button", name="Opnieuw proberen")
+    expect(again).to_be_visible(timeout=15 * SECONDS)
+    situations.stripe_says(
+        dashboard.database, number, "succeeded", amount_cents=100, refund_id="re_2"
+    )
+    expect(sums).to_contain_text("Terugbetaald", timeout=15 * SECONDS)
+
+    assert owner_page.evaluate("window.isThisVisit")
+
+
 def test_a_window_that_is_closed_gives_nothing_back(
     dashboard: Dashboard, owner_page: Page, number: int
 ):

@@ -6,7 +6,7 @@ from admin_dashboard import entry_words
 from core import records, reports
 from core.clock import utcnow
 from core.database import Database
-from core.models import TO_DO_KINDS, UNKNOWN_SESSION
+from core.models import TO_DO_KINDS, UNKNOWN_SESSION, ToDo
 from tests.admin_dashboard import situations
 from tests.admin_dashboard.page import infos, labels, opened, press, texts
 from tests.factories import add_product
@@ -84,3 +84,45 @@ def test_the_overview_warns_of_what_is_to_be_done(database: Database):
     page = opened("overview")
 
     assert "Te doen: 1." in page.warning[0].value
+
+
+def test_an_entry_names_the_customer_and_the_term_of_a_dispute(database: Database):
+    mug = add_product(database, price_cents=1000)
+    checkout_id = situations.sold(database, {mug: 1}, amount_cents=1000)
+    number = situations.order_of(database, checkout_id).number
+    situations.disputed(database, number, amount_cents=1000)
+
+    told = texts(opened("to_do"))
+
+    assert "Een klant · " in told
+    assert "antwoord voor " in told
+
+
+@pytest.mark.parametrize(
+    ("status", "title"),
+    [("lost", "Betwiste betaling verloren"), ("won", "Betwiste betaling afgelopen")],
+)
+def test_a_dispute_that_is_over_asks_for_no_answer(
+    database: Database, status: str, title: str
+):
+    mug = add_product(database, price_cents=1000)
+    checkout_id = situations.sold(database, {mug: 1}, amount_cents=1000)
+    number = situations.order_of(database, checkout_id).number
+    situations.disputed(database, number, amount_cents=1000)
+
+    situations.disputed(database, number, amount_cents=1000, status=status)
+
+    told = texts(opened("to_do"))
+    assert f"**{title}**" in told
+    assert "antwoord voor" not in told
+
+
+def test_what_the_shop_ticked_off_says_so(database: Database):
+    entered(database, UNKNOWN_SESSION)
+    database.write(
+        lambda session: records.tick_off_all(
+            session, ToDo.kind == UNKNOWN_SESSION, now=utcnow()
+        )
+    )
+
+    assert "door de winkel zelf" in texts(opened("to_do"))

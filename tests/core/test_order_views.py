@@ -1,5 +1,6 @@
 """What is told of an order: its sums, what is left of it, and the VAT in both."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from core import order_views, orders, refunds
@@ -41,24 +42,23 @@ def test_an_order_is_found_by_its_token_alone(
     assert len(order.token) >= 32
 
 
-def mixed(database: Database, now: datetime, **paid: int) -> OrderView:
+BILL = Bill(subtotal_cents=2300, total_cents=2300, currency="eur")
+
+
+def mixed(database: Database, now: datetime, bill: Bill = BILL) -> OrderView:
     """Sell a mug of 12,10 (21 %) and two books of 5,45 (9 %): 23,00 in all."""
     mug = add_product(database, price_cents=1210)
     book = add_product(database, price_cents=545)
     change(database, book, vat_bp=900)
     checkout_id = reserved(database, {mug: 1, book: 2}, now)
-    bill = Bill(
-        **{"subtotal_cents": 2300, "total_cents": 2300, "currency": "eur"} | paid
-    )
     payment = Payment("cs_test_1", "pi_1", bill)
     database.write(lambda s: orders.confirm(s, checkout_id, payment, now=now))
     return order_in(database)
 
 
 def test_what_adds_up_has_no_difference(database: Database, now: datetime) -> None:
-    order = mixed(
-        database, now, total_cents=2600, shipping_cents=500, discount_cents=200
-    )
+    bill = replace(BILL, total_cents=2600, shipping_cents=500, discount_cents=200)
+    order = mixed(database, now, bill)
 
     assert (order.asked_cents, order.difference_cents) == (2600, 0)
     assert order.is_as_asked
@@ -67,7 +67,7 @@ def test_what_adds_up_has_no_difference(database: Database, now: datetime) -> No
 def test_another_amount_than_was_asked_for_is_a_difference_with_its_vat(
     database: Database, now: datetime
 ) -> None:
-    order = mixed(database, now, total_cents=1150, subtotal_cents=1150)
+    order = mixed(database, now, replace(BILL, total_cents=1150, subtotal_cents=1150))
 
     assert (order.asked_cents, order.difference_cents) == (2300, -1150)
     assert not order.is_as_asked
@@ -77,7 +77,7 @@ def test_another_amount_than_was_asked_for_is_a_difference_with_its_vat(
 def test_a_tax_that_stripe_was_told_to_add_is_no_difference_to_look_at(
     database: Database, now: datetime
 ) -> None:
-    order = mixed(database, now, total_cents=2500, tax_cents=200)
+    order = mixed(database, now, replace(BILL, total_cents=2500, tax_cents=200))
 
     assert (order.difference_cents, order.is_tax_on_top) == (200, True)
     assert order.is_as_asked

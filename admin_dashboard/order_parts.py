@@ -1,0 +1,143 @@
+"""The parts of an order's page that only show."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+
+from admin_dashboard import history_words, money_tables, words
+from admin_dashboard.columns import MONEY_COLUMNS
+from admin_dashboard.export import csv_of
+from core.case import Case
+from core.models import DISPUTE_LOST, DISPUTE_OVER
+from core.order_views import OrderLineView, OrderView
+from core.reports import DisputeView
+
+
+def is_open(dispute: DisputeView) -> bool:
+    return dispute.status not in DISPUTE_OVER
+
+
+def show_disputes(disputes: Sequence[DisputeView]) -> None:
+    """Warn on top: a disputed payment may be lost, and so would goods sent now."""
+    for dispute in disputes:
+        if is_open(dispute) or dispute.status == DISPUTE_LOST:
+            amount = words.money(dispute.amount_cents, dispute.currency)
+            until = ""
+            if is_open(dispute) and dispute.due_by:
+                until = f" Antwoord bij Stripe voor {words.moment(dispute.due_by)}."
+            st.error(
+                f"Betwiste betaling van {amount}: {words.dispute_reason(dispute)}."
+                f" {words.dispute_status(dispute)}.{until}"
+            )
+
+
+def show_facts(order: OrderView) -> None:
+    st.markdown(f"**{words.status_of(order)}**, {words.since(order)}")
+    if told := words.note(order):
+        st.warning(f"{words.plain(told[:1].upper() + told[1:])}.")
+    customer, address = st.columns(2)
+    with customer:
+        st.header("Klant")
+        show_lines(order.customer_name, order.customer_email, order.customer_phone)
+    with address:
+        st.header("Adres")
+        show_lines(*words.address_of(order).split("\n"))
+
+
+def show_lines(*lines: str) -> None:
+    told = [words.plain(line) for line in lines if line]
+    st.markdown("  \n".join(told) or "niet gevraagd")
+
+
+def show_lines_of(
+    lines: Sequence[OrderLineView], currency: str, *, title: str, alt: str
+) -> None:
+    st.header(title)
+    table = pd.DataFrame(
+        [
+            {
+                "Product": words.plain(line.name),
+                "Aantal": line.quantity,
+                "Prijs": words.money(line.unit_price_cents, currency),
+                "Bedrag": words.money(line.total_cents, currency),
+                "Terug": line.returned,
+            }
+            for line in lines
+        ]
+    )
+    st.table(
+        table if any(table["Terug"]) else table.drop(columns="Terug"),
+        border="horizontal",
+        hide_index=True,
+        alt=alt,
+    )
+
+
+def show_sums(order: OrderView) -> None:
+    st.table(
+        pd.DataFrame(words.sums_of(order), columns=["", "Bedrag"]),
+        border="horizontal",
+        hide_index=True,
+        hide_header=True,
+        width="content",
+        alt="Het bedrag van de bestelling",
+    )
+
+
+def show_money(found: Case) -> None:
+    if found.refunds:
+        st.header("Terugbetalingen")
+        if found.order and any(each.order_id is None for each in found.refunds):
+            st.caption(
+                "Een tweede betaling van hetzelfde mandje telt niet mee in het bedrag"
+                " van de bestelling, en de terugbetaling ervan dus ook niet."
+            )
+        st.dataframe(
+            money_tables.of_refunds(found.refunds, {}).drop(columns="Bestelling"),
+            hide_index=True,
+            column_config=MONEY_COLUMNS,
+            alt="Terugbetalingen",
+        )
+    if found.disputes:
+        st.header("Betwiste betalingen")
+        st.dataframe(
+            money_tables.of_disputes(found.disputes, {}).drop(columns="Bestelling"),
+            hide_index=True,
+            column_config=MONEY_COLUMNS,
+            alt="Betwiste betalingen",
+        )
+
+
+def show_history(found: Case) -> None:
+    st.header("Wat er gebeurd is")
+    table = history_of(found)
+    st.dataframe(table, hide_index=True, column_config=MONEY_COLUMNS, alt="Verloop")
+    st.download_button(
+        "Exporteer als CSV",
+        csv_of(table),
+        file_name=f"verloop-{found.checkout_id}.csv",
+        mime="text/csv",
+        on_click="ignore",
+    )
+
+
+def history_of(found: Case) -> pd.DataFrame:
+    order = found.order
+    products = {line.product_id: line.name for line in order.lines} if order else {}
+    currency = order.currency if order else found.wanted.currency
+    return pd.DataFrame(
+        [
+            {
+                "Wanneer": words.exact_moment(step.at),
+                "Wat": history_words.what_of(step),
+                "Waarom": history_words.cause_of(step, products),
+                "Wie": history_words.who_of(step),
+                "Bedrag": ""
+                if step.amount_cents is None
+                else words.money(step.amount_cents, currency),
+                "Bij Stripe": step.stripe_id,
+            }
+            for step in found.steps
+        ]
+    )
