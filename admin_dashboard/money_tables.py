@@ -20,12 +20,12 @@ def of_refunds(refunds: Sequence[RefundView], numbers: Numbers) -> pd.DataFrame:
                 "Wanneer": words.moment(refund.created_at),
                 "Bedrag": words.money(refund.amount_cents, refund.currency),
                 "Status": words.REFUND_STATUSES[refund.status],
-                "Waarom": words.why_refunded(refund),
-                "Wie": refund.who or _WHO[refund.cause],
                 "Bestelling": _number(refund.checkout_id, numbers),
                 "Mislukt door": history_words.failure_of(refund.failure)
                 if refund.status == FAILED
                 else "",
+                "Waarom": words.why_refunded(refund),
+                "Wie": refund.who or _WHO[refund.cause],
                 "Terugbetaling": refund.stripe_refund_id or "nog geen",
                 "Betaling": refund.payment_intent,
                 "Stripe-sessie": refund.stripe_session_id,

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from admin_dashboard import history_words, money_tables, words
-from admin_dashboard.columns import MONEY_COLUMNS
+from admin_dashboard.columns import MONEY_COLUMNS, with_amounts
 from admin_dashboard.export import csv_of
 from core.case import Case
 from core.models import DISPUTE_LOST, DISPUTE_OVER
@@ -59,15 +59,17 @@ def show_lines_of(
             {
                 "Product": words.plain(line.name),
                 "Aantal": line.quantity,
-                "Prijs": words.money(line.unit_price_cents, currency),
-                "Bedrag": words.money(line.total_cents, currency),
+                "Prijs": line.unit_price_cents,
+                "Bedrag": line.total_cents,
                 "Terug": line.returned,
             }
             for line in lines
         ]
     )
+    if not any(table["Terug"]):
+        table = table.drop(columns="Terug")
     st.table(
-        table if any(table["Terug"]) else table.drop(columns="Terug"),
+        with_amounts(table, ["Prijs", "Bedrag"], [currency] * len(lines)),
         border="horizontal",
         hide_index=True,
         alt=alt,
@@ -75,8 +77,11 @@ def show_lines_of(
 
 
 def show_sums(order: OrderView) -> None:
+    whats, cents, currencies = zip(*words.sums_of(order), strict=True)
     st.table(
-        pd.DataFrame(words.sums_of(order), columns=["", "Bedrag"]),
+        with_amounts(
+            pd.DataFrame({"": whats, "Bedrag": cents}), ["Bedrag"], currencies
+        ),
         border="horizontal",
         hide_index=True,
         hide_header=True,

@@ -30,7 +30,7 @@ def stock_chart(levels: Sequence[StockLevel]) -> alt.Chart:
             ),
             color=alt.Color("part:N", title=None)
             .scale(domain=list(COLOURS), range=list(COLOURS.values()))
-            .legend(orient="top", direction="horizontal", labelColor=INK),
+            .legend(orient="top", direction="vertical", labelColor=INK),
             order=alt.Order("order:Q"),
             tooltip=[
                 alt.Tooltip("product:N", title="Product"),

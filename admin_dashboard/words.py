@@ -166,7 +166,7 @@ def lines_of(order: OrderView) -> str:
 def status_of(order: OrderView) -> str:
     """Say how an order stands, and what has become of its money since."""
     if order.lost_cents:
-        return "Teruggehaald door de bank"
+        return "Teruggehaald"
     if order.status == REFUNDED and order.refund_under_way:
         return "Terugbetaling onderweg"
     label = ORDER_STATUSES[order.status]
@@ -190,6 +190,8 @@ def note(order: OrderView) -> str:
         paid = money(order.amount_cents, order.currency)
         asked = money(order.asked_cents, order.promised_currency)
         notes.append(f"betaald {paid}, gevraagd {asked}")
+    if order.lost_cents:
+        notes.append("de bank heeft het geld teruggehaald")
     return "; ".join(notes)
 
 
@@ -246,11 +248,11 @@ def since(order: OrderView) -> str:
     return told
 
 
-def sums_of(order: OrderView) -> list[tuple[str, str]]:
-    """Return how the amount of an order adds up, and what of it is left."""
+def sums_of(order: OrderView) -> list[tuple[str, int, str]]:
+    """Return how an order's amount adds up, and what is left: cents and currency."""
     sums = [*_sums_paid(order), *_sums_left(order)]
-    goods = ("Goederen", money(order.goods_cents, order.promised_currency))
-    return [goods, *((what, money(cents, order.currency)) for what, cents in sums)]
+    goods = ("Goederen", order.goods_cents, order.promised_currency)
+    return [goods, *((what, cents, order.currency) for what, cents in sums)]
 
 
 def _sums_paid(order: OrderView) -> Iterator[tuple[str, int]]:

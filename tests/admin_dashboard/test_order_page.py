@@ -100,11 +100,11 @@ def test_all_that_stripe_said_of_an_order_is_shown(database: Database, mug: int)
     assert "Een \\*klant\\*  \nDorpsstraat 1  \n1234 AB Utrecht  \nNederland" in told
     sums = dict(page.table[1].value.itertuples(index=False, name=None))
     assert sums == {
-        "Goederen": f"€{SPACE}20,00",
-        r"Korting (ZOMER\_10)": f"€{SPACE}-2,00",
-        "Verzending (Pakket)": f"€{SPACE}4,95",
-        "**Betaald**": f"€{SPACE}22,95",
-        "Waarvan btw 21%": f"€{SPACE}3,98",
+        "Goederen": 2000,
+        r"Korting (ZOMER\_10)": -200,
+        "Verzending (Pakket)": 495,
+        "**Betaald**": 2295,
+        "Waarvan btw 21%": 398,
     }
 
 
@@ -350,11 +350,11 @@ def test_what_a_bank_took_is_not_paid_any_more(database: Database, number: int):
 
     page = shown(number)
 
-    assert "**Teruggehaald door de bank**, betaald op" in texts(page)
+    assert "**Teruggehaald**, betaald op" in texts(page)
     assert "Terugbetalen\N{HORIZONTAL ELLIPSIS}" not in labels(page)
     sums = dict(page.table[1].value.itertuples(index=False, name=None))
-    assert sums["Teruggehaald door de bank"] == f"€{SPACE}-20,00"
-    assert sums["**Blijft over**"] == f"€{SPACE}0,00"
+    assert sums["Teruggehaald door de bank"] == -2000
+    assert sums["**Blijft over**"] == 0
     assert "Waarvan btw 21%" not in sums
 
 
@@ -364,10 +364,10 @@ def test_the_sums_say_whether_a_refund_has_arrived(database: Database, number: i
     situations.stripe_says(database, number, "succeeded", amount_cents=500)
     arrived = dict(shown(number).table[1].value.itertuples(index=False, name=None))
 
-    assert under_way["Terugbetaling, onderweg"] == f"€{SPACE}-5,00"
-    assert arrived["Terugbetaald"] == f"€{SPACE}-5,00"
-    assert arrived["**Blijft over**"] == f"€{SPACE}15,00"
-    assert arrived["Waarvan btw 21%"] == f"€{SPACE}2,60"
+    assert under_way["Terugbetaling, onderweg"] == -500
+    assert arrived["Terugbetaald"] == -500
+    assert arrived["**Blijft over**"] == 1500
+    assert arrived["Waarvan btw 21%"] == 260
 
 
 def test_another_amount_than_asked_for_has_its_line(database: Database, mug: int):
@@ -377,10 +377,10 @@ def test_another_amount_than_asked_for_has_its_line(database: Database, mug: int
 
     sums = dict(page.table[1].value.itertuples(index=False, name=None))
     assert sums == {
-        "Goederen": f"€{SPACE}20,00",
-        "Verschil": f"€{SPACE}-1,00",
-        "**Betaald**": f"€{SPACE}19,00",
-        "Waarvan btw 21%": f"€{SPACE}3,30",
+        "Goederen": 2000,
+        "Verschil": -100,
+        "**Betaald**": 1900,
+        "Waarvan btw 21%": 330,
     }
 
 

@@ -50,7 +50,7 @@ ORDER = OrderView(
         ({}, "Betaald"),
         ({"is_disputed": True}, "Betaald, betwist"),
         ({"is_disputed": True, "status": "FULFILLED"}, "Verzonden, betwist"),
-        ({"lost_cents": 2695}, "Teruggehaald door de bank"),
+        ({"lost_cents": 2695}, "Teruggehaald"),
         ({"status": "REFUNDED", "refunded_cents": 2695}, "Terugbetaald"),
         (
             {"status": "REFUNDED", "refunded_cents": 2695, "refund_under_way": True},

@@ -110,6 +110,7 @@ def test_a_page_that_is_open_tells_what_becomes_of_a_refund(
 ):
     open_order(owner_page, dashboard, number)
     sums = owner_page.get_by_role("table").nth(1)
+    expect(sums).to_contain_text("€\N{NO-BREAK SPACE}25,90")
     expect(sums).not_to_contain_text("Terugbeta")
     owner_page.evaluate("window.isThisVisit = true")
 
