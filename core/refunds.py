@@ -63,6 +63,16 @@ def automatic_of(session: Session, stripe_session_id: str) -> Refund | None:
     )
 
 
+def is_owed(session: Session, refund: Refund) -> bool:
+    """Tell whether a refund has failed, and no other one has taken its place."""
+    if refund.status != FAILED:
+        return False
+    instead = select(Refund.id).where(
+        Refund.payment_intent == refund.payment_intent, Refund.status != FAILED
+    )
+    return session.scalar(instead.limit(1)) is None
+
+
 def was_sent_back(session: Session, stripe_session_id: str) -> bool:
     """Tell whether it was decided that this payment buys nothing; that stays so."""
     keys = [f"{kind}-{stripe_session_id}" for kind in (TOO_LATE, PAID_TWICE)]
@@ -362,8 +372,16 @@ def request_again(session: Session, refund_id: int, *, who: str, now: datetime) 
     key = again_key(failed.id, failed.stripe_session_id)
     if session.scalar(select(Refund.id).where(Refund.idempotency_key == key)):
         raise NotFoundError("this refund was tried again before")
+    again_id = _ask_again(session, failed, key, who=who, now=now)
+    # After the order, as whoever notes a refund's end locks them in this turn, too.
     failures = ToDo.key.in_(failure_keys(failed))
     records.tick_off_all(session, failures, who=who, now=now)
+    return again_id
+
+
+def _ask_again(
+    session: Session, failed: Refund, key: str, *, who: str, now: datetime
+) -> int:
     if failed.order_id is not None:
         return request_by_owner(
             session,

@@ -36,7 +36,8 @@ def clock(moment: datetime) -> str:
 
 
 def day(moment: datetime) -> str:
-    return str(format_date(moment, "long"))
+    # Both languages are written for the same country: not "November 22".
+    return str(format_date(moment, "d MMMM y"))
 
 
 def country(code: str) -> str:

@@ -15,7 +15,7 @@ from core.errors import (
     PaymentError,
     ProductNotFoundError,
 )
-from core.models import CONFIRMED, FAILED, PAYMENT_FAILED, PENDING, Checkout
+from core.models import CONFIRMED, PAYMENT_FAILED, PENDING, Checkout
 from core.order_views import OrderView
 from core.reservations import sum_cart
 from core.settlement import Ending
@@ -114,7 +114,7 @@ def _what_became_of(session_id: str) -> tuple[str, OrderView | None]:
     ended = session.get_one(Checkout, checkout_id)
     refund = refunds.automatic_of(session, session_id)
     if refund is not None:
-        state = "owed" if refund.status == FAILED else "refunded"
+        state = "owed" if refunds.is_owed(session, refund) else "refunded"
         return state, order_views.of_checkout(session, checkout_id)
     if ended.status == CONFIRMED:
         return "paid", order_views.of_checkout(session, checkout_id)

@@ -34,6 +34,7 @@ RULES = (
     "giving_back",
     "stock",
     "queries",
+    "order_views",
     "reports",
     "sales",
     "owners",

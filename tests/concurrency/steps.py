@@ -135,7 +135,7 @@ def selling_late(stage: Stage) -> None:
 def deciding_refund(stage: Stage) -> None:
     """Late money found no units; its refund is written, but for the commit."""
     late = stage.late_page(units_are_gone=True)
-    stage.trap("INSERT", "mail", "NEW.kind = 'REFUND'")
+    stage.trap("INSERT", "refund", "NEW.cause = 'AUTOMATIC'")
     stage.pay(late)
     stage.wait_in_trap()
 
@@ -162,6 +162,15 @@ def refund_answered(stage: Stage) -> None:
     late = stage.late_page(units_are_gone=True)
     stage.stripe.webhooks("hold", types=ABOUT_REFUNDS)
     stage.trap("UPDATE OF status", "refund", "NEW.status = 'DONE'")
+    stage.pay(late)
+    stage.wait_in_trap()
+
+
+def refund_told(stage: Stage) -> None:
+    """The customer's letter about the refund is written, but for the commit."""
+    late = stage.late_page(units_are_gone=True)
+    stage.stripe.webhooks("hold", types=ABOUT_REFUNDS)
+    stage.trap("INSERT", "mail", "NEW.kind = 'REFUND'")
     stage.pay(late)
     stage.wait_in_trap()
 
@@ -265,6 +274,11 @@ STEPS = (
     Step(
         "the refund is not noted as made",
         refund_answered,
+        replace(GONE, refunds=(REQUESTED,), sent_back=1),
+    ),
+    Step(
+        "the letter about the refund is not committed",
+        refund_told,
         replace(GONE, refunds=(REQUESTED,), sent_back=1),
     ),
     Step(

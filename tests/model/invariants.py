@@ -15,7 +15,6 @@ from core.models import (
     REFUND_FAILED,
     SENT,
     SOLD,
-    STRIPE,
     TOO_LATE,
     UNKNOWN_SESSION,
     Checkout,
@@ -27,6 +26,7 @@ from core.models import (
     StockReservation,
     ToDo,
 )
+from core.refunds import SENT_BACK_BEFORE
 from tests.model.world import Json, World
 
 
@@ -96,7 +96,7 @@ def hold_in_the_end(world: World) -> None:
     for entry in entries:
         assert letters[f"to-do-{entry.id}"] == 1
     for refund in refunds:
-        _its_letter_was_written(refund, letters)
+        _its_letters_were_written(refund, letters)
     failed = {e.payment_intent for e in entries if e.kind == REFUND_FAILED}
     assert {r.payment_intent for r in refunds if r.status == FAILED} <= failed
     _stripe_agrees_on_refunds(world, refunds)
@@ -124,11 +124,16 @@ def _each_payment_is_accounted_for(
     _late_money_is_back(world, refunds, paid)
 
 
-def _its_letter_was_written(refund: Refund, letters: Counter[str]) -> None:
-    written = letters[f"refund-{refund.id}"]
-    # One that was made at Stripe and had failed before it was heard of needs none.
-    is_needless = refund.cause == STRIPE and refund.status == FAILED
-    assert written == 1 or (is_needless and not written)
+def _its_letters_were_written(refund: Refund, letters: Counter[str]) -> None:
+    """Who is promised money is told so, and so is who expects what does not come."""
+    promised, owed = (letters[f"{kind}-{refund.id}"] for kind in ("refund", "owed"))
+    assert promised <= 1
+    assert owed <= 1
+    if refund.status in (SENT, DONE):
+        assert promised == 1
+    if refund.status == FAILED:
+        is_late_money = refund.cause == AUTOMATIC and refund.failure != SENT_BACK_BEFORE
+        assert owed == (promised or is_late_money)
 
 
 def _late_money_is_back(
