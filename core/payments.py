@@ -1,30 +1,19 @@
 """
-Stripe, as the shop uses it: one gateway over the official package.
+Stripe, as the shop uses it: sessions, refunds, disputes and signed events.
 
-The package's own defaults are not the shop's: a client waits 80 seconds, retries
-nothing and sends telemetry. All of it is set here. Calls go out by `raw_request`, which
-leaves an answer as it came: to build the package's objects of it costs as much CPU as
-all the rest of a call, and what the shop needs of them is small (`payment_reading`).
+How a call is made is in `stripe_client`, what a page is made of in `payment_request`.
 """
 
 import json
 import re
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import stripe
 
 from core import payment_reading
-from core.errors import (
-    PaymentBusyError,
-    PaymentError,
-    PaymentUnavailableError,
-    WebhookSignatureError,
-)
-from core.offer import Offer
+from core.errors import PaymentError, PaymentUnavailableError, WebhookSignatureError
 from core.payment_data import (
     DisputeReport,
     Event,
@@ -33,36 +22,24 @@ from core.payment_data import (
     RefundReport,
     SessionRequest,
 )
-from core.payment_reading import CHECKOUT_KEY, REFUND_KEY, payment_session
-from core.transport import NoAnswerError, Transport, environment_proxy
+from core.payment_reading import REFUND_KEY, payment_session
+from core.payment_request import create_params
+from core.stripe_client import StripeClient, is_missing
 
 if TYPE_CHECKING:
     from stripe.params import RefundCreateParams, RefundListParams
-    from stripe.params.checkout import (
-        SessionCreateParams,
-        SessionCreateParamsShippingOption,
-        SessionListParams,
-        SessionRetrieveParams,
-    )
+    from stripe.params.checkout import SessionListParams, SessionRetrieveParams
 
 T = TypeVar("T")
-
-stripe.enable_telemetry = False
 
 # What endpoints should be made with: an event of another version may be shaped
 # otherwise.
 API_VERSION = stripe.api_version
-# With 2 retries a create that hangs is given up on within half a minute, and a web
-# request may wait for an expire before it.
-CONNECT_SECONDS = 3
-READ_SECONDS = 8
 CREATE_RETRIES = 2
 SIGNATURE_TOLERANCE_SECONDS = 300
-MOST_NAME_CHARACTERS = 250
 PASSING_REFUND_CODES = ("balance_insufficient", "insufficient_funds")
 _SESSIONS, _REFUNDS, _DISPUTES = "/v1/checkout/sessions", "/v1/refunds", "/v1/disputes"
 _MOST_ROWS = 100
-_CONFLICT, _SERVER_ERROR = 409, 500
 # What a session only names, but an order tells.
 _EXPANDED = [
     "payment_intent.latest_charge",
@@ -73,53 +50,8 @@ _EXPANDED = [
 _ID = re.compile(r"[A-Za-z0-9_]+")
 
 
-class _HTTPClient(stripe.HTTPClient):
-    """
-    The transport, as the package wants it.
-
-    It remembers of each thread the last request that may have been carried out unheard:
-    the package asks again by itself, and what comes then is no word on the first try.
-    """
-
-    name = "urllib3"
-
-    def __init__(self, transport: Transport) -> None:
-        super().__init__()
-        self._transport = transport
-        self._of_thread = threading.local()
-
-    def is_in_doubt(self, key: str) -> bool:
-        """Tell whether this thread's request of this key may have been carried out."""
-        return getattr(self._of_thread, "key_in_doubt", None) == key
-
-    def request(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str] | None,
-        post_data: Any = None,
-        *,
-        _usage: list[str] | None = None,
-    ) -> tuple[Any, int, Mapping[str, str]]:
-        key = (headers or {}).get("Idempotency-Key")
-        try:
-            answer = self._transport.send(method, url, headers or {}, post_data)
-        except NoAnswerError as error:
-            self._of_thread.key_in_doubt = key
-            raise stripe.APIConnectionError(  # type: ignore[no-untyped-call]  # theirs
-                str(error), should_retry=error.may_pass
-            ) from error
-        _, status, _ = answer
-        if status >= _SERVER_ERROR or status == _CONFLICT:
-            self._of_thread.key_in_doubt = key
-        return answer
-
-    def close(self) -> None:
-        self._transport.close()
-
-
 class StripeGateway:
-    """Safe to share between threads; one client, as a new one for each call is slow."""
+    """Safe to share between threads."""
 
     def __init__(
         self,
@@ -129,19 +61,7 @@ class StripeGateway:
     ) -> None:
         self._webhook_secret = webhook_secret
         self._is_live = "_live_" in secret_key
-        transport = Transport(
-            stripe.ca_bundle_path,
-            connect_seconds=CONNECT_SECONDS,
-            read_seconds=READ_SECONDS,
-            # A stand-in is behind no proxy that the environment may name.
-            proxy=None if api_base else environment_proxy(stripe.DEFAULT_API_BASE),
-        )
-        self._http = _HTTPClient(transport)
-        self._client = stripe.StripeClient(
-            secret_key,
-            base_addresses={"api": api_base} if api_base else {},
-            http_client=self._http,
-        )
+        self._client = StripeClient(secret_key, api_base)
 
     def create(
         self, request: SessionRequest, *, retries: int = CREATE_RETRIES
@@ -155,12 +75,12 @@ class StripeGateway:
         """
         key = request.idempotency_key
         try:
-            answer = self._post(
-                _SESSIONS, _create_params(request), key=key, retries=retries
+            answer = self._client.post(
+                _SESSIONS, create_params(request), key=key, retries=retries
             )
         except PaymentError as error:
             is_refusal = not isinstance(error, PaymentUnavailableError)
-            if is_refusal and self._http.is_in_doubt(key):
+            if is_refusal and self._client.is_in_doubt(key):
                 raise PaymentUnavailableError(str(error)) from error
             raise
         return payment_session(answer)
@@ -172,10 +92,10 @@ class StripeGateway:
         params: SessionRetrieveParams = {"expand": _EXPANDED}
         try:
             return payment_session(
-                self._get(f"{_SESSIONS}/{session_id}", params, retries=1)
+                self._client.get(f"{_SESSIONS}/{session_id}", params, retries=1)
             )
         except PaymentError as error:
-            if _is_missing(error.__cause__):
+            if is_missing(error):
                 return None
             raise
 
@@ -192,7 +112,7 @@ class StripeGateway:
             # Without a key of our own: under one fixed key Stripe would play a stored
             # 500 again for a day.
             return payment_session(
-                self._post(f"{_SESSIONS}/{session_id}/expire", {}, retries=1)
+                self._client.post(f"{_SESSIONS}/{session_id}/expire", {}, retries=1)
             )
         except PaymentUnavailableError:
             raise
@@ -242,7 +162,7 @@ class StripeGateway:
         }
         if after:
             params["starting_after"] = after
-        listed = self._get(path, params, retries=1)
+        listed = self._client.get(path, params, retries=1)
         rows = listed["data"]
         has_more = bool(rows) and listed["has_more"]
         return Page([read(row) for row in rows], rows[-1]["id"] if has_more else None)
@@ -265,7 +185,7 @@ class StripeGateway:
         }
         try:
             return payment_reading.refund_report(
-                self._post(_REFUNDS, params, key=attempt or key, retries=2)
+                self._client.post(_REFUNDS, params, key=attempt or key, retries=2)
             )
         except PaymentUnavailableError:
             raise
@@ -301,11 +221,11 @@ class StripeGateway:
             "limit": _MOST_ROWS,
         }
         try:
-            page = self._get(_REFUNDS, params, retries=1)
+            page = self._client.get(_REFUNDS, params, retries=1)
         except PaymentUnavailableError:
             raise
         except PaymentError as error:
-            if _is_missing(error.__cause__):
+            if is_missing(error):
                 return []
             # A refusal to tell is no verdict on a refund.
             raise PaymentUnavailableError(str(error)) from error
@@ -317,43 +237,12 @@ class StripeGateway:
             return None
         try:
             return payment_reading.dispute_report(
-                self._get(f"{_DISPUTES}/{dispute_id}", {}, retries=1)
+                self._client.get(f"{_DISPUTES}/{dispute_id}", {}, retries=1)
             )
         except PaymentError as error:
-            if _is_missing(error.__cause__):
+            if is_missing(error):
                 return None
             raise
-
-    def _get(
-        self, path: str, params: Mapping[str, Any], *, retries: int = 0
-    ) -> dict[str, Any]:
-        return self._call("get", path, params, {"max_network_retries": retries})
-
-    def _post(
-        self,
-        path: str,
-        params: Mapping[str, Any],
-        *,
-        key: str | None = None,
-        retries: int,
-    ) -> dict[str, Any]:
-        options: dict[str, Any] = {"max_network_retries": retries}
-        if key is not None:
-            options["idempotency_key"] = key
-        return self._call("post", path, params, options)
-
-    def _call(
-        self,
-        method: str,
-        path: str,
-        params: Mapping[str, Any],
-        options: Mapping[str, Any],
-    ) -> dict[str, Any]:
-        with _translated():
-            answer = self._client.raw_request(method, path, **params, **options).data
-        if not isinstance(answer, dict) or "object" not in answer:
-            raise PaymentUnavailableError("an answer that is no object of Stripe's")
-        return answer
 
     def read_event(self, body: bytes, signature: str | None, now: datetime) -> Event:
         """
@@ -385,108 +274,6 @@ class StripeGateway:
             RecursionError,
         ) as error:
             raise WebhookSignatureError from error
-
-
-def _create_params(request: SessionRequest) -> "SessionCreateParams":
-    # Of the session's metadata nothing is copied to the payment, which refunds and
-    # disputes name, so it is given twice.
-    metadata = {
-        "checkout_id": str(request.checkout_id),
-        CHECKOUT_KEY: request.idempotency_key,
-    }
-    shop_url = request.offer.shop_url
-    params: SessionCreateParams = {
-        "mode": "payment",
-        "client_reference_id": str(request.checkout_id),
-        "metadata": metadata,
-        "payment_intent_data": {"metadata": metadata},
-        "line_items": [
-            {
-                "quantity": line.quantity,
-                "price_data": {
-                    "currency": line.currency,
-                    "unit_amount": line.unit_price_cents,
-                    "product_data": {"name": line.name[:MOST_NAME_CHARACTERS]},
-                },
-            }
-            for line in request.lines
-        ],
-        "expires_at": int(request.expires_at.timestamp()),
-        "locale": "nl" if request.locale == "nl" else "en",
-        "success_url": f"{shop_url}/checkout/success"
-        "?session_id={CHECKOUT_SESSION_ID}",
-        "cancel_url": f"{shop_url}/checkout/cancel/{request.checkout_id}",
-        "adaptive_pricing": {"enabled": False},
-    }
-    if request.notice:
-        params["custom_text"] = {"submit": {"message": request.notice}}
-    _add_offer(params, request.offer, request.lines[0].currency)
-    return params
-
-
-def _add_offer(params: "SessionCreateParams", offer: Offer, currency: str) -> None:
-    if offer.excluded_methods:
-        params["excluded_payment_method_types"] = list(offer.excluded_methods)
-    if offer.promotion_codes:
-        params["allow_promotion_codes"] = True
-    if offer.shipping_countries:
-        params["shipping_address_collection"] = {
-            "allowed_countries": list(offer.shipping_countries)
-        }
-    if offer.shipping_options:
-        params["shipping_options"] = [
-            _shipping_option(option.name, option.cents, currency)
-            for option in offer.shipping_options
-        ]
-    if offer.asks_phone:
-        params["phone_number_collection"] = {"enabled": True}
-    if offer.asks_terms:
-        # Stripe refuses this unless its dashboard knows the address of the terms.
-        params["consent_collection"] = {"terms_of_service": "required"}
-
-
-def _shipping_option(
-    name: str, cents: int, currency: str
-) -> "SessionCreateParamsShippingOption":
-    return {
-        "shipping_rate_data": {
-            "type": "fixed_amount",
-            "display_name": name,
-            "fixed_amount": {"amount": cents, "currency": currency},
-        }
-    }
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """
-    Turn the package's errors into the shop's.
-
-    Their own text holds the whole answer with its headers, so only the kind is kept.
-    """
-    try:
-        yield
-    except stripe.RateLimitError as error:
-        raise PaymentBusyError(_summary(error)) from error
-    except (
-        stripe.APIConnectionError,
-        stripe.APIError,  # 5xx, a conflict, or an answer that is no JSON
-        stripe.IdempotencyError,  # an earlier request may have made a session
-    ) as error:
-        raise PaymentUnavailableError(
-            _summary(error), is_concluded=error.http_status == _SERVER_ERROR
-        ) from error
-    except stripe.StripeError as error:
-        raise PaymentError(_summary(error)) from error
-
-
-def _summary(error: stripe.StripeError) -> str:
-    parts = [type(error).__name__, error.http_status, error.code, error.request_id]
-    return " ".join(str(part) for part in parts if part)
-
-
-def _is_missing(error: BaseException | None) -> bool:
-    return isinstance(error, stripe.InvalidRequestError) and error.http_status == 404
 
 
 def epoch(moment: datetime) -> datetime:

@@ -10,7 +10,13 @@ PACKAGES = (*SHIPPED, "stripe_emulator", "scripts")
 MODULES = sorted(path for name in PACKAGES for path in (ROOT / name).rglob("*.py"))
 # Where a library may be imported: a module, or a folder with all that is in it.
 HOMES = {
-    "stripe": ("core/payments.py", "core/countries.py", "stripe_emulator"),
+    "stripe": (
+        "core/payments.py",
+        "core/stripe_client.py",
+        "core/payment_request.py",
+        "core/countries.py",
+        "stripe_emulator",
+    ),
     "schedule": ("core/scheduler.py",),
     "streamlit": ("admin_dashboard",),
     "pandas": ("admin_dashboard",),
@@ -53,7 +59,9 @@ WORKFLOWS = (
     "reconcile",
     "mail",
 )
-NOT_FOR_RULES = {f"core.{name}" for name in (*WORKFLOWS, "payments", "scheduler")}
+NOT_FOR_RULES = {
+    f"core.{name}" for name in (*WORKFLOWS, "payments", "stripe_client", "scheduler")
+}
 
 
 def names_in(path: Path) -> set[str]:

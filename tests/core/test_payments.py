@@ -7,11 +7,12 @@ import pytest
 from stripe import api_version
 from stripe.params.checkout import SessionCreateParams, SessionListParams
 
-from core import payments
+from core import payments, stripe_client
 from core.errors import PaymentBusyError, PaymentError, PaymentUnavailableError
 from core.offer import DELAYED_METHODS, Offer
 from core.payment_data import SessionLine, SessionRequest
-from core.payments import MOST_NAME_CHARACTERS, StripeGateway
+from core.payment_request import MOST_NAME_CHARACTERS
+from core.payments import StripeGateway
 from stripe_emulator import forms
 from stripe_emulator.stripe_types import check_request
 from tests.emulator import EmulatorServer, free_port
@@ -30,7 +31,7 @@ def gateway(stripe: EmulatorServer) -> StripeGateway:
 @pytest.fixture
 def hasty(stripe: EmulatorServer, monkeypatch: pytest.MonkeyPatch) -> StripeGateway:
     """Give a gateway that waits half a second for an answer."""
-    monkeypatch.setattr(payments, "READ_SECONDS", 0.5)
+    monkeypatch.setattr(stripe_client, "READ_SECONDS", 0.5)
     return StripeGateway(KEY, WEBHOOK_SECRET, stripe.url)
 
 

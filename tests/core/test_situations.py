@@ -13,7 +13,7 @@ import requests
 import stripe as package
 from sqlalchemy import select
 
-from core import checkout, events, expiry, payments
+from core import checkout, events, expiry, stripe_client
 from core.checkout import Visitor
 from core.config import Config
 from core.errors import (
@@ -62,7 +62,7 @@ def hasty_shop(
     shop: Shop, stripe: EmulatorServer, monkeypatch: pytest.MonkeyPatch
 ) -> Shop:
     """Give a shop that waits half a second for Stripe's answer."""
-    monkeypatch.setattr(payments, "READ_SECONDS", 0.5)
+    monkeypatch.setattr(stripe_client, "READ_SECONDS", 0.5)
     gateway = StripeGateway("sk_test_shop", stripe.webhook_secret, stripe.url)
     return replace(shop, gateway=gateway)
 

@@ -6,7 +6,7 @@ import pytest
 import stripe as package
 from sqlalchemy import select
 
-from core import events, expiry, payments, reservations, settlement
+from core import events, expiry, payment_request, payments, reservations, settlement
 from core.checkout import PaymentPage
 from core.errors import PaymentUnavailableError
 from core.models import EXPIRED, PENDING, Checkout
@@ -115,12 +115,12 @@ def test_a_hold_whose_key_meets_another_request_ends_when_its_page_would_be_over
     with pytest.raises(PaymentUnavailableError):
         begin(shop, {mug: 1})
     stripe.control("faults/clear")
-    before = payments._create_params
+    before = payment_request.create_params
 
     def upgraded(request: SessionRequest) -> object:
         return {**before(request), "submit_type": "pay"}
 
-    monkeypatch.setattr(payments, "_create_params", upgraded)
+    monkeypatch.setattr(payments, "create_params", upgraded)
     pass_time(clock, stripe, minutes=16)
     expiry.sweep(shop)
     kept = levels(shop.database, mug)
