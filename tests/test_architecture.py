@@ -56,6 +56,7 @@ WORKFLOWS = (
     "expiry",
     "late_money",
     "refunding",
+    "comparison",
     "reconcile",
     "mail",
 )

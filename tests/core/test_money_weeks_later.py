@@ -9,6 +9,7 @@ from sqlalchemy import select, update
 from core import (
     events,
     expiry,
+    listing,
     payments,
     reconcile,
     refunding,
@@ -185,7 +186,7 @@ def test_a_long_past_is_looked_back_over_in_slices(
     stripe.settle(page.stripe_session_id, "succeed")
     monkeypatch.setattr(payments, "_MOST_ROWS", 1)
     monkeypatch.setattr(reconcile, "SLICE_PAGES", 2)
-    monkeypatch.setattr(reconcile, "CALLS_PER_SECOND", 10_000)
+    monkeypatch.setattr(listing, "CALLS_PER_SECOND", 10_000)
     clock.advance(hours=6)
     sold = []
 

@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import Executable, select, update
 
-from core import expiry, reconcile, reports, reservations
+from core import expiry, listing, reconcile, reports, reservations
 from core.checkout import PaymentPage
+from core.comparison import Reconciliation
 from core.errors import PaymentUnavailableError
 from core.models import (
     CONFIRMED,
@@ -17,7 +18,6 @@ from core.models import (
     Checkout,
     Reconciled,
 )
-from core.reconcile import Reconciliation
 from core.shop import Shop
 from tests.emulator import EmulatorServer
 from tests.factories import (
@@ -227,7 +227,7 @@ def test_all_pages_of_a_long_list_are_read(shop: Shop, stripe: EmulatorServer) -
 def test_a_busy_stripe_is_asked_again_from_the_same_page_on(
     shop: Shop, stripe: EmulatorServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reconcile, "BUSY_PAUSES", (0.01, 0.01))
+    monkeypatch.setattr(listing, "BUSY_PAUSES", (0.01, 0.01))
     mug = add_product(shop.database)
     stripe.pay(begin(shop, {mug: 1}).stripe_session_id)
     stripe.fault("list", "status", status=429, times=2)

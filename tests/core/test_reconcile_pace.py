@@ -2,7 +2,7 @@
 
 import pytest
 
-from core import payments, reconcile
+from core import listing, payments, reconcile
 from core.shop import Shop
 from tests.emulator import EmulatorServer
 from tests.factories import add_product, begin
@@ -17,7 +17,7 @@ def test_stripe_sees_no_more_lists_a_second_than_it_allows(
     shop: Shop, stripe: EmulatorServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(payments, "_MOST_ROWS", 1)
-    monkeypatch.setattr(reconcile, "CALLS_PER_SECOND", A_SECOND)
+    monkeypatch.setattr(listing, "CALLS_PER_SECOND", A_SECOND)
     mug = add_product(shop.database)
     for _ in range(LISTS):
         begin(shop, {mug: 1})

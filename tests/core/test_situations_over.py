@@ -8,7 +8,7 @@ import pytest
 import stripe as package
 from sqlalchemy import select
 
-from core import checkout, events, expiry, reconcile
+from core import checkout, events, expiry, listing, reconcile
 from core.checkout import PaymentPage, Visitor
 from core.errors import PaymentUnavailableError
 from core.expiry import Sweep
@@ -46,7 +46,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the package try again at once: how often it does stays the same."""
     monkeypatch.setattr(package.HTTPClient, "INITIAL_DELAY", 0.001)
     monkeypatch.setattr(package.HTTPClient, "MAX_DELAY", 0.001)
-    monkeypatch.setattr(reconcile, "BUSY_PAUSES", (0.001, 0.001))
+    monkeypatch.setattr(listing, "BUSY_PAUSES", (0.001, 0.001))
 
 
 def pass_time(clock: FakeClock, stripe: EmulatorServer, **by: float) -> None:

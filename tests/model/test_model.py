@@ -60,8 +60,8 @@ def make_impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(package.HTTPClient, "INITIAL_DELAY", 0.001)
     monkeypatch.setattr(package.HTTPClient, "MAX_DELAY", 0.001)
     monkeypatch.setattr("core.checkout.BUSY_PAUSES", (0.001, 0.001))
-    monkeypatch.setattr("core.reconcile.BUSY_PAUSES", (0.001, 0.001))
-    monkeypatch.setattr("core.reconcile.CALLS_PER_SECOND", 10_000)
+    monkeypatch.setattr("core.listing.BUSY_PAUSES", (0.001, 0.001))
+    monkeypatch.setattr("core.listing.CALLS_PER_SECOND", 10_000)
 
 
 def test_no_sequence_loses_a_payment_or_sells_what_is_not_there(
