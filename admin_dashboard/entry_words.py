@@ -13,7 +13,7 @@ from core.models import (
     TOO_LATE,
     UNKNOWN_SESSION,
 )
-from core.reports import ToDoView
+from core.money_views import ToDoView
 
 TITLES = {
     AMOUNT: "Ander bedrag betaald dan gevraagd",

@@ -10,8 +10,8 @@ from admin_dashboard.columns import MONEY_COLUMNS, with_amounts
 from admin_dashboard.export import csv_of
 from core.case import Case
 from core.models import DISPUTE_LOST, DISPUTE_OVER
+from core.money_views import DisputeView
 from core.order_views import OrderLineView, OrderView
-from core.reports import DisputeView
 
 
 def is_open(dispute: DisputeView) -> bool:

@@ -16,8 +16,8 @@ from core import giving_back
 from core.clock import utcnow
 from core.errors import InvalidQuantityError, NotFoundError, RefundRefusedError
 from core.giving_back import ChangedMeanwhileError, GivingBack
+from core.money_views import RefundView
 from core.order_views import OrderLineView, OrderView
-from core.reports import RefundView
 
 OPEN = "refund_window"
 UNCLEAR = (

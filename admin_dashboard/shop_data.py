@@ -15,23 +15,15 @@ import streamlit as st
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from core import case, database, reports
+from core import case, database, money_views, reports
 from core.case import Case
 from core.clock import utcnow
 from core.config import Config
 from core.database import Database
 from core.models import Order
+from core.money_views import DisputeView, RefundView, ToDoView
 from core.order_views import OrderView
-from core.reports import (
-    Attention,
-    DisputeView,
-    MailView,
-    OpenReservation,
-    RefundView,
-    StockLevel,
-    ToDoView,
-    Totals,
-)
+from core.reports import Attention, MailView, OpenReservation, StockLevel, Totals
 
 FRESH_SECONDS = 2
 MOST_ANSWERS = 100
@@ -98,19 +90,19 @@ def orders(text: str, limit: int, status: str = "") -> list[OrderView]:
 @fresh
 def refunds(limit: int) -> list[RefundView]:
     with shop_database().read() as session:
-        return reports.refunds(session, limit=limit)
+        return money_views.refunds(session, limit=limit)
 
 
 @fresh
 def disputes(limit: int) -> list[DisputeView]:
     with shop_database().read() as session:
-        return reports.disputes(session, limit=limit)
+        return money_views.disputes(session, limit=limit)
 
 
 @fresh
 def to_dos(limit: int, *, done: bool = False) -> list[ToDoView]:
     with shop_database().read() as session:
-        return reports.to_dos(session, done=done, limit=limit)
+        return money_views.to_dos(session, done=done, limit=limit)
 
 
 @fresh

@@ -32,8 +32,9 @@ from core.models import (
     TO_DO_MAIL,
     TOO_LATE,
 )
+from core.money_views import DisputeView, RefundView
 from core.order_views import OrderView
-from core.reports import MOST_COUNTED, DisputeView, OpenReservation, RefundView
+from core.reports import MOST_COUNTED, OpenReservation
 
 LOCALE = "nl"
 TIMES = "\N{MULTIPLICATION SIGN}"

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from core import history, order_views, reports
+from core import history, money_views, order_views
 from core.history import Step
 from core.models import Checkout, Dispute, Order, Refund
+from core.money_views import DisputeView, RefundView
 from core.order_views import OrderView, Wanted
-from core.reports import DisputeView, RefundView, view_of
+from core.views import view_of
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def _case(session: Session, query: Select[int]) -> Case | None:
         checkout_id=checkout_id,
         order=order_views.of_checkout(session, checkout_id),
         wanted=order_views.wanted(session, checkout_id),
-        refunds=tuple(reports.refund_views(session, refunds.order_by(Refund.id))),
+        refunds=tuple(money_views.refund_views(session, refunds.order_by(Refund.id))),
         disputes=tuple(view_of(DisputeView, row) for row in disputes),
         steps=tuple(history.steps(session, checkout_id)),
     )

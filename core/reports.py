@@ -7,24 +7,20 @@ are over are sums already, and what can be many is counted only so far. A search
 orders looks at all of them.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
 
-from sqlalchemy import ColumnElement, Select, func, literal, or_, select
+from sqlalchemy import ColumnElement, func, literal, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from core import order_views, sales
 from core.models import (
-    FAILED,
     PENDING,
     READY,
     REQUESTED,
     REVIEW,
     SENT,
-    Base,
     Checkout,
-    Dispute,
     Mail,
     Order,
     OrderLine,
@@ -34,11 +30,9 @@ from core.models import (
     ToDo,
 )
 from core.order_views import OrderView
-from core.refunds import again_key, failure_keys
+from core.views import view_of
 
 MOST_COUNTED = 1000
-
-V = TypeVar("V")
 
 
 @dataclass(frozen=True)
@@ -71,74 +65,6 @@ class OpenReservation:
     expires_at: datetime
     awaits_payment: bool
     stripe_session_id: str | None
-
-
-@dataclass(frozen=True)
-class RefundView:
-    """
-    Money on its way back, and why: see models.Refund.
-
-    *is_owed* when it has failed, was not tried again, and the owner has not ticked that
-    off.
-    """
-
-    id: int
-    checkout_id: int
-    order_id: int | None
-    stripe_session_id: str
-    payment_intent: str
-    stripe_refund_id: str | None
-    amount_cents: int
-    currency: str
-    status: str
-    cause: str
-    reason: str
-    who: str
-    failure: str
-    created_at: datetime
-    customer_email: str
-    is_owed: bool
-
-
-@dataclass(frozen=True)
-class ToDoView:
-    """
-    An entry for the owner: see models.ToDo.
-
-    *customer* is whoever paid, as far as that is known. Where there is an order, it has
-    its number and what was asked for it. *dispute* if it is about one.
-    """
-
-    id: int
-    kind: str
-    checkout_id: int | None
-    order_id: int | None
-    stripe_id: str
-    payment_intent: str
-    amount_cents: int
-    currency: str
-    created_at: datetime
-    done_at: datetime | None
-    done_by: str
-    customer: str
-    asked_cents: int
-    asked_currency: str
-    dispute: "DisputeView | None"
-
-
-@dataclass(frozen=True)
-class DisputeView:
-    """A dispute: see models.Dispute."""
-
-    stripe_dispute_id: str
-    checkout_id: int | None
-    payment_intent: str
-    amount_cents: int
-    currency: str
-    reason: str
-    status: str
-    due_by: datetime | None
-    created_at: datetime
 
 
 @dataclass(frozen=True)
@@ -222,111 +148,10 @@ def open_reservations(session: Session, *, limit: int = 500) -> list[OpenReserva
     ]
 
 
-def refunds(
-    session: Session, *, order_id: int | None = None, limit: int = 100
-) -> list[RefundView]:
-    """List the refunds, or those of one order, newest first."""
-    query = select(Refund).order_by(Refund.id.desc()).limit(limit)
-    if order_id is not None:
-        query = query.where(Refund.order_id == order_id)
-    return refund_views(session, query)
-
-
-def refund_views(session: Session, query: Select[Refund]) -> list[RefundView]:
-    """Return the refunds that *query* selects."""
-    rows = session.scalars(query).all()
-    failed = [row for row in rows if row.status == FAILED]
-    again = {again_key(row.id, row.stripe_session_id): row.id for row in failed}
-    entries = {key: row.id for row in failed for key in failure_keys(row)}
-    tried = session.scalars(
-        select(Refund.idempotency_key).where(Refund.idempotency_key.in_(again))
-    )
-    entered = session.scalars(
-        select(ToDo.key).where(ToDo.key.in_(entries), ToDo.done_at.is_(None))
-    )
-    owed = {entries[key] for key in entered} - {again[key] for key in tried}
-    return [view_of(RefundView, row, is_owed=row.id in owed) for row in rows]
-
-
-def to_dos(session: Session, *, done: bool = False, limit: int = 100) -> list[ToDoView]:
-    """List the owner's entries, the oldest first, or those ticked off, newest first."""
-    query = _TO_DOS.limit(limit)
-    if done:
-        query = query.where(ToDo.done_at.is_not(None)).order_by(ToDo.done_at.desc())
-    else:
-        query = query.where(ToDo.done_at.is_(None)).order_by(ToDo.created_at)
-    return _to_do_views(session, query)
-
-
-def to_do(session: Session, to_do_id: int) -> ToDoView | None:
-    """Find an entry for the owner by its number."""
-    query = _TO_DOS.where(ToDo.id == to_do_id)
-    return next(iter(_to_do_views(session, query)), None)
-
-
-_TO_DOS = select(ToDo, Order).outerjoin(Order, Order.checkout_id == ToDo.checkout_id)
-
-
-def _to_do_views(session: Session, query: Select[ToDo, Order | None]) -> list[ToDoView]:
-    rows = session.execute(query).all()
-    payers: dict[int | None, str] = dict(
-        session.execute(
-            select(Refund.checkout_id, Refund.customer_email).where(
-                Refund.checkout_id.in_([entry.checkout_id for entry, _ in rows])
-            )
-        ).all()
-    )
-    disputed = {
-        row.stripe_dispute_id: view_of(DisputeView, row)
-        for row in session.scalars(
-            select(Dispute).where(
-                Dispute.stripe_dispute_id.in_([entry.stripe_id for entry, _ in rows])
-            )
-        )
-    }
-    return [
-        view_of(
-            ToDoView,
-            entry,
-            customer=_name_of(order) if order else payers.get(entry.checkout_id, ""),
-            dispute=disputed.get(entry.stripe_id),
-            **_asked_of(order),
-        )
-        for entry, order in rows
-    ]
-
-
-def _name_of(order: Order) -> str:
-    return order.customer_name or order.customer_email
-
-
-def _asked_of(order: Order | None) -> dict[str, object]:
-    if order is None:
-        return {"order_id": None, "asked_cents": 0, "asked_currency": ""}
-    cents = order.promised_cents - order.discount_cents + order.shipping_cents
-    return {
-        "order_id": order.id,
-        "asked_cents": cents,
-        "asked_currency": order.promised_currency,
-    }
-
-
-def disputes(session: Session, *, limit: int = 100) -> list[DisputeView]:
-    """List the disputes, newest first."""
-    query = select(Dispute).order_by(Dispute.id.desc()).limit(limit)
-    return [view_of(DisputeView, row) for row in session.scalars(query)]
-
-
 def mails(session: Session, *, limit: int = 100) -> list[MailView]:
     """List the letters, newest first; those that were not sent on top."""
     query = select(Mail).order_by(Mail.status == SENT, Mail.id.desc()).limit(limit)
     return [view_of(MailView, row) for row in session.scalars(query)]
-
-
-def view_of(kind: type[V], row: Base, **more: object) -> V:
-    """Fill a view from the columns of the same names."""
-    names = {each.name for each in fields(kind)} - more.keys()  # type: ignore[arg-type]  # all views are dataclasses
-    return kind(**{name: getattr(row, name) for name in names}, **more)
 
 
 def totals(session: Session, now: datetime) -> Totals:

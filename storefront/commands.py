@@ -20,7 +20,7 @@ from flask.cli import with_appcontext
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
-from core import catalogue, copying, doctor, expiry, mail, owners, reports
+from core import catalogue, copying, doctor, expiry, mail, money_views, owners
 from core.config import keep
 from core.copying import Copied
 from core.doctor import Finding
@@ -222,7 +222,7 @@ def compare(days: int | None, as_json: bool) -> None:
     since = shop.clock() - timedelta(days=days) if days else None
     found = reconcile(shop, since=since)
     with shop.database.read() as session:
-        open_entries = reports.to_dos(session)
+        open_entries = money_views.to_dos(session)
     if as_json:
         told = {"found": found, "to_do": open_entries}
         click.echo(json.dumps(told, default=_as_json))

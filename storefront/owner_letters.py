@@ -12,7 +12,7 @@ from flask_babel import gettext, lazy_gettext
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core import reports
+from core import money_views
 from core.models import (
     AMOUNT,
     DISPUTE_LOST,
@@ -27,7 +27,7 @@ from core.models import (
     Mail,
     Owner,
 )
-from core.reports import ToDoView
+from core.money_views import ToDoView
 from storefront import language
 from storefront.extensions import current_shop
 from storefront.letter_parts import Content, Row
@@ -116,7 +116,7 @@ KEPT = (
 
 def to_do(session: Session, mail: Mail) -> Content | None:
     """Tell every owner who has an address of an entry."""
-    entry = reports.to_do(session, mail.to_do_id or 0)
+    entry = money_views.to_do(session, mail.to_do_id or 0)
     if entry is None:
         return None
     title, explanation = (str(words) for words in _words(entry))

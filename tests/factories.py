@@ -14,13 +14,22 @@ import stripe
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from core import checkout, doctor, events, orders, reports, reservations, stock
+from core import (
+    checkout,
+    doctor,
+    events,
+    money_views,
+    orders,
+    reports,
+    reservations,
+    stock,
+)
 from core.checkout import PaymentPage, Visitor
 from core.database import Database
 from core.models import Checkout, Product
+from core.money_views import RefundView, ToDoView
 from core.order_views import OrderView
 from core.payment_data import Bill, Event, Payment
-from core.reports import RefundView, ToDoView
 from core.reservations import Terms
 from core.shop import Shop
 from tests.emulator import EmulatorServer
@@ -146,7 +155,7 @@ def bought(shop: Shop, server: EmulatorServer, cart: dict[int, int]) -> OrderVie
 def to_dos_of(database: Database) -> list[ToDoView]:
     """Return the owner's open entries, the oldest first."""
     with database.read() as session:
-        return reports.to_dos(session)
+        return money_views.to_dos(session)
 
 
 def orders_of(database: Database) -> list[OrderView]:
@@ -245,4 +254,4 @@ def event_about(page: PaymentPage, kind: str = COMPLETED, number: int = 1) -> Ev
 
 def refunds_of(shop: Shop) -> list[RefundView]:
     with shop.database.read() as session:
-        return reports.refunds(session)
+        return money_views.refunds(session)

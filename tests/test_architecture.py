@@ -41,6 +41,8 @@ RULES = (
     "stock",
     "queries",
     "order_views",
+    "money_views",
+    "views",
     "reports",
     "sales",
     "owners",

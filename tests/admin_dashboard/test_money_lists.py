@@ -3,7 +3,7 @@
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import records, reports
+from core import money_views, records
 from core.clock import utcnow
 from core.database import Database
 from core.models import FAILED, REQUESTED
@@ -25,7 +25,9 @@ def number(database: Database) -> int:
 
 def statuses(database: Database) -> list[tuple[int, str]]:
     with database.read() as session:
-        return [(each.amount_cents, each.status) for each in reports.refunds(session)]
+        return [
+            (each.amount_cents, each.status) for each in money_views.refunds(session)
+        ]
 
 
 def test_orders_are_picked_by_status(database: Database, number: int):

@@ -3,7 +3,7 @@
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import orders, refunds, reports
+from core import money_views, orders, refunds, reports
 from core.clock import utcnow
 from core.database import Database
 from core.models import FULFILLED, PAID, REFUNDED
@@ -55,7 +55,7 @@ def refunds_in(database: Database) -> list[tuple[int, str, str]]:
     with database.read() as session:
         return [
             (refund.amount_cents, refund.who, refund.reason)
-            for refund in reports.refunds(session)
+            for refund in money_views.refunds(session)
         ]
 
 
@@ -444,7 +444,7 @@ def test_the_history_names_every_step_in_dutch(database: Database, number: int):
 def test_a_payment_without_an_order_has_a_history_too(database: Database, mug: int):
     situations.refund_requested(database, {mug: 1})
     with database.read() as session:
-        [refund] = reports.refunds(session)
+        [refund] = money_views.refunds(session)
 
     page = opened("order", checkout=str(refund.checkout_id))
 
@@ -474,7 +474,7 @@ def test_late_money_that_cannot_go_back_is_tried_again_on_its_page(
 ):
     situations.refund_requested(database, {mug: 1})
     with database.read() as session:
-        [refund] = reports.refunds(session)
+        [refund] = money_views.refunds(session)
     database.write(
         lambda s: refunds.fail(s, refund.id, failure="declined", now=utcnow())
     )

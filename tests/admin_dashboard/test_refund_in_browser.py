@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from core import order_views, reports
+from core import money_views, order_views, reports
 from core.database import Database
 from core.models import FULFILLED
 from tests.admin_dashboard import situations
@@ -57,7 +57,7 @@ def test_an_order_and_its_window_are_usable_by_everybody(
 
 def refunds_of(database: Database, number: int) -> list[tuple[int, str]]:
     with database.read() as session:
-        found = reports.refunds(session, order_id=number)
+        found = money_views.refunds(session, order_id=number)
     return [(refund.amount_cents, refund.who) for refund in found]
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from admin_dashboard import entry_words
-from core import records, reports
+from core import money_views, records
 from core.clock import utcnow
 from core.database import Database
 from core.models import TO_DO_KINDS, UNKNOWN_SESSION, ToDo
@@ -59,7 +59,7 @@ def test_an_entry_is_ticked_off_under_the_owners_name_and_put_back(
     page = press(opened("to_do"), "Afvinken")
     after_tick = infos(page)
     with database.read() as session:
-        [done] = reports.to_dos(session, done=True)
+        [done] = money_views.to_dos(session, done=True)
 
     press(page, "Terugzetten")
 

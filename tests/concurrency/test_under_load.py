@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from core import reports
+from core import money_views
 from core.clock import utcnow
 from core.database import Database
 from core.models import CANCELLED, CONFIRMED, EXPIRED, PENDING, Checkout, Order, Product
@@ -157,5 +157,5 @@ def assert_every_unit_is_accounted_for(
     assert endings[EXPIRED] <= {"left", "cancelled", "not paid"}
     assert "left" in endings[EXPIRED]
     assert sorted(ask(database, sold_sessions)) == sessions(by_status[CONFIRMED])
-    assert ask(database, reports.refunds) == []
+    assert ask(database, money_views.refunds) == []
     assert sorted(open_sessions(stripe)) == sessions(by_status[PENDING])

@@ -4,12 +4,12 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from core import refund_reports, refunds, reports, reservations
+from core import money_views, refund_reports, refunds, reservations
 from core.database import Database
 from core.models import TOO_LATE, Refund
+from core.money_views import RefundView, ToDoView
 from core.order_views import OrderView
 from core.payment_data import RefundReport
-from core.reports import RefundView, ToDoView
 from tests.factories import add_product, ask, orders_of, payment_of, reserved
 
 WHO = "owner@shop.example"
@@ -22,7 +22,7 @@ def order_in(database: Database) -> OrderView:
 
 def refunds_in(database: Database) -> list[RefundView]:
     """Return the refunds, the oldest first."""
-    return ask(database, reports.refunds)[::-1]
+    return ask(database, money_views.refunds)[::-1]
 
 
 def kinds_of(entries: list[ToDoView]) -> list[str]:

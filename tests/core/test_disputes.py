@@ -5,13 +5,13 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import select
 
-from core import disputes, events, records, refunds, reports
+from core import disputes, events, money_views, records, refunds
 from core.database import Database
 from core.errors import PaymentUnavailableError
 from core.models import CheckoutStep, Mail
+from core.money_views import DisputeView
 from core.order_views import OrderView
 from core.payment_data import DisputeReport, Event
-from core.reports import DisputeView
 from core.shop import Shop
 from tests.core.giving_back import order_in, sent_back_late
 from tests.emulator import EmulatorServer
@@ -49,7 +49,7 @@ def take(database: Database, report: DisputeReport, now: datetime) -> bool:
 
 
 def disputes_in(database: Database) -> list[DisputeView]:
-    return ask(database, reports.disputes)
+    return ask(database, money_views.disputes)
 
 
 def causes_in(database: Database) -> list[str]:

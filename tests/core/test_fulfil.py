@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from core import orders, refunds, reports
+from core import money_views, orders, refunds
 from core.database import Database
 from core.errors import InvalidQuantityError
 from core.models import CheckoutStep, OrderLine, StockMovement
@@ -134,7 +134,7 @@ def test_who_accepts_an_order_has_dealt_with_its_entry(
     become(database, orders.accept, to_review, now)
 
     assert to_dos_of(database) == []
-    (done,) = ask(database, lambda s: reports.to_dos(s, done=True))
+    (done,) = ask(database, lambda s: money_views.to_dos(s, done=True))
     assert (done.id, done.kind, done.done_by) == (entry.id, "AMOUNT", WHO)
 
 

@@ -10,11 +10,11 @@ from core import (
     events,
     expiry,
     listing,
+    money_views,
     payments,
     reconcile,
     refunding,
     refunds,
-    reports,
     reservations,
 )
 from core.checkout import PaymentPage
@@ -146,7 +146,7 @@ def test_a_dispute_that_ends_weeks_later_and_unheard_is_known_as_ended(
     clock.advance(hours=6)
     reconcile.reconcile(shop)
 
-    (known,) = ask(shop.database, reports.disputes)
+    (known,) = ask(shop.database, money_views.disputes)
     assert known.status == "won"
 
 

@@ -4,12 +4,12 @@ from datetime import datetime
 import pytest
 from sqlalchemy import select
 
-from core import orders, refund_reports, refunds, reports, reservations
+from core import money_views, orders, refund_reports, refunds, reservations
 from core.database import Database
 from core.models import CONFIRMED, EXPIRED, TOO_LATE, Order, StockMovement
+from core.money_views import RefundView
 from core.orders import Confirmation
 from core.payment_data import Payment, RefundReport
-from core.reports import RefundView
 from tests.factories import (
     add_product,
     assert_invariants,
@@ -55,7 +55,7 @@ def report_refund(database: Database, status: str, now: datetime) -> None:
 
 def refunds_of(database: Database) -> list[RefundView]:
     with database.read() as session:
-        return reports.refunds(session)
+        return money_views.refunds(session)
 
 
 def test_every_sold_line_is_in_the_ledger_with_its_order(

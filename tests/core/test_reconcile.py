@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import Executable, select, update
 
-from core import expiry, listing, reconcile, reports, reservations
+from core import expiry, listing, money_views, reconcile, reservations
 from core.checkout import PaymentPage
 from core.comparison import Reconciliation
 from core.errors import PaymentUnavailableError
@@ -207,7 +207,7 @@ def test_money_for_a_checkout_that_is_not_here_is_entered_for_the_owner_once(
     first, second = reconcile.reconcile(shop), reconcile.reconcile(shop)
 
     assert (first.entered, second.entered) == (1, 0)
-    (entry,) = ask(shop.database, reports.to_dos)
+    (entry,) = ask(shop.database, money_views.to_dos)
     assert (entry.kind, entry.stripe_id) == (UNKNOWN_SESSION, page.stripe_session_id)
     assert entry.amount_cents == 1250
 

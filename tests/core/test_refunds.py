@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import select
 
-from core import orders, records, refunds, reports
+from core import money_views, orders, records, refunds
 from core.database import Database
 from core.errors import NotFoundError, RefundRefusedError
 from core.models import DONE, SENT, Mail
@@ -195,7 +195,7 @@ def test_trying_again_ticks_off_the_failure_and_a_second_one_is_entered(
     second = again(database, refund_id, now)
 
     assert to_dos_of(database) == []
-    (done,) = ask(database, lambda s: reports.to_dos(s, done=True))
+    (done,) = ask(database, lambda s: money_views.to_dos(s, done=True))
     assert (done.id, done.done_by) == (failure.id, WHO)
     assert [refund.is_owed for refund in refunds_in(database)] == [False, False]
     fail(database, second, now)

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
-from core import refunds, reports, reservations, sales
+from core import money_views, refunds, reports, reservations, sales
 from core.database import Database
 from core.models import TOO_LATE
 from core.reports import StockLevel
@@ -153,7 +153,7 @@ def test_what_a_person_must_look_at_is_counted(
         )
     )
     before = ask(database, reports.attention)
-    (refund,) = ask(database, reports.refunds)
+    (refund,) = ask(database, money_views.refunds)
 
     database.write(lambda s: refunds.fail(s, refund.id, failure="refused", now=now))
     after = ask(database, reports.attention)

@@ -10,10 +10,10 @@ from sqlalchemy import select
 from core import (
     events,
     expiry,
+    money_views,
     reconcile,
     refunding,
     refunds,
-    reports,
     reservations,
 )
 from core.checkout import PaymentPage
@@ -326,7 +326,7 @@ def test_a_lost_dispute_is_shown_with_its_order_which_stands(
     # It may be lost already when it is first heard of.
     reconcile.reconcile(shop)
 
-    (dispute,) = ask(shop.database, reports.disputes)
+    (dispute,) = ask(shop.database, money_views.disputes)
     assert (dispute.status, dispute.checkout_id) == ("lost", order.checkout_id)
     assert kinds_of(to_dos_of(shop.database)) == ["DISPUTED"]
     assert order_in(shop.database).status == "PAID"

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core import database as databases
-from core import orders, refund_reports, refunds, reports, reservations
+from core import money_views, orders, refund_reports, refunds, reservations
 from core.database import Database
 from core.errors import NotFoundError
 from core.models import PENDING, TOO_LATE, Checkout, Mail, Refund, StripeEvent
@@ -169,7 +169,7 @@ def test_new_refunds_have_numbers_of_their_own(any_past: Database) -> None:
         checkout_id = reserved(any_past, {mug: 1}, NOW)
         any_past.write(lambda s, n=name, c=checkout_id: work(s, n, c))  # type: ignore[misc]  # defaults bind them
 
-    numbers = [refund.id for refund in ask(any_past, reports.refunds)]
+    numbers = [refund.id for refund in ask(any_past, money_views.refunds)]
     assert len(numbers) == before + 2
     assert numbers == sorted(set(numbers), reverse=True)
     assert count(any_past, Mail) == 4
@@ -240,8 +240,8 @@ def test_a_hold_from_before_ends_like_any_other(
 
 
 def test_migrating_again_changes_nothing(database: Database) -> None:
-    before = ask(database, reports.refunds), to_dos_of(database)
+    before = ask(database, money_views.refunds), to_dos_of(database)
 
     database.migrate()
 
-    assert (ask(database, reports.refunds), to_dos_of(database)) == before
+    assert (ask(database, money_views.refunds), to_dos_of(database)) == before

@@ -4,7 +4,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from core import events, reports, reservations
+from core import events, money_views, reservations
 from core.clock import utcnow
 from core.database import Database
 from tests.emulator import EmulatorServer
@@ -83,5 +83,5 @@ def test_the_route_sends_the_refunds_that_are_owed(
     client.post(ROUTE, headers=RIGHT)
 
     with database.read() as session:
-        (refund,) = reports.refunds(session)
+        (refund,) = money_views.refunds(session)
     assert refund.status == "DONE"

@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from core import disputes, events, orders, refunding, refunds, reports
+from core import disputes, events, money_views, orders, refunding, refunds
 from core.clock import utcnow
 from core.database import Database
 from core.models import AUTOMATIC, FAILED
@@ -73,7 +73,7 @@ def test_late_money_that_cannot_go_back_is_owed_until_it_does(
 
     assert "We still owe you your money" in owed
     with shop.database.read() as session:
-        (failed,) = reports.refunds(session)
+        (failed,) = money_views.refunds(session)
     assert (failed.cause, failed.status) == (AUTOMATIC, FAILED)
     shop.database.write(
         lambda s: refunds.request_again(s, failed.id, who="owner", now=utcnow())

@@ -16,11 +16,11 @@ from flask.testing import FlaskClient
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from core import reports
+from core import money_views
 from core.database import Database
 from core.models import CONFIRMED, EXPIRED, Base, Checkout, Mail, StripeEvent
+from core.money_views import RefundView
 from core.order_views import OrderView
-from core.reports import RefundView
 from core.shop import Shop
 from tests import stripe_cli
 from tests.core.test_situations_late import paid_late
@@ -219,7 +219,7 @@ def test_an_event_that_comes_before_our_own_commit_makes_the_order(
 
 
 def refunds_of_shop(database: Database) -> list[RefundView]:
-    return ask(database, reports.refunds)
+    return ask(database, money_views.refunds)
 
 
 ALONE = {
