@@ -14,7 +14,7 @@ from sqlalchemy import or_, select
 
 from core import records
 from core.errors import PaymentUnavailableError, ShopError
-from core.listing import unless_busy
+from core.listing import in_turn
 from core.models import (
     PAID_TWICE,
     PENDING,
@@ -71,6 +71,7 @@ def compare_all(
 def _known(shop: Shop, sessions: Iterable[PaymentSession]) -> dict[str, _Known]:
     """Find the checkouts of a page of sessions, by what we gave these when made."""
     by_id = {session.id: session for session in sessions}
+    ids = {*by_id, *(each.recovered_from for each in by_id.values())}
     keys = {each.checkout_key for each in by_id.values() if each.checkout_key}
     with shop.database.read() as session:
         rows = session.execute(
@@ -81,7 +82,7 @@ def _known(shop: Shop, sessions: Iterable[PaymentSession]) -> dict[str, _Known]:
                 Checkout.idempotency_key,
             ).where(
                 or_(
-                    Checkout.stripe_session_id.in_(by_id),
+                    Checkout.stripe_session_id.in_(ids),
                     Checkout.idempotency_key.in_(keys),
                 )
             )
@@ -105,7 +106,11 @@ def _known(shop: Shop, sessions: Iterable[PaymentSession]) -> dict[str, _Known]:
     by_key = {row.idempotency_key: row for row in rows}
     found = {}
     for session_id, each in by_id.items():
-        row = by_session.get(session_id) or by_key.get(each.checkout_key)
+        row = (
+            by_session.get(session_id)
+            or by_key.get(each.checkout_key)
+            or by_session.get(each.recovered_from)
+        )
         if row is not None:
             found[session_id] = _Known(
                 row.id, row.status, row.stripe_session_id, session_id in final
@@ -144,7 +149,7 @@ def _settle(
     shop: Shop, session: PaymentSession, known: _Known, found: Reconciliation
 ) -> None:
     ask = shop.gateway.expire if session.status == "open" else shop.gateway.retrieve
-    fresh = unless_busy(lambda: ask(session.id))
+    fresh = in_turn(lambda: ask(session.id))
     if fresh is None:
         raise PaymentUnavailableError("a listed session is unknown to Stripe")
     if fresh.is_closed and session.status == "open":

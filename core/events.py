@@ -14,7 +14,7 @@ from sqlalchemy import or_, select
 from core import records, refunding
 from core.errors import CheckoutNotFoundError, PaymentUnavailableError
 from core.models import Checkout, Order, StripeEvent
-from core.payment_data import Event
+from core.payment_data import Event, PaymentSession
 from core.payments import API_VERSION
 from core.records import Noted
 from core.settlement import Ending, settle
@@ -119,10 +119,11 @@ def _act_on_session(shop: Shop, event: Event, noted: Noted) -> str:
         raise CheckoutNotFoundError
     found = None
     # A reference may be anybody's number, but then Stripe has more to say of it.
-    if checkout_id is not None or event.reference.isdecimal():
+    is_asked_after = event.reference.isdecimal() or event.recovered_from
+    if checkout_id is not None or is_asked_after:
         found = shop.gateway.retrieve(event.object_id)
     if checkout_id is None and found is not None:
-        checkout_id = _checkout_of(shop, found.id, found.checkout_key)
+        checkout_id = _checkout_of_session(shop, found)
     if checkout_id is None:
         logger.info("event %s is about a session that is not ours", event.id)
         return ""
@@ -154,10 +155,17 @@ def settle_returned(shop: Shop, stripe_session_id: str) -> int | None:
     found = shop.gateway.retrieve(stripe_session_id)
     if found is None:
         return None
-    checkout_id = _checkout_of(shop, found.id, found.checkout_key)
+    checkout_id = _checkout_of_session(shop, found)
     if checkout_id is not None:
         settle(shop, checkout_id, found, cause="closed at Stripe")
     return checkout_id
+
+
+def _checkout_of_session(shop: Shop, found: PaymentSession) -> int | None:
+    """Find the checkout of a session, or of the one that it is Stripe's copy of."""
+    return _checkout_of(shop, found.id, found.checkout_key) or (
+        _checkout_of(shop, found.recovered_from, "") if found.recovered_from else None
+    )
 
 
 def _checkout_of(shop: Shop, stripe_session_id: str, checkout_key: str) -> int | None:

@@ -172,7 +172,8 @@ class Event:
     """
     A verified message of Stripe about an object: a session, refund, charge or dispute.
 
-    *checkout_key* and *reference* are what a session says of whose it is.
+    *checkout_key*, *reference* and *recovered_from* are what a session says of whose it
+    is.
     """
 
     id: str
@@ -182,4 +183,5 @@ class Event:
     payment_intent: str = ""
     reference: str = ""
     checkout_key: str = ""
+    recovered_from: str = ""
     api_version: str = ""

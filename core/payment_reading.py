@@ -136,6 +136,7 @@ def event(given: Json) -> Event:
         payment_intent=_name(intent) if intent else "",
         reference=str(what.get("client_reference_id") or ""),
         checkout_key=_metadata(what, CHECKOUT_KEY),
+        recovered_from=str(what.get("recovered_from") or ""),
         api_version=str(given.get("api_version") or ""),
     )
 

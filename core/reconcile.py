@@ -23,7 +23,7 @@ from core import listing, records, refunding
 from core.checkout import STRIPE_AFTER_HOLD, STRIPE_LEAST
 from core.comparison import Reconciliation, compare_all
 from core.errors import ShopError
-from core.listing import unless_busy
+from core.listing import in_turn
 from core.models import PENDING, Checkout, Reconciled
 from core.payment_data import Page
 from core.settlement import CLOCK_MARGIN, Ending, settle
@@ -210,7 +210,7 @@ def _look_at_delayed(shop: Shop, found: Reconciliation) -> None:
         lambda session: session.execute(take).all()
     ):
         try:
-            fresh = unless_busy(partial(shop.gateway.retrieve, session_id or ""))
+            fresh = in_turn(partial(shop.gateway.retrieve, session_id or ""))
             if fresh is not None:
                 ending = settle(shop, checkout_id, fresh, cause="closed at Stripe")
                 found.settled += ending in (Ending.PAID, Ending.CLOSED)

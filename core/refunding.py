@@ -10,18 +10,19 @@ from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from core import disputes, refund_reports, refunds
-from core.clock import new_token
 from core.errors import (
     PaymentError,
     PaymentUnavailableError,
     RefundRefusedError,
     ShopError,
 )
+from core.listing import in_turn
 from core.models import AUTOMATIC, REQUESTED, SENT, Order, Refund
 from core.payment_data import DisputeReport, RefundReport
 from core.shop import Shop
@@ -32,6 +33,8 @@ BATCH = 100
 CALLS_AT_ONCE = 8
 # Stripe knows a key for a day; after that the same request would be another refund.
 KEY_LIVES = timedelta(hours=23)
+# An error that Stripe keeps under a key is left behind after this, under another key.
+ANOTHER_KEY_AFTER = timedelta(seconds=10)
 
 
 def send_refunds(shop: Shop, *, of_session: str | None = None) -> int:
@@ -95,7 +98,10 @@ def _refunded(shop: Shop, refund: Refund) -> RefundReport:
     # Under this key Stripe would play its error again for a day. This refund is of all
     # that is left of the payment, which goes back only once under whatever key.
     made = _made_before(shop, refund)
-    return made or _ask_for(shop, refund, attempt=f"refund-{new_token()}")
+    turn = (shop.clock() - refund.created_at) // ANOTHER_KEY_AFTER
+    return made or _ask_for(
+        shop, refund, attempt=f"{refund.idempotency_key}-again-{turn}"
+    )
 
 
 def _ask_for(shop: Shop, refund: Refund, *, attempt: str = "") -> RefundReport:
@@ -199,7 +205,7 @@ def look_at_open_refunds(shop: Shop) -> None:
         ).all()
     for payment_intent in sorted(set(intents)):
         try:
-            look_at_refunds(shop, payment_intent)
+            in_turn(partial(look_at_refunds, shop, payment_intent))
         except ShopError as error:
             logger.warning("payment %s is looked at again: %s", payment_intent, error)
 

@@ -289,6 +289,9 @@ def _reclaim_for_late_money(shop: Shop, product_ids: list[int]) -> bool:
             return True
         if Ending.KEPT in endings:
             raise PaymentUnavailableError("an overdue hold is in the way of late money")
+        if Ending.AWAITS_PAYMENT in endings:
+            # They stay held, but are not overdue any more: behind them others may be.
+            continue
         if Ending.ENDED_BEFORE not in endings:
             return were_ended
         # Another process has ended them, or has just begun to.

@@ -26,8 +26,9 @@ Tests steer it through routes of its own; bodies and answers are JSON:
                                              "shipping_name", "terms": true}};
                                             what the session asks for and the payer
                                             leaves out is filled in; a method that the
-                                            page does not offer works, too: a shop's
-                                            list may miss one
+                                            page does not offer is refused, but with
+                                            "forgotten": true, as if the shop's list
+                                            had missed it
     POST /_emulator/sessions/ID/settle      {"outcome": "succeed|fail"}
     POST /_emulator/sessions/ID/recover     a copy of an expired session, as by the link
                                             of `after_expiration`; answers the new one

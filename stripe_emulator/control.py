@@ -111,8 +111,10 @@ def _add_faults(pages: Blueprint, emulator: "Emulator") -> None:
 def _add_money(pages: Blueprint, emulator: "Emulator") -> None:
     @pages.post("/sessions/<session_id>/pay")
     def pay(session_id: str) -> Json:
-        given = _only("method wait payer promotion_code shipping")
+        given = _only("method wait payer promotion_code shipping forgotten")
         method = _one_of({"method": "card", **given}, "method", (*METHODS, "decline"))
+        if not given.get("forgotten", False):
+            _check_offered(emulator, session_id, method)
         session = _with_choices(emulator, session_id, given)
         payer = payers.filled(session, given.get("payer", {}))
         if method == "decline":
@@ -218,6 +220,14 @@ def _add_webhooks(pages: Blueprint, emulator: "Emulator") -> None:
         if given.get("mode", "normal") == "normal":
             emulator.webhooks.mode = "normal"
         return {"released": count}
+
+
+def _check_offered(emulator: "Emulator", session_id: str, method: str) -> None:
+    used = "card" if method == "decline" else method
+    with emulator.account.mutex:
+        session = emulator.account.get("sessions", session_id)
+    if used not in session["payment_method_types"]:
+        raise ApiError(f"{used} is not offered for this session.", param="method")
 
 
 def _with_choices(emulator: "Emulator", session_id: str, given: Json) -> Json:

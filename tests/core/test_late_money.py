@@ -169,6 +169,28 @@ def test_late_money_reclaims_as_many_overdue_holds_as_it_needs(
     assert_invariants(shop.database)
 
 
+def test_late_money_looks_behind_overdue_holds_whose_payment_is_on_its_way(
+    delayed_shop: Shop, stripe: EmulatorServer, clock: FakeClock
+) -> None:
+    shop = delayed_shop
+    mug = add_product(shop.database, stock_units=settlement.RECLAIM_BATCH + 1)
+    late = begin(shop, {mug: 1})
+    end_here_only(shop, late)
+    for _ in range(settlement.RECLAIM_BATCH):
+        page = begin(shop, {mug: 1})
+        stripe.pay(page.stripe_session_id, "sepa_debit", wait=False)
+    clock.advance(seconds=5)
+    begin(shop, {mug: 1})
+    clock.advance(minutes=16)
+    stripe.pay(late.stripe_session_id, wait=False)
+
+    events.record_event(shop, event_about(late))
+
+    assert len(orders_of(shop.database)) == 1
+    assert refunds_of(shop) == []
+    assert_invariants(shop.database)
+
+
 def test_a_second_payment_of_one_checkout_goes_back_and_leaves_the_order_alone(
     shop: Shop, stripe: EmulatorServer
 ) -> None:

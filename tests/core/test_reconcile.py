@@ -4,9 +4,10 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 import pytest
+import stripe as package
 from sqlalchemy import Executable, select, update
 
-from core import expiry, listing, money_views, reconcile, reservations
+from core import events, expiry, listing, money_views, reconcile, reservations
 from core.checkout import PaymentPage
 from core.comparison import Reconciliation
 from core.errors import PaymentUnavailableError
@@ -18,6 +19,7 @@ from core.models import (
     Checkout,
     Reconciled,
 )
+from core.payment_data import Event
 from core.shop import Shop
 from tests.emulator import EmulatorServer
 from tests.factories import (
@@ -188,6 +190,43 @@ def test_a_copy_that_was_paid_is_sold_if_it_can_be_else_sent_back(
     sent_back = [each.stripe_session_id for each in refunds_of(shop)]
     expected = ([copy["id"]], []) if stock_units == 2 else ([], [copy["id"]])
     assert (sold, sent_back) == expected
+    assert_invariants(shop.database)
+
+
+def copy_without_our_mark(stripe: EmulatorServer, page: PaymentPage) -> str:
+    """Have Stripe copy an expired page, but for what we had noted on it."""
+    copy_id: str = stripe.recover(page.stripe_session_id)["id"]
+    client = package.StripeClient("sk_test_shop", base_addresses={"api": stripe.url})
+    client.v1.checkout.sessions.update(
+        copy_id, {"metadata": {"checkout_key": "", "checkout_id": ""}}
+    )
+    return copy_id
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_a_copy_is_known_by_the_page_that_it_is_a_copy_of(
+    shop: Shop, stripe: EmulatorServer, clock: FakeClock, *, is_told: bool
+) -> None:
+    page = begin(shop, {add_product(shop.database): 1})
+    clock.advance(minutes=16)
+    expiry.sweep(shop)
+    copy_id = copy_without_our_mark(stripe, page)
+    stripe.pay(copy_id, wait=False)
+
+    if is_told:
+        told = Event(
+            "evt_1",
+            "checkout.session.completed",
+            copy_id,
+            object_type="checkout.session",
+            recovered_from=page.stripe_session_id,
+        )
+        events.record_event(shop, told)
+    else:
+        reconcile.reconcile(shop)
+
+    (order,) = orders_of(shop.database)
+    assert (order.stripe_session_id, order.checkout_id) == (copy_id, page.checkout_id)
     assert_invariants(shop.database)
 
 

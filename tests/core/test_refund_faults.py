@@ -250,3 +250,29 @@ def test_refunds_their_events_and_a_pass_at_once_lose_nothing(
         assert [each for each in outcomes if isinstance(each, Exception)] == []
     made = refunds_in(shop.database)
     assert [(each.status, each.amount_cents) for each in made] == [("DONE", 500)] * 10
+
+
+def test_the_keys_of_late_money_follow_from_its_session(
+    shop: Shop, stripe: EmulatorServer, clock: FakeClock
+) -> None:
+    page = paid_too_late(shop, stripe)
+    stripe.fault("refund", "error_before", times=0)
+    events.record_event(shop, event_about(page))
+    for _ in range(2):
+        pass_time(clock, stripe, seconds=10)
+        expiry.sweep(shop)
+        expiry.sweep(shop)
+    stripe.control("faults/clear")
+    pass_time(clock, stripe, seconds=10)
+    expiry.sweep(shop)
+
+    asked = dict.fromkeys(
+        call["headers"]["Idempotency-Key"]
+        for call in stripe.requests("/v1/refunds")
+        if call["method"] == "POST"
+    )
+    first, *others = asked
+    assert first == f"refund-{page.stripe_session_id}"
+    assert others == [f"{first}-again-{turn}" for turn in (0, 1, 2, 3)]
+    (refund,) = refunds_in(shop.database)
+    assert refund.status == "DONE"

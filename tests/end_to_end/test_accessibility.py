@@ -177,7 +177,7 @@ def to_the_order(customer: Customer) -> None:
 def to_a_payment_on_its_way(customer: Customer) -> None:
     take(customer, add(customer))
     session_id = check_out(customer)
-    customer.shop.stripe.pay(session_id, "sepa_debit")
+    customer.shop.stripe.pay(session_id, "sepa_debit", forgotten=True)
     customer.visit(f"/checkout/success?session_id={session_id}")
 
 

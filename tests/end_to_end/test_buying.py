@@ -80,7 +80,7 @@ def test_a_payment_that_takes_days_is_on_its_way_and_stays_reserved(
     session_id = customer.check_out()
 
     # The shop asks Stripe not to offer such methods; some day it may miss one.
-    open_shop.stripe.pay(session_id, "sepa_debit")
+    open_shop.stripe.pay(session_id, "sepa_debit", forgotten=True)
     customer.visit(f"/checkout/success?session_id={session_id}")
 
     expect(customer.heading("Je betaling is onderweg")).to_be_visible()

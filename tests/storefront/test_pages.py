@@ -188,7 +188,7 @@ def test_goods_whose_payment_is_on_its_way_are_no_more_in_the_cart(
     put_in_cart(client, mug, 2)
     post(client, "/checkout")
     (session_id,) = open_sessions(stripe)
-    stripe.pay(session_id, "sepa_debit")
+    stripe.pay(session_id, "sepa_debit", forgotten=True)
     client.get(f"/checkout/success?session_id={session_id}")
     put_in_cart(client, bowl)
 
@@ -515,7 +515,7 @@ def test_a_payment_that_the_bank_refused_is_called_so(
     put_in_cart(client, mug)
     post(client, "/checkout")
     (session_id,) = open_sessions(stripe)
-    stripe.pay(session_id, "sepa_debit")
+    stripe.pay(session_id, "sepa_debit", forgotten=True)
     stripe.settle(session_id, "fail")
 
     page = client.get(f"/checkout/success?session_id={session_id}", headers=ENGLISH)
@@ -531,7 +531,7 @@ def test_a_delayed_payment_is_not_called_cancelled(
     put_in_cart(client, mug)
     post(client, "/checkout")
     (session_id,) = open_sessions(stripe)
-    stripe.pay(session_id, "sepa_debit")
+    stripe.pay(session_id, "sepa_debit", forgotten=True)
 
     page = client.get("/checkout/cancel/1", headers=ENGLISH)
 

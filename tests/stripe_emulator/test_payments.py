@@ -119,10 +119,27 @@ def test_a_delayed_payment_is_settled_once(
 def test_a_delayed_method_that_the_shop_forgot_can_be_tried(sessions, control):
     session = sessions.create(order(excluded_payment_method_types=["sepa_debit"]))
 
-    control(f"sessions/{session.id}/pay", method="sepa_debit")
+    control(f"sessions/{session.id}/pay", method="sepa_debit", forgotten=True)
 
     assert session.payment_method_types == ["card", "ideal"]
     assert sessions.retrieve(session.id).payment_status == "unpaid"
+
+
+@pytest.mark.parametrize(
+    ("excluded", "method"), [("sepa_debit", "sepa_debit"), ("card", "decline")]
+)
+def test_a_method_that_the_page_does_not_offer_is_refused(
+    sessions, control, excluded, method
+):
+    session = sessions.create(order(excluded_payment_method_types=[excluded]))
+
+    with pytest.raises(requests.HTTPError, match="400") as refused:
+        control(f"sessions/{session.id}/pay", method=method)
+
+    told = refused.value.response.json()["error"]["message"]
+    assert told == f"{excluded} is not offered for this session."
+    found = sessions.retrieve(session.id)
+    assert (found.status, found.payment_intent) == ("open", None)
 
 
 def test_a_method_that_does_not_exist_is_refused(sessions, control):
