@@ -22,6 +22,13 @@ from core.models import (
 )
 from core.refunds import NO_PAYMENT, SENT_BACK_BEFORE
 
+LETTERS = {
+    ORDER_MAIL: "bevestiging",
+    REFUND_MAIL: "bericht van terugbetaling",
+    OWED_MAIL: "bericht dat terugbetalen niet lukte",
+    GONE_MAIL: "bericht dat de goederen weg waren",
+    TO_DO_MAIL: "bericht aan u",
+}
 WHAT = {
     "RESERVED": "Goederen gereserveerd",
     "PAGE_MADE": "Betaalpagina gemaakt bij Stripe",
@@ -41,18 +48,6 @@ WHAT = {
     "DISPUTE": "Betwiste betaling",
     "ENTERED": "Op de lijst Te doen gezet",
     "TICKED_OFF": "Afgevinkt op de lijst Te doen",
-    f"MAILED_{ORDER_MAIL}": "Bevestiging gemaild",
-    f"MAILED_{REFUND_MAIL}": "Bericht van terugbetaling gemaild",
-    f"MAILED_{OWED_MAIL}": "Bericht gemaild dat terugbetalen niet lukte",
-    f"MAILED_{GONE_MAIL}": "Bericht gemaild dat de goederen weg waren",
-    f"MAILED_{TO_DO_MAIL}": "Bericht aan u gemaild",
-    f"MAIL_FAILED_{ORDER_MAIL}": "Bevestiging kon niet gemaild worden",
-    f"MAIL_FAILED_{REFUND_MAIL}": "Bericht van terugbetaling kon niet gemaild worden",
-    f"MAIL_FAILED_{OWED_MAIL}": "Bericht dat terugbetalen niet lukte, kon niet"
-    " gemaild worden",
-    f"MAIL_FAILED_{GONE_MAIL}": "Bericht dat de goederen weg waren, kon niet"
-    " gemaild worden",
-    f"MAIL_FAILED_{TO_DO_MAIL}": "Bericht aan u kon niet gemaild worden",
     "checkout.session.completed": "Stripe meldt: afgerekend",
     "checkout.session.expired": "Stripe meldt: betaalpagina gesloten",
     "checkout.session.async_payment_succeeded": "Stripe meldt: late betaling is binnen",
@@ -67,6 +62,15 @@ WHAT = {
     "charge.dispute.closed": "Stripe meldt: betwisting gesloten",
     "charge.dispute.funds_withdrawn": "Stripe meldt: betwist geld afgeschreven",
     "charge.dispute.funds_reinstated": "Stripe meldt: betwist geld teruggekregen",
+    **{f"MAILED_{kind}": f"Gemaild: {what}" for kind, what in LETTERS.items()},
+    **{
+        f"MAIL_FAILED_{kind}": f"Kon niet gemaild worden: {what}"
+        for kind, what in LETTERS.items()
+    },
+    **{
+        f"MAIL_IN_DOUBT_{kind}": f"Misschien gemaild, dat weet niemand: {what}"
+        for kind, what in LETTERS.items()
+    },
 }
 CAUSES = {
     "hold over": "de tijd was om",

@@ -66,7 +66,7 @@ def totals() -> Totals:
 @fresh
 def attention() -> Attention:
     with shop_database().read() as session:
-        return reports.attention(session)
+        return reports.attention(session, utcnow())
 
 
 @fresh

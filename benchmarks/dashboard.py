@@ -60,6 +60,6 @@ def _look(shop: Database) -> None:
     """Ask all that the overview asks when its page is opened."""
     with shop.read() as session:
         reports.totals(session, utcnow() - timedelta(minutes=1))
-        reports.attention(session)
+        reports.attention(session, utcnow())
         reports.stock_levels(session, limit=BARS)
         reports.stock_levels(session, limit=ROWS)

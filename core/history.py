@@ -17,6 +17,7 @@ from core.models import (
     FAILED,
     PENDING,
     RETURNED,
+    SENDING,
     Base,
     Checkout,
     CheckoutStep,
@@ -150,6 +151,8 @@ def _letters(session: Session, checkout_id: int) -> Iterator[Step]:
             yield Step(row.sent_at, f"MAILED_{row.kind}", cause=row.recipient)
         elif row.status == FAILED:
             yield Step(row.created_at, f"MAIL_FAILED_{row.kind}", cause=row.error)
+        elif row.status == SENDING:
+            yield Step(row.created_at, f"MAIL_IN_DOUBT_{row.kind}", cause=row.error)
 
 
 def _entries(session: Session, checkout_id: int) -> Iterator[Step]:

@@ -533,6 +533,11 @@ class Mail(Base):
         _one_of("status", (READY, SENDING, SENT, FAILED)),
         _one_of("kind", MAIL_KINDS),
         Index("ix_mail_due", "due_at", **_where("status = 'READY'")),
+        Index(
+            "ix_mail_not_arrived",
+            "created_at",
+            **_where("status IN ('SENDING', 'FAILED')"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)

@@ -8,17 +8,19 @@ orders looks at all of them.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, func, literal, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from core import order_views, sales
 from core.models import (
+    FAILED,
     PENDING,
     READY,
     REQUESTED,
     REVIEW,
+    SENDING,
     SENT,
     Checkout,
     Mail,
@@ -33,6 +35,9 @@ from core.order_views import OrderView
 from core.views import view_of
 
 MOST_COUNTED = 1000
+# A letter that did not arrive is told of so long on the overview, and then on its page.
+TOLD_FOR = timedelta(days=7)
+_NOT_SENT = (SENDING, FAILED)
 
 
 @dataclass(frozen=True)
@@ -104,7 +109,8 @@ class Totals:
 class Attention:
     """
     What a person has to look at: money that is not where it should be, letters that
-    wait, and those of them that were tried before.
+    wait, those of them that were tried before, and those of the last days of which
+    it is sure that they did not arrive, or of which nobody knows.
 
     More than MOST_COUNTED of a kind are told as MOST_COUNTED + 1.
     """
@@ -114,6 +120,7 @@ class Attention:
     to_dos: int
     mails_unsent: int
     mails_refused: int
+    mails_not_arrived: int
 
 
 def open_reservations(session: Session, *, limit: int = 500) -> list[OpenReservation]:
@@ -177,7 +184,7 @@ def totals(session: Session, now: datetime) -> Totals:
     )
 
 
-def attention(session: Session) -> Attention:
+def attention(session: Session, now: datetime) -> Attention:
     """Count what a person has to look at."""
     return Attention(
         orders_to_review=_count(session, Order.created_at, _has(Order.status, REVIEW)),
@@ -186,6 +193,14 @@ def attention(session: Session) -> Attention:
         mails_unsent=_count(session, Mail.due_at, _has(Mail.status, READY)),
         mails_refused=_count(
             session, Mail.due_at, _has(Mail.status, READY), Mail.error != ""
+        ),
+        mails_not_arrived=_count(
+            session,
+            Mail.created_at,
+            # Spelled like its index; a letter that is under way is due later.
+            Mail.status.in_(literal(each, literal_execute=True) for each in _NOT_SENT),
+            Mail.due_at <= now,
+            Mail.created_at > now - TOLD_FOR,
         ),
     )
 

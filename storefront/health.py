@@ -41,7 +41,7 @@ def metrics() -> Response:
     shop = current_shop()
     with shop.database.read() as session:
         totals = reports.totals(session, shop.clock())
-        attention = reports.attention(session)
+        attention = reports.attention(session, shop.clock())
     most = reports.MOST_COUNTED + 1
     figures = {
         "voorraad_products": ("Products in the catalogue", totals.products),
@@ -66,6 +66,11 @@ def metrics() -> Response:
         "voorraad_unsent_letters": (
             f"Letters that were not sent yet, counted to {most}",
             attention.mails_unsent,
+        ),
+        "voorraad_lost_letters": (
+            "Letters of the last days that did not arrive, or nobody knows, counted to"
+            f" {most}",
+            attention.mails_not_arrived,
         ),
         "voorraad_open_refunds": (
             f"Refunds that Stripe has not taken yet, counted to {most}",

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import requests
+import stripe
 
 _ROOT = Path(__file__).resolve().parent.parent
 _START_SECONDS = 20.0
@@ -150,6 +151,16 @@ class EmulatorServer:
         """*types* are the events that the mode is for; without any it is for all."""
         switches = {"mode": mode, "signature": signature, "types": list(types)}
         self.control("faults", kind="webhooks", **switches)
+
+    def make_code(self, code: str, percent_off: int) -> None:
+        """Make a promotion code, as the owner does in Stripe's dashboard."""
+        client = stripe.StripeClient("sk_test_shop", base_addresses={"api": self.url})
+        coupon = client.v1.coupons.create(
+            {"percent_off": percent_off, "duration": "once"}
+        )
+        client.v1.promotion_codes.create(
+            {"promotion": {"type": "coupon", "coupon": coupon.id}, "code": code}
+        )
 
     def recover(self, session_id: str) -> Any:
         """The new session that the recovery link of an expired one would make."""

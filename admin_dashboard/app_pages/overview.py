@@ -69,6 +69,16 @@ def show_warnings(totals: Totals, attention: Attention) -> None:
             f"Bestellingen om na te kijken: {to_review}; er is een ander bedrag"
             " betaald dan gevraagd."
         )
+    show_post(attention)
+
+
+def show_post(attention: Attention) -> None:
+    if attention.mails_not_arrived:
+        lost = words.counted(attention.mails_not_arrived)
+        st.warning(
+            f"Post die niet is aangekomen, of misschien niet: {lost}. Op de pagina Post"
+            " kunt u die opnieuw sturen."
+        )
     if not mail.can_send(shop_data.config()):
         if attention.mails_unsent:
             unsent = words.counted(attention.mails_unsent)

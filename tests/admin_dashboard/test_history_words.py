@@ -43,7 +43,7 @@ def test_every_event_and_ending_has_words(what: str):
 
 
 @pytest.mark.parametrize("kind", MAIL_KINDS)
-@pytest.mark.parametrize("beginning", ["MAILED", "MAIL_FAILED"])
+@pytest.mark.parametrize("beginning", ["MAILED", "MAIL_FAILED", "MAIL_IN_DOUBT"])
 def test_every_letter_has_words(beginning: str, kind: str):
     what = f"{beginning}_{kind}"
 

@@ -144,3 +144,30 @@ def test_the_overview_says_nothing_of_letters_that_were_just_written(
     written(database, READY)
 
     assert "Post" not in " ".join(each.value for each in opened("overview").warning)
+
+
+@pytest.mark.parametrize("status", [FAILED, SENDING])
+def test_the_overview_tells_of_letters_that_did_not_arrive_for_some_days(
+    database: Database, status: str
+):
+    written(database, status, due_at=utcnow())
+    told = [each.value for each in opened("overview").warning]
+    long_ago = utcnow() - timedelta(days=8)
+    database.write(
+        lambda session: session.execute(update(Mail).values(created_at=long_ago))
+    )
+    st.cache_data.clear()
+
+    later = [each.value for each in opened("overview").warning]
+
+    assert told == [
+        "Post die niet is aangekomen, of misschien niet: 1. Op de pagina Post kunt u"
+        " die opnieuw sturen."
+    ]
+    assert later == []
+
+
+def test_a_letter_that_is_under_way_is_no_trouble_yet(database: Database):
+    written(database, SENDING, due_at=utcnow() + timedelta(minutes=5))
+
+    assert [each.value for each in opened("overview").warning] == []

@@ -152,11 +152,11 @@ def test_what_a_person_must_look_at_is_counted(
             s, checkout_id, payment, kind=TOO_LATE, now=now
         )
     )
-    before = ask(database, reports.attention)
+    before = ask(database, lambda s: reports.attention(s, now))
     (refund,) = ask(database, money_views.refunds)
 
     database.write(lambda s: refunds.fail(s, refund.id, failure="refused", now=now))
-    after = ask(database, reports.attention)
+    after = ask(database, lambda s: reports.attention(s, now))
 
     assert (before.orders_to_review, before.refunds_open) == (1, 1)
     assert after.refunds_open == 0
@@ -185,7 +185,7 @@ def test_what_a_person_must_look_at_is_counted_only_so_far(
     for number in range(4):
         sold(database, {mug: 1}, now, session_id=f"cs_{number}", cents=1)
 
-    assert ask(database, reports.attention).orders_to_review == 3
+    assert ask(database, lambda s: reports.attention(s, now)).orders_to_review == 3
 
 
 def test_of_many_open_carts_the_first_lines_to_end_are_listed(
@@ -233,7 +233,7 @@ def test_a_glance_goes_along_indexes_so_that_the_past_costs_nothing(
 
     def glance(session: Session) -> None:
         reports.totals(session, now)
-        reports.attention(session)
+        reports.attention(session, now)
         reports.open_reservations(session)
 
     plan = plans(database, glance)
@@ -242,6 +242,8 @@ def test_a_glance_goes_along_indexes_so_that_the_past_costs_nothing(
         "ix_checkout_due",
         "ix_orders_created_at",
         "ix_orders_to_review",
+        "ix_mail_due",
+        "ix_mail_not_arrived",
         "ix_refund_open",
     ):
         assert index in plan

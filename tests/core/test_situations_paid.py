@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-import stripe as package
 from sqlalchemy import select
 
 from core import events, expiry, reconcile, refunds, settlement
@@ -63,15 +62,6 @@ def letters(shop: Shop) -> list[str]:
 def offering(shop: Shop, **offer: object) -> Shop:
     changed: Offer = replace(shop.config.offer, **offer)  # type: ignore[arg-type]  # passed on as they are
     return replace(shop, config=replace(shop.config, offer=changed))
-
-
-def make_code(stripe: EmulatorServer, code: str, percent_off: int) -> None:
-    """Make a promotion code, as the owner does in Stripe's dashboard."""
-    client = package.StripeClient("sk_test_shop", base_addresses={"api": stripe.url})
-    coupon = client.v1.coupons.create({"percent_off": percent_off, "duration": "once"})
-    client.v1.promotion_codes.create(
-        {"promotion": {"type": "coupon", "coupon": coupon.id}, "code": code}
-    )
 
 
 def test_two_events_about_one_fact_are_noted_as_one(
@@ -287,7 +277,7 @@ def test_a_promotion_code_is_in_the_order_and_calls_for_nobody(
     shop: Shop, stripe: EmulatorServer
 ) -> None:
     shop = offering(shop, promotion_codes=True)
-    make_code(stripe, "ZOMER", percent_off=20)
+    stripe.make_code("ZOMER", percent_off=20)
     mug = add_product(shop.database, price_cents=1250)
     page = begin(shop, {mug: 2})
     stripe.pay(page.stripe_session_id, promotion_code="ZOMER")
@@ -306,7 +296,7 @@ def test_a_code_that_takes_everything_off_is_an_order_without_a_payment(
     shop: Shop, stripe: EmulatorServer
 ) -> None:
     shop = offering(shop, promotion_codes=True)
-    make_code(stripe, "ALLES", percent_off=100)
+    stripe.make_code("ALLES", percent_off=100)
     mug = add_product(shop.database)
     page = begin(shop, {mug: 1})
     stripe.pay(page.stripe_session_id, promotion_code="ALLES")

@@ -13,7 +13,7 @@ from core.models import EXPIRED, PENDING, Checkout
 from core.payment_data import SessionRequest
 from core.shop import Shop
 from tests.core.test_situations_over import SUCCEEDED, pass_time
-from tests.core.test_situations_paid import letters, make_code, offering
+from tests.core.test_situations_paid import letters, offering
 from tests.emulator import EmulatorServer
 from tests.factories import (
     FakeClock,
@@ -193,7 +193,7 @@ def test_who_had_nothing_to_pay_is_told_that_the_goods_were_gone(
     page = begin(shop, {mug: 1})
     end_here_only(shop, page)
     begin(shop, {mug: 1})
-    make_code(stripe, "GRATIS", 100)
+    stripe.make_code("GRATIS", 100)
     stripe.pay(page.stripe_session_id, promotion_code="GRATIS")
 
     for number in (1, 2):

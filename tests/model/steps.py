@@ -18,7 +18,7 @@ from core.database import Database
 from core.errors import ShopError
 from core.models import FAILED, Checkout, Order, OrderLine, Refund
 from tests.emulator import EmulatorServer
-from tests.model.world import PRODUCTS, VISITORS, Json, Stumble, World, made
+from tests.model.world import CODES, PRODUCTS, VISITORS, Json, Stumble, World, made
 
 CARTS = st.dictionaries(
     st.integers(0, PRODUCTS - 1), st.integers(1, 2), min_size=1, max_size=PRODUCTS
@@ -112,6 +112,11 @@ class Steps(RuleBasedStateMachine):
         if session := self._one_of(self.world.sessions(), number):
             self.world.pay(session["id"], method)
 
+    @rule(number=NUMBERS, code=st.sampled_from(sorted(CODES)))
+    def pay_with_a_code(self, number: int, code: str) -> None:
+        if session := self._one_of(self.world.sessions(), number):
+            self.world.pay(session["id"], "card", code=code)
+
     @rule(number=NUMBERS)
     def turn_back(self, number: int) -> None:
         with self.world.database.read() as session:
@@ -171,6 +176,11 @@ class Steps(RuleBasedStateMachine):
     def dispute(self, number: int) -> None:
         if session := self._one_of(self._paid(), number):
             self.world.control(f"charges/{session['payment_intent']}/dispute")
+
+    @rule(number=NUMBERS, outcome=st.sampled_from(["won", "lost"]))
+    def close_a_dispute(self, number: int, outcome: str) -> None:
+        if dispute := self._one_of(self.world.all("disputes"), number):
+            self.world.control(f"disputes/{dispute['id']}/close", outcome=outcome)
 
     @precondition(lambda self: not self.is_out)
     @rule(steps=st.integers(1, 6))

@@ -89,7 +89,7 @@ def run(
         pass
 
     Sequence.config, Sequence.base, Sequence.server = config, database, stripe
-    for number in range(max(1, sequences // ROUND)):
+    for number in range(-(-sequences // ROUND)):
         # The same sequences each time, or others in a long run.
         chosen = secrets.randbits(64) if SEQUENCES else number
         run_state_machine_as_test(

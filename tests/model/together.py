@@ -107,6 +107,13 @@ class Together(Steps):
             messages = self.world.messages_about(session_id)
             self.world.tell_from_all_sides(session_id, messages)
 
+    @rule(visitor=WHO, cart=CARTS)
+    def pay_while_the_hold_ends(self, visitor: int, cart: dict[int, int]) -> None:
+        page = self._page(visitor, cart)
+        self.world.advance(minutes=16)
+        if page is not None:
+            self.world.pay_while_swept(page[1])
+
     @precondition(lambda self: not self.is_out)
     @rule(
         stumble=stumbles(),

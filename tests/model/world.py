@@ -47,6 +47,7 @@ from tests.factories import FakeClock, add_product, at_once
 Json = dict[str, Any]
 
 NOBODY = 9  # the port of "discard", where nothing listens on a machine of today
+CODES = {"HALF": 50, "ALL": 100}
 KEY = {"Authorization": "Bearer sk_test_shop"}
 PRODUCTS = 2
 STOCK = 3
@@ -274,9 +275,11 @@ class World:
         self.unheld.add(copy["id"])
         return str(copy["id"])
 
-    def pay(self, session_id: str, method: str) -> None:
+    def pay(self, session_id: str, method: str, *, code: str | None = None) -> None:
         # The shop's list of what not to offer may miss one.
         chosen = {"method": method, "forgotten": True}
+        if code is not None:
+            chosen["promotion_code"] = code
         self.control(f"sessions/{session_id}/pay", wait=False, **chosen)
 
     def messages_about(self, session_id: str) -> list[Json]:
@@ -295,6 +298,10 @@ class World:
             *(partial(self.deliver, event, as_twin=False) for event in messages * 2),
         ]
         _all_at_once(calls)
+
+    def pay_while_swept(self, session_id: str) -> None:
+        """Have a page paid and its hold ended at the same moment."""
+        _all_at_once([partial(self.pay, session_id, "card"), self.sweep])
 
     def send_letters(self) -> None:
         """Let two senders at once go through the outbox."""
@@ -341,6 +348,8 @@ def _all_at_once(calls: list[Callable[[], None]]) -> None:
 def made(config: Config, database: Database, stripe: EmulatorServer) -> World:
     """Make a world: an empty shop with stock, and a Stripe where nothing was sold."""
     stripe.reset()
+    for code, percent_off in CODES.items():
+        stripe.make_code(code, percent_off)
     _empty(database)
     now = stripe.look("clock")["now"]
     clock = FakeClock(datetime.fromtimestamp(int(now), tz=UTC))

@@ -321,6 +321,13 @@ def _make_outbox() -> None:
             postgresql_where=sa.text("status = 'READY'"),
             sqlite_where=sa.text("status = 'READY'"),
         )
+        batch_op.create_index(
+            "ix_mail_not_arrived",
+            ["created_at"],
+            unique=False,
+            postgresql_where=sa.text("status IN ('SENDING', 'FAILED')"),
+            sqlite_where=sa.text("status IN ('SENDING', 'FAILED')"),
+        )
 
 
 def downgrade() -> None:
