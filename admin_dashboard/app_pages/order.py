@@ -62,6 +62,7 @@ def show_actions(order: OrderView, disputes: Sequence[DisputeView]) -> None:
     is_claimed = any(
         order_parts.is_open(each) and not each.status.startswith(ONLY_ASKED)
         for each in disputes
+        if each.payment_intent == order.payment_intent
     )
     with st.container(horizontal=True):
         if order.status == PAID:

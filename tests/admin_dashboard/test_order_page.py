@@ -1,13 +1,15 @@
 """One order on a page of its own: its facts, its history, and what an owner can do."""
 
 import pytest
+from sqlalchemy.orm import Session
 from streamlit.testing.v1 import AppTest
 
-from core import money_views, orders, refunds, reports
+from core import disputes, money_views, orders, refunds, reports
 from core.clock import utcnow
 from core.database import Database
-from core.models import FULFILLED, PAID, REFUNDED
-from core.payment_data import Bill, Payment
+from core.models import FULFILLED, PAID, PAID_TWICE, REFUNDED
+from core.order_views import OrderView
+from core.payment_data import Bill, DisputeReport, Payment
 from tests.admin_dashboard import situations
 from tests.admin_dashboard.page import (
     button,
@@ -18,7 +20,7 @@ from tests.admin_dashboard.page import (
     rows,
     texts,
 )
-from tests.factories import add_product, assert_invariants, levels, reserved
+from tests.factories import add_product, assert_invariants, levels, payment_of, reserved
 
 SPACE = "\N{NO-BREAK SPACE}"
 
@@ -41,10 +43,14 @@ def shown(number: int) -> AppTest:
     return opened("order", order=str(number))
 
 
-def status_of(database: Database, number: int) -> str:
+def order_of(database: Database, number: int) -> OrderView:
     with database.read() as session:
         [order] = reports.orders(session, text=f"#{number}")
-    return order.status
+    return order
+
+
+def status_of(database: Database, number: int) -> str:
+    return order_of(database, number).status
 
 
 def history(page: AppTest) -> list[dict[str, object]]:
@@ -343,6 +349,26 @@ def test_money_that_a_bank_claims_cannot_be_given_back_too(
 
     assert ("Terugbetalen\N{HORIZONTAL ELLIPSIS}" in labels(page)) == may_go_back
     assert ("Stripe weigert dat" in texts(page)) != may_go_back
+
+
+def test_a_disputed_second_payment_keeps_no_money_of_the_order(
+    database: Database, number: int
+):
+    order = order_of(database, number)
+    second = payment_of("cs_second", intent="pi_second")
+    report = DisputeReport(
+        "du_1", "pi_second", 1250, "eur", "general", "needs_response", None
+    )
+
+    def work(session: Session) -> None:
+        refunds.request_automatic(
+            session, order.checkout_id, second, kind=PAID_TWICE, now=utcnow()
+        )
+        disputes.take_report(session, report, now=utcnow())
+
+    database.write(work)
+
+    assert "Terugbetalen\N{HORIZONTAL ELLIPSIS}" in labels(shown(number))
 
 
 def test_what_a_bank_took_is_not_paid_any_more(database: Database, number: int):
