@@ -175,6 +175,10 @@ class PaymentError(ShopError):
     """Stripe refused; trying the same again will not help."""
 
 
+class AlreadyRefundedError(PaymentError):
+    """All of the payment is back with the customer, by refunds that are not ours."""
+
+
 class PaymentUnavailableError(PaymentError):
     """
     Stripe could not be reached or did not answer clearly; it may have acted.

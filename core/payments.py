@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import stripe
 
 from core import payment_reading
-from core.errors import PaymentError, PaymentUnavailableError, WebhookSignatureError
+from core.errors import (
+    AlreadyRefundedError,
+    PaymentError,
+    PaymentUnavailableError,
+    WebhookSignatureError,
+)
 from core.payment_data import (
     DisputeReport,
     Event,
@@ -175,8 +180,9 @@ class StripeGateway:
 
         *key* is what the refund is known by at Stripe, whichever attempt made it; it is
         the name of the first one, too.
-        PaymentError is a verdict on this refund. What may pass (a key that is being
-        changed, a balance too low) is PaymentUnavailableError, to be tried again.
+        PaymentError is a verdict on this refund, and AlreadyRefundedError is one of
+        these: others had taken all of the payment back. What may pass (a key that is
+        being changed, a balance too low) is PaymentUnavailableError, to be tried again.
         """
         params: RefundCreateParams = {
             "payment_intent": payment_intent,
@@ -206,7 +212,7 @@ class StripeGateway:
         ours = [refund for refund in made if refund.key == key]
         same = [refund for refund in made if refund.amount_cents == amount_cents]
         if not (ours or same):
-            raise refusal
+            raise AlreadyRefundedError(str(refusal)) from refusal.__cause__
         return (ours or same)[0]
 
     def refunds_of(self, payment_intent: str) -> list[RefundReport]:

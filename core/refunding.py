@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from core import disputes, refund_reports, refunds
 from core.errors import (
+    AlreadyRefundedError,
     PaymentError,
     PaymentUnavailableError,
     RefundRefusedError,
@@ -70,7 +71,8 @@ def _send(shop: Shop, refund: Refund) -> bool:
         return False
     except PaymentError as error:
         logger.error("Stripe refused refund %s: %s", refund.id, error)
-        failure = str(error)
+        is_back = isinstance(error, AlreadyRefundedError)
+        failure = refunds.SENT_BACK_BEFORE if is_back else str(error)
         shop.database.write(
             lambda session: refunds.fail(
                 session, refund.id, failure=failure, now=shop.clock()

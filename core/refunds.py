@@ -314,18 +314,25 @@ def fail(session: Session, refund_id: int, *, failure: str, now: datetime) -> bo
     Note that a refund was refused, or came back from the bank; the owner has an entry.
 
     What it had taken of the order is free again. A customer who expects the money has a
-    letter. Safe to repeat: returns False if that is known.
+    letter. Nobody is told where the money had gone back before by other refunds. Safe
+    to repeat: returns False if that is known.
     """
     if not become(session, refund_id, FAILED, now=now):
         return False
     refund = session.get_one(Refund, refund_id, populate_existing=True)
     refund.failure = failure
-    is_owed = refund.cause == AUTOMATIC and failure != SENT_BACK_BEFORE
-    if is_owed or records.is_mailed_refund(session, refund_id):
-        _tell(session, refund, OWED_MAIL, now=now)
     if refund.order_id is not None:
         count(session, refund.order_id, -refund.amount_cents)
-    key = f"refund-failed-{refund_id}"
+    if failure != SENT_BACK_BEFORE:
+        _tell_of_failure(session, refund, now=now)
+    session.flush()
+    return True
+
+
+def _tell_of_failure(session: Session, refund: Refund, *, now: datetime) -> None:
+    if refund.cause == AUTOMATIC or records.is_mailed_refund(session, refund.id):
+        _tell(session, refund, OWED_MAIL, now=now)
+    key = f"refund-failed-{refund.id}"
     is_new = records.add_to_do(
         session,
         REFUND_FAILED,
@@ -339,8 +346,6 @@ def fail(session: Session, refund_id: int, *, failure: str, now: datetime) -> bo
     )
     if not is_new:
         records.bring_up_again(session, key, "again", now=now)
-    session.flush()
-    return True
 
 
 def failure_keys(refund: Refund) -> tuple[str, ...]:

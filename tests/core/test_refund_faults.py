@@ -5,10 +5,20 @@ from datetime import timedelta
 
 import pytest
 import stripe as package
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core import events, expiry, reconcile, refund_reports, refunding, reservations
+from core import (
+    events,
+    expiry,
+    reconcile,
+    refund_reports,
+    refunding,
+    refunds,
+    reservations,
+)
 from core.checkout import PaymentPage
+from core.models import Mail
 from core.payment_data import Event
 from core.shop import Shop
 from tests.core.giving_back import key_of, kinds_of, order_in, refunds_in
@@ -17,6 +27,7 @@ from tests.emulator import EmulatorServer
 from tests.factories import (
     FakeClock,
     add_product,
+    ask,
     assert_invariants,
     at_once,
     begin,
@@ -124,6 +135,29 @@ def test_a_part_that_went_back_by_hand_is_not_sent_back_again(
     assert kinds_of(to_dos_of(shop.database)) == ["TOO_LATE"]
     made = shop.gateway.refunds_of(ours.payment_intent)
     assert sorted(each.amount_cents for each in made) == [500, 750]
+
+
+def test_late_money_that_went_back_by_hand_in_parts_is_owed_to_nobody(
+    shop: Shop, stripe: EmulatorServer
+) -> None:
+    page = paid_too_late(shop, stripe)
+    stripe.fault("refund", "status", status=429, times=0)
+    events.record_event(shop, event_about(page))
+    for cents in (500, 750):
+        stripe.refund(page.stripe_session_id, amount=cents)
+    stripe.control("faults/clear")
+
+    expiry.sweep(shop)
+    reconcile.reconcile(shop)
+
+    (ours,) = [each for each in refunds_of(shop) if each.cause == "AUTOMATIC"]
+    assert (ours.status, ours.failure) == ("FAILED", refunds.SENT_BACK_BEFORE)
+    assert kinds_of(to_dos_of(shop.database)) == ["TOO_LATE"]
+    told = ask(
+        shop.database,
+        lambda s: s.scalars(select(Mail.kind).where(Mail.refund_id.is_not(None))).all(),
+    )
+    assert sorted(told) == ["REFUND", "REFUND"]
 
 
 def test_a_refund_by_hand_that_fails_does_not_end_ours(

@@ -260,6 +260,10 @@ def test_what_was_refunded_by_hand_in_two_parts_before_we_sent_it_went_back_once
     after = order_in(shop.database)
     assert (after.status, after.refunded_cents) == ("REFUNDED", 1250)
     assert refunding.send_refunds(shop) == 0
+    # The customer has all of it: the owner must not pay it another way.
+    assert kinds_of(to_dos_of(shop.database)) == ["RESTOCK", "RESTOCK"]
+    (failed,) = [each for each in refunds_in(shop.database) if each.status == "FAILED"]
+    assert failed.failure == refunds.SENT_BACK_BEFORE
 
 
 def test_a_part_that_is_more_than_what_was_left_by_hand_fails(

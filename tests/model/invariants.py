@@ -97,9 +97,15 @@ def hold_in_the_end(world: World) -> None:
         assert letters[f"to-do-{entry.id}"] == 1
     for refund in refunds:
         _its_letters_were_written(refund, letters)
-    failed = {e.payment_intent for e in entries if e.kind == REFUND_FAILED}
-    assert {r.payment_intent for r in refunds if r.status == FAILED} <= failed
+    entered = {e.payment_intent for e in entries if e.kind == REFUND_FAILED}
+    assert _owed(refunds) <= entered
     _stripe_agrees_on_refunds(world, refunds)
+
+
+def _owed(refunds: Sequence[Refund]) -> set[str]:
+    """Return the payments of which something did not go back as it was to."""
+    failed = [refund for refund in refunds if refund.status == FAILED]
+    return {r.payment_intent for r in failed if r.failure != SENT_BACK_BEFORE}
 
 
 def _each_payment_is_accounted_for(
@@ -144,9 +150,9 @@ def _late_money_is_back(
         if each["status"] not in ("failed", "canceled"):
             back[each["payment_intent"]] += each["amount"]
     # The owner has an entry of what failed.
-    failed = {each.payment_intent for each in refunds if each.status == FAILED}
+    owed = _owed(refunds)
     for refund in refunds:
-        if refund.cause == AUTOMATIC and refund.payment_intent not in failed:
+        if refund.cause == AUTOMATIC and refund.payment_intent not in owed:
             whole = paid[refund.stripe_session_id]["amount_total"]
             assert back[refund.payment_intent] == whole, "late money was kept"
 
