@@ -5,6 +5,7 @@ from core.models import (
     AMOUNT,
     DISPUTE_LOST,
     DISPUTE_OVER,
+    DISPUTE_PREVENTED,
     DISPUTED,
     PAID_TWICE,
     REFUND_FAILED,
@@ -36,7 +37,7 @@ EXPLANATIONS = {
         " doen zolang dat lukt."
     ),
     PAID_TWICE: (
-        "De klant betaalde hetzelfde winkelmandje twee keer. De bestelling blijft"
+        "De klant betaalde dezelfde winkelwagen twee keer. De bestelling blijft"
         " staan; de tweede betaling gaat vanzelf terug en de klant krijgt bericht."
     ),
     REFUND_FAILED: (
@@ -67,8 +68,17 @@ EXPLANATIONS = {
 }
 LOST = (
     "Betwiste betaling verloren",
+    "De bank gaf de klant gelijk: het bedrag hieronder is terug bij de klant.",
+)
+UNPAID = (
+    LOST[0],
     "De bank gaf de klant gelijk: het geld is terug bij de klant, en de bestelling is"
     " niet meer betaald. Wat u nog niet verzonden hebt, hoeft u niet te verzenden.",
+)
+PREVENTED = (
+    "Betwiste betaling voorkomen",
+    "De betwisting is gestopt voordat ze begon. Kijk bij Stripe of het bedrag daarvoor"
+    " is teruggegeven.",
 )
 KEPT = (
     "Betwiste betaling afgelopen",
@@ -79,7 +89,9 @@ KEPT = (
 def words_of(entry: ToDoView) -> tuple[str, str]:
     """Return the title of an entry and what it means, as it stands now."""
     if entry.dispute is not None and entry.dispute.status in DISPUTE_OVER:
-        return LOST if entry.dispute.status == DISPUTE_LOST else KEPT
+        ended = {DISPUTE_LOST: LOST, DISPUTE_PREVENTED: PREVENTED}
+        is_unpaid = entry.dispute.status == DISPUTE_LOST and entry.is_order_unpaid
+        return UNPAID if is_unpaid else ended.get(entry.dispute.status, KEPT)
     return TITLES[entry.kind], EXPLANATIONS[entry.kind]
 
 

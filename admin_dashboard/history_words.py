@@ -20,7 +20,8 @@ from core.models import (
     STRIPE,
     TO_DO_MAIL,
 )
-from core.refunds import NO_PAYMENT, SENT_BACK_BEFORE
+from core.owed import SENT_BACK_BEFORE
+from core.refunds import NO_PAYMENT
 
 LETTERS = {
     ORDER_MAIL: "bevestiging",

@@ -95,8 +95,8 @@ def show_money(found: Case) -> None:
         st.header("Terugbetalingen")
         if found.order and any(each.order_id is None for each in found.refunds):
             st.caption(
-                "Een tweede betaling van hetzelfde mandje telt niet mee in het bedrag"
-                " van de bestelling, en de terugbetaling ervan dus ook niet."
+                "Een tweede betaling van dezelfde winkelwagen telt niet mee in het"
+                " bedrag van de bestelling, en de terugbetaling ervan dus ook niet."
             )
         st.dataframe(
             money_tables.of_refunds(found.refunds, {}).drop(columns="Bestelling"),

@@ -33,6 +33,7 @@ CHANGED = (
 class Window:
     """What is open on the owner's screen, and what he has filled in so far."""
 
+    checkout_id: int
     number: int | None
     with_money: bool = True
     customer: str = ""
@@ -43,24 +44,25 @@ class Window:
 
 def open_for(order: OrderView, *, with_money: bool) -> None:
     customer = order.customer_name or order.customer_email
-    st.session_state[OPEN] = Window(order.number, with_money, customer)
+    st.session_state[OPEN] = Window(
+        order.checkout_id, order.number, with_money, customer
+    )
 
 
 def offer_again(failed: RefundView, number: int | None) -> None:
     """Say that a refund has failed, with a button to try it once more."""
     amount = words.money(failed.amount_cents, failed.currency)
+    owed = words.money(failed.owed_cents, failed.currency)
     of_order = f" van bestelling {number}" if number is not None else ""
     st.error(
         f"De terugbetaling van {amount}{of_order} is mislukt:"
-        f" {words.plain(history_words.failure_of(failed.failure))}. De klant heeft dit"
-        " nog tegoed."
+        f" {words.plain(history_words.failure_of(failed.failure))}. De klant heeft nog"
+        f" {owed} tegoed."
     )
-    st.button(
-        f"Opnieuw proberen: {amount}",
-        key=f"again-{failed.id}",
-        on_click=_open_again,
-        args=(failed,),
-    )
+    # The window is shown by the page: what is called by a click reruns a part of it.
+    if st.button(f"Opnieuw proberen: {owed}", key=f"again-{failed.id}"):
+        _open_again(failed)
+        st.rerun()
 
 
 def _open_again(failed: RefundView) -> None:
@@ -70,11 +72,13 @@ def _open_again(failed: RefundView) -> None:
     if found is not None and found.order is not None:
         refunded_cents = found.order.refunded_cents
         customer = found.customer
-    window = Window(failed.order_id, customer=customer, is_filled_in=True)
+    window = Window(
+        failed.checkout_id, failed.order_id, customer=customer, is_filled_in=True
+    )
     asked = GivingBack(
         key=window.token,
         number=failed.order_id,
-        cents=failed.amount_cents,
+        cents=failed.owed_cents,
         currency=failed.currency,
         seen_refunded_cents=refunded_cents,
         again=failed.id,
@@ -86,10 +90,20 @@ def close() -> None:
     st.session_state.pop(OPEN, None)
 
 
-def show(order: OrderView | None) -> None:
-    """Show the window if one is open for *order*, or for a refund to be tried again."""
+def is_open_for(checkout_id: int) -> bool:
+    """Tell whether a window about this checkout is open."""
     window: Window | None = st.session_state.get(OPEN)
-    if window is None:
+    return window is not None and window.checkout_id == checkout_id
+
+
+def show(order: OrderView | None, *, of_checkout: int | None = None) -> None:
+    """
+    Show the window if one is open for *order*, or for a refund to be tried again.
+
+    On a page about one checkout only what is about that.
+    """
+    window: Window | None = st.session_state.get(OPEN)
+    if window is None or (of_checkout is not None and not is_open_for(of_checkout)):
         return
     is_again = window.asked is not None and window.asked.again is not None
     if is_again or (order is not None and window.number == order.number):

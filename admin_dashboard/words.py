@@ -167,7 +167,7 @@ def lines_of(order: OrderView) -> str:
 def status_of(order: OrderView) -> str:
     """Say how an order stands, and what has become of its money since."""
     if order.lost_cents:
-        return "Teruggehaald"
+        return "Deels teruggehaald" if order.left_cents else "Teruggehaald"
     if order.status == REFUNDED and order.refund_under_way:
         return "Terugbetaling onderweg"
     label = ORDER_STATUSES[order.status]
@@ -192,7 +192,8 @@ def note(order: OrderView) -> str:
         asked = money(order.asked_cents, order.promised_currency)
         notes.append(f"betaald {paid}, gevraagd {asked}")
     if order.lost_cents:
-        notes.append("de bank heeft het geld teruggehaald")
+        lost = money(order.lost_cents, order.currency)
+        notes.append(f"de bank heeft {lost} teruggehaald")
     return "; ".join(notes)
 
 

@@ -5,8 +5,8 @@ from datetime import datetime
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from core import records
-from core.models import DISPUTE_OVER, DISPUTED, Dispute, Order, Refund
+from core import records, refunds
+from core.models import DISPUTE_LOST, DISPUTE_OVER, DISPUTED, Dispute, Order, Refund
 from core.payment_data import DisputeReport
 
 
@@ -73,6 +73,8 @@ def take_report(session: Session, report: DisputeReport, *, now: datetime) -> bo
         stripe_id=report.id,
         now=now,
     )
+    if report.status == DISPUTE_LOST:
+        refunds.tick_off_settled(session, report.payment_intent, now=now)
     if report.status in DISPUTE_OVER and not entered:
         records.bring_up_again(session, key, report.status, now=now)
     session.flush()

@@ -414,7 +414,8 @@ class Refund(Base):
 
 # Stripe's words for a dispute that has ended, which it then stays.
 DISPUTE_LOST = "lost"
-DISPUTE_OVER = ("won", DISPUTE_LOST, "warning_closed", "prevented")
+DISPUTE_PREVENTED = "prevented"
+DISPUTE_OVER = ("won", DISPUTE_LOST, "warning_closed", DISPUTE_PREVENTED)
 
 
 class Dispute(Base):

@@ -10,8 +10,9 @@ from datetime import datetime
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
+from core import order_views, owed
 from core.models import FAILED, Dispute, Order, Refund, ToDo
-from core.refunds import again_key, failure_keys
+from core.refunds import failure_keys
 from core.views import view_of
 
 
@@ -20,8 +21,7 @@ class RefundView:
     """
     Money on its way back, and why: see models.Refund.
 
-    *is_owed* when it has failed, was not tried again, and the owner has not ticked that
-    off.
+    *owed_cents* of one that has failed, unless the owner has ticked that off.
     """
 
     id: int
@@ -39,7 +39,7 @@ class RefundView:
     failure: str
     created_at: datetime
     customer_email: str
-    is_owed: bool
+    owed_cents: int
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,8 @@ class ToDoView:
     An entry for the owner: see models.ToDo.
 
     *customer* is whoever paid, as far as that is known. Where there is an order, it has
-    its number and what was asked for it. *dispute* if it is about one.
+    its number and what was asked for it; *is_order_unpaid* if nothing of its payment is
+    left. *dispute* if it is about one.
     """
 
     id: int
@@ -81,6 +82,7 @@ class ToDoView:
     asked_cents: int
     asked_currency: str
     dispute: DisputeView | None
+    is_order_unpaid: bool
 
 
 def refunds(
@@ -97,16 +99,19 @@ def refund_views(session: Session, query: Select[Refund]) -> list[RefundView]:
     """Return the refunds that *query* selects."""
     rows = session.scalars(query).all()
     failed = [row for row in rows if row.status == FAILED]
-    again = {again_key(row.id, row.stripe_session_id): row.id for row in failed}
     entries = {key: row.id for row in failed for key in failure_keys(row)}
-    tried = session.scalars(
-        select(Refund.idempotency_key).where(Refund.idempotency_key.in_(again))
-    )
     entered = session.scalars(
         select(ToDo.key).where(ToDo.key.in_(entries), ToDo.done_at.is_(None))
     )
-    owed = {entries[key] for key in entered} - {again[key] for key in tried}
-    return [view_of(RefundView, row, is_owed=row.id in owed) for row in rows]
+    is_open = {entries[key] for key in entered}
+    return [
+        view_of(
+            RefundView,
+            row,
+            owed_cents=owed.cents(session, row) if row.id in is_open else 0,
+        )
+        for row in rows
+    ]
 
 
 def disputes(session: Session, *, limit: int = 100) -> list[DisputeView]:
@@ -151,12 +156,16 @@ def _to_do_views(session: Session, query: Select[ToDo, Order | None]) -> list[To
             )
         )
     }
+    ids = [order.id for _, order in rows if order]
+    orders = order_views.views(session, select(Order).where(Order.id.in_(ids)))
+    unpaid = {order.number for order in orders if not order.left_cents}
     return [
         view_of(
             ToDoView,
             entry,
             customer=_name_of(order) if order else payers.get(entry.checkout_id, ""),
             dispute=disputed.get(entry.stripe_id),
+            is_order_unpaid=order is not None and order.id in unpaid,
             **_asked_of(order),
         )
         for entry, order in rows

@@ -137,7 +137,9 @@ class OrderView:
     def _vat_in(self, cents: int) -> list[tuple[int, int]]:
         if self.currency != self.promised_currency or not cents:
             return []
-        tax_cents = self.tax_cents if self.is_tax_on_top else 0
+        tax_cents = 0
+        if self.is_tax_on_top:
+            tax_cents = self.tax_cents * cents // self.amount_cents
         lines = [(line.vat_bp, line.total_cents) for line in self.lines]
         return vat_within(
             lines + _shared_out(cents - tax_cents - self.goods_cents, lines)
@@ -152,8 +154,10 @@ def _shared_out(cents: int, lines: list[tuple[int, int]]) -> list[tuple[int, int
     sending goods follows the goods; a discount lowers what is paid for all of them.)
     """
     total = sum(amount for _, amount in lines)
-    if not cents or not total:
+    if not cents or not lines:
         return []
+    if not total:
+        return [(max(rate for rate, _ in lines), cents)]
     shares = [(rate, cents * amount // total) for rate, amount in lines]
     left = cents - sum(share for _, share in shares)
     return [*shares, (max(rate for rate, _ in lines), left)]
@@ -242,7 +246,7 @@ def views(session: Session, query: Select[Order]) -> list[OrderView]:
             shipping_address=json.loads(row.shipping_address or "{}"),
             fulfilled_at=row.fulfilled_at,
             refund_under_way=row.id in under_way,
-            lost_cents=lost[row.payment_intent or ""],
+            lost_cents=lost[row.payment_intent or "", row.currency],
             is_disputed=(row.payment_intent or "") in disputed,
             lines=tuple(lines[row.id]),
         )
@@ -259,18 +263,16 @@ def _refunds_under_way(session: Session, order_ids: Collection[int]) -> set[int]
 
 def _disputes(
     session: Session, checkout_ids: Collection[int]
-) -> tuple[Mapping[str, int], set[str]]:
-    """Return what each payment has lost in disputes, and those that are disputed."""
-    lost: defaultdict[str, int] = defaultdict(int)
+) -> tuple[Mapping[tuple[str, str], int], set[str]]:
+    """Return what was lost by payment and currency, and the disputed payments."""
+    lost: defaultdict[tuple[str, str], int] = defaultdict(int)
     disputed = set()
-    query = select(Dispute.payment_intent, Dispute.status, Dispute.amount_cents)
-    for payment_intent, status, cents in session.execute(
-        query.where(Dispute.checkout_id.in_(checkout_ids))
-    ):
-        if status == DISPUTE_LOST:
-            lost[payment_intent] += cents
-        elif status not in DISPUTE_OVER:
-            disputed.add(payment_intent)
+    query = select(Dispute).where(Dispute.checkout_id.in_(checkout_ids))
+    for dispute in session.scalars(query):
+        if dispute.status == DISPUTE_LOST:
+            lost[dispute.payment_intent, dispute.currency] += dispute.amount_cents
+        elif dispute.status not in DISPUTE_OVER:
+            disputed.add(dispute.payment_intent)
     return lost, disputed
 
 

@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from core.database import is_postgresql
 from core.models import (
     GONE_MAIL,
+    READY,
     REFUND_MAIL,
     TO_DO_MAIL,
     Base,
@@ -145,10 +146,21 @@ def tick_off_all(
     )
 
 
+def untick_all(session: Session, which: ColumnElement[bool]) -> None:
+    """Put the entries that *which* selects back on the owner's list."""
+    session.execute(
+        update(ToDo)
+        .where(which, ToDo.done_at.is_not(None))
+        .values(done_at=None, done_by="")
+        .execution_options(synchronize_session=False)
+    )
+
+
 def bring_up_again(session: Session, key: str, news: str, *, now: datetime) -> None:
     """
     Put an entry back on the owner's list, as there is news, and write him a letter.
 
+    The one that waits to be sent tells the news, too: it is written when it is sent.
     Safe to repeat: there is one letter for each *news*.
     """
     entry = session.execute(
@@ -158,8 +170,10 @@ def bring_up_again(session: Session, key: str, news: str, *, now: datetime) -> N
         .returning(ToDo.id, ToDo.checkout_id)
         .execution_options(synchronize_session=False)
     ).one()
-    letter = {"kind": TO_DO_MAIL, "checkout_id": entry[1], "to_do_id": entry[0]}
-    _add_mail(session, f"to-do-{entry[0]}-{news}", letter, now=now)
+    waiting = select(Mail.id).where(Mail.to_do_id == entry[0], Mail.status == READY)
+    if session.scalar(waiting.limit(1)) is None:
+        letter = {"kind": TO_DO_MAIL, "checkout_id": entry[1], "to_do_id": entry[0]}
+        _add_mail(session, f"to-do-{entry[0]}-{news}", letter, now=now)
 
 
 def mail_refund(  # noqa: PLR0913 (a refund, and who is told what of it)
@@ -170,9 +184,10 @@ def mail_refund(  # noqa: PLR0913 (a refund, and who is told what of it)
     checkout_id: int,
     recipient: str,
     locale: str,
+    is_again: bool,
     now: datetime,
 ) -> None:
-    """Write to the customer of a refund: a letter of each *kind*, once."""
+    """Write to the customer of a refund: a letter of each *kind*, or one *is_again*."""
     letter = {
         "kind": kind,
         "checkout_id": checkout_id,
@@ -181,7 +196,8 @@ def mail_refund(  # noqa: PLR0913 (a refund, and who is told what of it)
         "locale": locale,
     }
     if recipient:
-        _add_mail(session, f"{kind.lower()}-{refund_id}", letter, now=now)
+        key = f"{kind.lower()}-{refund_id}{'-again' if is_again else ''}"
+        _add_mail(session, key, letter, now=now)
 
 
 def is_mailed_refund(session: Session, refund_id: int) -> bool:

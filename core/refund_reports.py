@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
-from core import records, refunds
+from core import owed, records, refunds
 from core.errors import RefundRefusedError
 from core.models import (
     AUTOMATIC,
@@ -38,7 +38,7 @@ def take_report(session: Session, report: RefundReport, *, now: datetime) -> boo
     """
     refund_id = (
         _known(session, report)
-        or _adopted(session, report)
+        or _adopted(session, report, now=now)
         # The answer to our own request may have been noted at this very moment.
         or _known(session, report)
     )
@@ -59,9 +59,9 @@ def take_answer(
     an entry of its own here, this one has failed.
     """
     if _known(session, report) not in (None, refund_id):
-        failure = refunds.SENT_BACK_BEFORE
+        failure = owed.SENT_BACK_BEFORE
         return refunds.fail(session, refund_id, failure=failure, now=now)
-    _adopt(session, Refund.id == refund_id, report)
+    _adopt(session, Refund.id == refund_id, report, now=now)
     return _take_status(session, refund_id, report, now=now)
 
 
@@ -88,7 +88,7 @@ def _take_status(
     return refunds.become(session, refund_id, status, now=now)
 
 
-def _adopted(session: Session, report: RefundReport) -> int | None:
+def _adopted(session: Session, report: RefundReport, *, now: datetime) -> int | None:
     """Find the refund that we asked for, whose answer has not come (yet)."""
     of_this_payment = Refund.payment_intent == report.payment_intent
     if report.key:
@@ -102,11 +102,15 @@ def _adopted(session: Session, report: RefundReport) -> int | None:
             & (Refund.amount_cents == report.amount_cents)
             & (Refund.cause == AUTOMATIC)
         )
-    return _adopt(session, is_asked_for, report)
+    return _adopt(session, is_asked_for, report, now=now)
 
 
 def _adopt(
-    session: Session, is_asked_for: ColumnElement[bool], report: RefundReport
+    session: Session,
+    is_asked_for: ColumnElement[bool],
+    report: RefundReport,
+    *,
+    now: datetime,
 ) -> int | None:
     """
     Give a refund its id at Stripe; one that was refused there lives again.
@@ -126,13 +130,13 @@ def _adopt(
     if refund.status == FAILED:
         refund.status = REQUESTED
         if refund.order_id is not None:
-            _count(session, refund.order_id, refund.amount_cents)
+            _count(session, refund.order_id, refund.amount_cents, now=now)
     session.flush()
     return refund.id
 
 
-def _count(session: Session, order_id: int, cents: int) -> None:
-    if not refunds.count(session, order_id, cents):
+def _count(session: Session, order_id: int, cents: int, *, now: datetime) -> None:
+    if not refunds.count(session, order_id, cents, now=now):
         order = session.get_one(Order, order_id, populate_existing=True)
         raise RefundRefusedError(
             wanted_cents=cents, left_cents=order.amount_cents - order.refunded_cents
@@ -159,7 +163,7 @@ def _note_stripes_own(
         _enter(session, REFUND_FAILED, report, paid, now=now)
         return None
     if isinstance(paid, Order):
-        _count(session, paid.id, report.amount_cents)
+        _count(session, paid.id, report.amount_cents, now=now)
         _enter(session, RESTOCK, report, paid, now=now)
     return refund_id
 

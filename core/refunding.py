@@ -15,7 +15,7 @@ from functools import partial
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from core import disputes, refund_reports, refunds
+from core import disputes, owed, refund_reports, refunds
 from core.errors import (
     AlreadyRefundedError,
     PaymentError,
@@ -72,7 +72,7 @@ def _send(shop: Shop, refund: Refund) -> bool:
     except PaymentError as error:
         logger.error("Stripe refused refund %s: %s", refund.id, error)
         is_back = isinstance(error, AlreadyRefundedError)
-        failure = refunds.SENT_BACK_BEFORE if is_back else str(error)
+        failure = owed.SENT_BACK_BEFORE if is_back else str(error)
         shop.database.write(
             lambda session: refunds.fail(
                 session, refund.id, failure=failure, now=shop.clock()

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, and_, case, exists, not_, select, update
 from sqlalchemy.orm import Session
 
-from core import records
+from core import owed, records
 from core.clock import new_token
 from core.errors import NotFoundError, RefundRefusedError
 from core.models import (
@@ -43,9 +43,8 @@ from core.payment_data import Payment
 FIRST_MINUTE = timedelta(minutes=1)
 LONGEST_PAUSE = timedelta(hours=1)
 ENTERED_AFTER = timedelta(days=1)
-# Why a refund failed, where Stripe has no word for it.
+# Why a refund failed that could not even be asked for.
 NO_PAYMENT = "Stripe names no payment"
-SENT_BACK_BEFORE = "already sent back"
 # What may follow what: a report that comes late changes nothing.
 _BEFORE = {
     SENT: (REQUESTED,),
@@ -61,16 +60,6 @@ def automatic_of(session: Session, stripe_session_id: str) -> Refund | None:
             Refund.idempotency_key == _automatic_key(stripe_session_id)
         )
     )
-
-
-def is_owed(session: Session, refund: Refund) -> bool:
-    """Tell whether a refund has failed, and no other one has taken its place."""
-    if refund.status != FAILED:
-        return False
-    instead = select(Refund.id).where(
-        Refund.payment_intent == refund.payment_intent, Refund.status != FAILED
-    )
-    return session.scalar(instead.limit(1)) is None
 
 
 def was_sent_back(session: Session, stripe_session_id: str) -> bool:
@@ -178,7 +167,7 @@ def request_by_owner(  # noqa: PLR0913 (an order, what goes back of it, and why)
     order = session.get(Order, order_id)
     if order is None or not order.payment_intent:
         raise NotFoundError("there is no payment to send back")
-    if amount_cents < 1 or not count(session, order_id, amount_cents):
+    if amount_cents < 1 or not count(session, order_id, amount_cents, who=who, now=now):
         session.refresh(order)
         left = order.amount_cents - order.refunded_cents
         raise RefundRefusedError(wanted_cents=amount_cents, left_cents=left)
@@ -197,22 +186,20 @@ def request_by_owner(  # noqa: PLR0913 (an order, what goes back of it, and why)
         created_at=now,
     )
     _add(session, refund)
-    session.refresh(order)
-    if order.status == REFUNDED:
-        # Nothing is left to be agreed to.
-        records.tick_off_all(
-            session,
-            (ToDo.checkout_id == order.checkout_id) & (ToDo.kind == AMOUNT),
-            who=who,
-            now=now,
-        )
     return refund.id
 
 
-def count(session: Session, order_id: int, cents: int) -> bool:
-    """Count *cents* as gone back, if so much is left; below 0 they are taken off."""
+def count(
+    session: Session, order_id: int, cents: int, *, now: datetime, who: str = ""
+) -> bool:
+    """
+    Count *cents* as gone back, if so much is left; below 0 they are taken off.
+
+    When all of an order for REVIEW has gone back there is nothing to agree to; when
+    some of it comes again there is.
+    """
     refunded = Order.refunded_cents + cents
-    counted = session.scalar(
+    counted = session.execute(
         update(Order)
         .where(Order.id == order_id, refunded.between(0, Order.amount_cents))
         .values(
@@ -225,10 +212,18 @@ def count(session: Session, order_id: int, cents: int) -> bool:
                 else_=PAID,
             ),
         )
-        .returning(Order.id)
+        .returning(Order.checkout_id, Order.status)
         .execution_options(synchronize_session=False)
-    )
-    return counted is not None
+    ).first()
+    if counted is None:
+        return False
+    checkout_id, status = counted
+    of_amount = (ToDo.checkout_id == checkout_id) & (ToDo.kind == AMOUNT)
+    if status == REFUNDED:
+        records.tick_off_all(session, of_amount, who=who, now=now)
+    elif status == REVIEW:
+        records.untick_all(session, of_amount)
+    return True
 
 
 def _is_to_review() -> ColumnElement[bool]:
@@ -246,11 +241,19 @@ def _add(session: Session, refund: Refund) -> None:
     session.flush()
 
 
-def _tell(session: Session, refund: Refund, kind: str, *, now: datetime) -> None:
+def _tell(
+    session: Session,
+    refund: Refund,
+    kind: str,
+    *,
+    is_again: bool = False,
+    now: datetime,
+) -> None:
     records.mail_refund(
         session,
         refund.id,
         kind,
+        is_again=is_again,
         checkout_id=refund.checkout_id,
         recipient=refund.customer_email,
         locale=_locale(session, refund.checkout_id),
@@ -264,7 +267,9 @@ def put_off(session: Session, refund_id: int, *, now: datetime) -> None:
 
     After a day the owner has an entry. Safe to repeat.
     """
-    refund = session.get_one(Refund, refund_id, populate_existing=True)
+    refund = session.get_one(
+        Refund, refund_id, populate_existing=True, with_for_update=True
+    )
     if refund.status != REQUESTED:
         return
     waits_for = now - refund.created_at
@@ -305,8 +310,22 @@ def become(session: Session, refund_id: int, status: str, *, now: datetime) -> b
         refund = session.get_one(Refund, refund_id, populate_existing=True)
         failures = ToDo.key.in_(failure_keys(refund))
         records.tick_off_all(session, failures, now=now)
+        tick_off_settled(session, refund.payment_intent, now=now)
         _tell(session, refund, REFUND_MAIL, now=now)
     return True
+
+
+def tick_off_settled(session: Session, payment_intent: str, *, now: datetime) -> None:
+    """Tick off the failures of a payment of which nothing is owed any more."""
+    failed = session.scalars(
+        select(Refund).where(
+            Refund.payment_intent == payment_intent, Refund.status == FAILED
+        )
+    )
+    for refund in failed:
+        if not owed.cents(session, refund):
+            failures = ToDo.key.in_(failure_keys(refund))
+            records.tick_off_all(session, failures, now=now)
 
 
 def fail(session: Session, refund_id: int, *, failure: str, now: datetime) -> bool:
@@ -322,16 +341,14 @@ def fail(session: Session, refund_id: int, *, failure: str, now: datetime) -> bo
     refund = session.get_one(Refund, refund_id, populate_existing=True)
     refund.failure = failure
     if refund.order_id is not None:
-        count(session, refund.order_id, -refund.amount_cents)
-    if failure != SENT_BACK_BEFORE:
+        count(session, refund.order_id, -refund.amount_cents, now=now)
+    if failure != owed.SENT_BACK_BEFORE:
         _tell_of_failure(session, refund, now=now)
     session.flush()
     return True
 
 
 def _tell_of_failure(session: Session, refund: Refund, *, now: datetime) -> None:
-    if refund.cause == AUTOMATIC or records.is_mailed_refund(session, refund.id):
-        _tell(session, refund, OWED_MAIL, now=now)
     key = f"refund-failed-{refund.id}"
     is_new = records.add_to_do(
         session,
@@ -346,6 +363,8 @@ def _tell_of_failure(session: Session, refund: Refund, *, now: datetime) -> None
     )
     if not is_new:
         records.bring_up_again(session, key, "again", now=now)
+    if refund.cause == AUTOMATIC or records.is_mailed_refund(session, refund.id):
+        _tell(session, refund, OWED_MAIL, is_again=not is_new, now=now)
 
 
 def failure_keys(refund: Refund) -> tuple[str, ...]:
@@ -355,29 +374,24 @@ def failure_keys(refund: Refund) -> tuple[str, ...]:
     return tuple(f"refund-failed-{name}" for name in names)
 
 
-def again_key(refund_id: int, stripe_session_id: str) -> str:
-    """
-    Return the key under which a refund that FAILED is tried again, which is once.
-
-    The session makes it ours: another shop in this Stripe account has such numbers too.
-    """
-    return f"again-{refund_id}-{stripe_session_id}"
-
-
 def request_again(session: Session, refund_id: int, *, who: str, now: datetime) -> int:
     """
-    Try a FAILED refund once more, under a key of its own; return the new one's id.
+    Try what is owed of a FAILED refund once more, under a key of its own.
 
-    The owner's entry of the failure is ticked off: if this one fails it has its own.
-    Raises NotFoundError if it has not failed or was tried again before.
+    Returns the new one's id. The owner's entry of the failure is ticked off: if this
+    one fails it has its own. Raises NotFoundError if it has not failed, was tried again
+    before, or nothing of it is owed any more.
     """
     failed = session.get(Refund, refund_id)
     if failed is None or failed.status != FAILED or not failed.payment_intent:
         raise NotFoundError("there is no failed refund to try again")
-    key = again_key(failed.id, failed.stripe_session_id)
+    key = owed.again_key(failed.id, failed.stripe_session_id)
     if session.scalar(select(Refund.id).where(Refund.idempotency_key == key)):
         raise NotFoundError("this refund was tried again before")
-    again_id = _ask_again(session, failed, key, who=who, now=now)
+    cents = owed.cents(session, failed)
+    if not cents:
+        raise NotFoundError("nothing is owed of this refund any more")
+    again_id = _ask_again(session, failed, cents, key=key, who=who, now=now)
     # After the order, as whoever notes a refund's end locks them in this turn, too.
     failures = ToDo.key.in_(failure_keys(failed))
     records.tick_off_all(session, failures, who=who, now=now)
@@ -385,13 +399,19 @@ def request_again(session: Session, refund_id: int, *, who: str, now: datetime) 
 
 
 def _ask_again(
-    session: Session, failed: Refund, key: str, *, who: str, now: datetime
+    session: Session,
+    failed: Refund,
+    cents: int,
+    *,
+    key: str,
+    who: str,
+    now: datetime,
 ) -> int:
     if failed.order_id is not None:
         return request_by_owner(
             session,
             failed.order_id,
-            failed.amount_cents,
+            cents,
             reason=failed.reason,
             key=key,
             who=who,
@@ -402,7 +422,7 @@ def _ask_again(
         checkout_id=failed.checkout_id,
         stripe_session_id=failed.stripe_session_id,
         payment_intent=failed.payment_intent,
-        amount_cents=failed.amount_cents,
+        amount_cents=cents,
         currency=failed.currency,
         cause=OWNER,
         reason=failed.reason,

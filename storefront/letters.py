@@ -12,7 +12,7 @@ from flask import Flask, current_app
 from flask_babel import force_locale, gettext
 from sqlalchemy.orm import Session
 
-from core import order_views
+from core import order_views, owed
 from core.letter import Letter, LetterWriter
 from core.models import (
     GONE_MAIL,
@@ -157,33 +157,31 @@ def _order_address(token: str) -> str:
 
 
 def _refund(session: Session, mail: Mail) -> Content | None:
-    """Stripe has taken a refund: the money is on its way."""
+    """
+    Tell how a refund stands: its money is on its way, or is owed.
+
+    Both letters are made of what is so when they are sent, as one may wait for long.
+    """
     refund = _refund_of(session, mail)
     if refund is None:
         return None
-    amount = language.money(refund.amount_cents, refund.currency)
-    coming = gettext(
-        "%(amount)s comes back to you the way you paid, as a rule within 5 to 10"
-        " working days.",
-        amount=amount,
-    )
-    subject = gettext("You get %(amount)s back from Voorraad", amount=amount)
-    return _about_refund(session, mail, refund, subject, coming)
-
-
-def _owed(session: Session, mail: Mail) -> Content | None:
-    """Tell that a refund failed that the customer expects."""
-    refund = _refund_of(session, mail)
-    if refund is None:
-        return None
-    amount = language.money(refund.amount_cents, refund.currency)
-    owed = gettext(
-        "Sending %(amount)s back to you did not work by itself. We look at it"
-        " ourselves and get in touch with you; you need do nothing.",
-        amount=amount,
-    )
-    subject = gettext("We still owe you %(amount)s", amount=amount)
-    return _about_refund(session, mail, refund, subject, owed)
+    cents = owed.cents(session, refund)
+    amount = language.money(cents or refund.amount_cents, refund.currency)
+    if cents:
+        subject = gettext("We still owe you %(amount)s", amount=amount)
+        stands = gettext(
+            "Sending %(amount)s back to you did not work by itself. We look at it"
+            " ourselves and get in touch with you; you need do nothing.",
+            amount=amount,
+        )
+    else:
+        subject = gettext("You get %(amount)s back from Voorraad", amount=amount)
+        stands = gettext(
+            "%(amount)s comes back to you the way you paid, as a rule within 5 to 10"
+            " working days.",
+            amount=amount,
+        )
+    return _about_refund(session, mail, refund, subject, stands)
 
 
 def _refund_of(session: Session, mail: Mail) -> Refund | None:
@@ -271,7 +269,7 @@ def _closing() -> tuple[str, ...]:
 _CONTENTS: Mapping[str, Callable[[Session, Mail], Content | None]] = {
     ORDER_MAIL: _order,
     REFUND_MAIL: _refund,
-    OWED_MAIL: _owed,
+    OWED_MAIL: _refund,
     GONE_MAIL: _gone,
     TO_DO_MAIL: owner_letters.to_do,
 }

@@ -17,6 +17,7 @@ from core.models import (
     AMOUNT,
     DISPUTE_LOST,
     DISPUTE_OVER,
+    DISPUTE_PREVENTED,
     DISPUTED,
     PAID_TWICE,
     REFUND_FAILED,
@@ -99,13 +100,27 @@ WORDS = {
         ),
     ),
 }
-# How a dispute has ended: the money is gone, or stays.
+# How a dispute has ended: the money is gone, and with it the order, or it stays.
 LOST = (
     lazy_gettext("A dispute is lost"),
+    lazy_gettext(
+        "The bank has decided for the customer: the amount below is back with the"
+        " customer."
+    ),
+)
+UNPAID = (
+    LOST[0],
     lazy_gettext(
         "The bank has decided for the customer: the money is back with the customer,"
         " and the order is not paid any more. Products that you have not sent yet, you"
         " need not send."
+    ),
+)
+PREVENTED = (
+    lazy_gettext("A dispute was prevented"),
+    lazy_gettext(
+        "The dispute was stopped before it began. Look at Stripe whether the amount was"
+        " given back for that."
     ),
 )
 KEPT = (
@@ -143,7 +158,9 @@ def _owners(session: Session) -> tuple[str, ...]:
 
 def _words(entry: ToDoView) -> tuple[object, object]:
     if entry.dispute and entry.dispute.status in DISPUTE_OVER:
-        return LOST if entry.dispute.status == DISPUTE_LOST else KEPT
+        ended = {DISPUTE_LOST: LOST, DISPUTE_PREVENTED: PREVENTED}
+        is_unpaid = entry.dispute.status == DISPUTE_LOST and entry.is_order_unpaid
+        return UNPAID if is_unpaid else ended.get(entry.dispute.status, KEPT)
     return WORDS[entry.kind]
 
 

@@ -7,7 +7,7 @@ from flask import flash, redirect, render_template, request, url_for
 from flask_babel import gettext
 from werkzeug.wrappers import Response
 
-from core import checkout, events, order_views, queries, refunds
+from core import checkout, events, order_views, owed, queries, refunds
 from core.errors import (
     EarlierPaidError,
     InsufficientStockError,
@@ -114,7 +114,7 @@ def _what_became_of(session_id: str) -> tuple[str, OrderView | None]:
     ended = session.get_one(Checkout, checkout_id)
     refund = refunds.automatic_of(session, session_id)
     if refund is not None:
-        state = "owed" if refunds.is_owed(session, refund) else "refunded"
+        state = "owed" if owed.cents(session, refund) else "refunded"
         return state, order_views.of_checkout(session, checkout_id)
     if ended.status == CONFIRMED:
         return "paid", order_views.of_checkout(session, checkout_id)

@@ -32,6 +32,7 @@ RULES = (
     "reservations",
     "orders",
     "refunds",
+    "owed",
     "refund_reports",
     "disputes",
     "records",

@@ -104,7 +104,9 @@ def what_happened(shown: Case) -> None:
     """Refresh by itself, and all of the page when what is *shown* has changed."""
     with shop_data.told_plainly():
         if found := asked_for():
-            if replace(found, steps=()) != replace(shown, steps=()):
+            # A field that is drawn anew would forget what was typed.
+            is_asked = refund_window.is_open_for(found.checkout_id)
+            if not is_asked and replace(found, steps=()) != replace(shown, steps=()):
                 st.rerun()
             order_parts.show_money(found)
             order_parts.show_history(found)
@@ -145,12 +147,12 @@ def show(found: Case | None) -> None:
         )
         order_parts.show_sums(order)
     what_happened(found)
-    refund_window.show(order)
+    refund_window.show(order, of_checkout=found.checkout_id)
 
 
 def show_owed(found: Case) -> None:
     for refund in found.refunds:
-        if refund.is_owed:
+        if refund.owed_cents:
             refund_window.offer_again(
                 refund, found.order.number if found.order else None
             )

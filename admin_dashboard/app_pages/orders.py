@@ -82,7 +82,7 @@ def refunded() -> None:
             return
         numbers = shop_data.numbers_of([refund.checkout_id for refund in refunds])
         for refund in refunds:
-            if refund.is_owed:
+            if refund.owed_cents:
                 refund_window.offer_again(refund, numbers.get(refund.checkout_id))
         st.dataframe(
             money_tables.of_refunds(refunds, numbers),

@@ -86,13 +86,13 @@ def stripe_says(  # noqa: PLR0913 (a report, as Stripe gives it)
     amount_cents: int,
     key: str = "",
     failure: str = "",
-    refund_id: str = "re_1",
+    refund_id: str = "",
 ) -> None:
     """Report a refund of an order's payment as Stripe would."""
     with database.read() as session:
         payment_intent = session.get_one(Order, number).payment_intent or ""
     report = RefundReport(
-        id=refund_id,
+        id=refund_id or f"re_{number}",
         payment_intent=payment_intent,
         amount_cents=amount_cents,
         currency="eur",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from admin_dashboard import entry_words, history_words
-from core import refunds
+from core import owed, refunds
 from core.events import OF_INTEREST
 from core.history import Step
 from core.models import (
@@ -123,7 +123,7 @@ def test_a_cause_is_told_in_dutch(step: Step, cause: str, who: str):
         ("PermissionError", "Stripe weigerde het"),
         ("expired_or_canceled_card", "kaart verlopen of opgezegd"),
         (refunds.NO_PAYMENT, "Stripe noemt geen betaling"),
-        (refunds.SENT_BACK_BEFORE, "het geld was bij Stripe al teruggestuurd"),
+        (owed.SENT_BACK_BEFORE, "het geld was bij Stripe al teruggestuurd"),
         ("a word of tomorrow", "a word of tomorrow"),
     ],
 )

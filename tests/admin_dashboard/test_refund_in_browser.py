@@ -118,11 +118,49 @@ def test_a_page_that_is_open_tells_what_becomes_of_a_refund(
     again = owner_page.get_by_role("button", name="Opnieuw proberen")
     expect(again).to_be_visible(timeout=15 * SECONDS)
     situations.stripe_says(
-        dashboard.database, number, "succeeded", amount_cents=100, refund_id="re_2"
+        dashboard.database,
+        number,
+        "succeeded",
+        amount_cents=100,
+        refund_id="re_by_hand",
     )
     expect(sums).to_contain_text("Terugbetaald", timeout=15 * SECONDS)
 
     assert owner_page.evaluate("window.isThisVisit")
+
+
+def test_what_is_being_typed_stays_when_something_happens_meanwhile(
+    dashboard: Dashboard, owner_page: Page, number: int
+):
+    open_order(owner_page, dashboard, number)
+    owner_page.get_by_role("button", name="Terugbetalen").click()
+    field = owner_page.get_by_role("dialog").get_by_label("Bedrag")
+    field.fill("5,00")
+
+    situations.stripe_says(dashboard.database, number, "succeeded", amount_cents=100)
+    told = owner_page.locator("h2", has_text="Terugbetalingen")
+    expect(told).to_be_attached(timeout=15 * SECONDS)
+
+    expect(field).to_have_value("5,00")
+
+
+def test_a_failed_refund_is_tried_again_from_the_list(
+    dashboard: Dashboard, owner_page: Page, number: int, mug: int
+):
+    other = situations.sold(dashboard.database, {mug: 1}, amount_cents=1295)
+    situations.refund_failed(dashboard.database, number, amount_cents=500)
+    owner_page.goto(f"{dashboard.address}/orders")
+
+    owner_page.get_by_role("button", name="Opnieuw proberen").first.click()
+
+    window = owner_page.get_by_role("dialog")
+    expect(window).to_contain_text(f"bestelling {number}", timeout=15 * SECONDS)
+    owner_page.keyboard.press("Escape")
+    expect(window).to_have_count(0)
+    open_order(
+        owner_page, dashboard, situations.order_of(dashboard.database, other).number
+    )
+    expect(window).to_have_count(0)
 
 
 def test_a_window_that_is_closed_gives_nothing_back(

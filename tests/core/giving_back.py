@@ -76,11 +76,15 @@ def key_of(database: Database, refund_id: int) -> str:
 
 
 def sent_back_late(
-    database: Database, now: datetime, *, session_id: str = "cs_test_1"
+    database: Database,
+    now: datetime,
+    *,
+    session_id: str = "cs_test_1",
+    intent: str = "pi_1",
 ) -> int:
     """Ask for the automatic refund of a payment whose units were gone."""
     checkout_id = reserved(database, {add_product(database): 1}, now)
-    payment = payment_of(session_id)
+    payment = payment_of(session_id, intent=intent)
 
     def work(session: Session) -> None:
         reservations.expire(session, checkout_id, cause="hold over", now=now)

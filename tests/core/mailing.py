@@ -3,12 +3,14 @@
 from dataclasses import replace
 from datetime import datetime
 
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from core import mail
 from core.config import Smtp
+from core.database import Database
 from core.letter import Letter
-from core.models import ORDER_MAIL, Mail
+from core.models import ORDER_MAIL, SENT, Mail
 from core.shop import Shop
 
 SENDER = "Voorraad <shop@voorraad.example>"
@@ -19,6 +21,12 @@ def words(_session: Session, mail_row: Mail) -> Letter:
     """Write a letter without knowing what it is about."""
     recipients = tuple(mail_row.recipient.split())
     return Letter(recipients, f"Je bestelling: {mail_row.key}", TEXT, f"<p>{TEXT}</p>")
+
+
+def all_sent(database: Database) -> None:
+    """Let all letters have gone out."""
+    sent = update(Mail).values(status=SENT)
+    database.write(lambda session: session.execute(sent))
 
 
 def with_server(shop: Shop, server: Smtp | None) -> Shop:

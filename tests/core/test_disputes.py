@@ -14,6 +14,7 @@ from core.order_views import OrderView
 from core.payment_data import DisputeReport, Event
 from core.shop import Shop
 from tests.core.giving_back import order_in, sent_back_late
+from tests.core.mailing import all_sent
 from tests.emulator import EmulatorServer
 from tests.factories import (
     FakeClock,
@@ -90,10 +91,21 @@ def letters_in(database: Database) -> list[str]:
 def test_the_owner_has_a_letter_about_a_dispute_and_one_about_its_end(
     database: Database, order: OrderView, now: datetime
 ) -> None:
-    for status in ("needs_response", "under_review", "lost", "lost"):
+    take(database, report_of(), now)
+    all_sent(database)
+    for status in ("under_review", "lost", "lost"):
         take(database, report_of(status), now)
 
     assert letters_in(database) == ["to-do-1", "to-do-1-lost"]
+
+
+def test_a_letter_that_waits_when_the_dispute_ends_tells_of_both(
+    database: Database, order: OrderView, now: datetime
+) -> None:
+    for status in ("needs_response", "lost"):
+        take(database, report_of(status), now)
+
+    assert letters_in(database) == ["to-do-1"]
 
 
 def test_a_dispute_that_is_heard_of_when_it_is_over_is_told_once(

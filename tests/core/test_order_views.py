@@ -147,3 +147,24 @@ def test_a_checkout_tells_what_it_has_reserved(
     assert (line.name, line.quantity, line.total_cents) == ("Mug", 2, 2500)
     assert wanted.currency == "eur"
     assert ask(database, lambda s: order_views.wanted(s, 10**9)).lines == ()
+
+
+def test_a_refund_takes_its_part_of_a_tax_on_top(
+    database: Database, now: datetime
+) -> None:
+    order = mixed(database, now, replace(BILL, total_cents=2500, tax_cents=200))
+    request(database, order, 2400, now)
+
+    assert order_in(database).vat_left == [(2100, 9), (900, 4)]
+
+
+def test_the_cost_of_sending_what_is_free_has_its_vat(
+    database: Database, now: datetime
+) -> None:
+    gift = add_product(database, price_cents=0)
+    checkout_id = reserved(database, {gift: 1}, now)
+    bill = Bill(subtotal_cents=0, total_cents=495, currency="eur", shipping_cents=495)
+    payment = Payment("cs_test_1", "pi_1", bill)
+    database.write(lambda s: orders.confirm(s, checkout_id, payment, now=now))
+
+    assert order_in(database).vat == [(2100, 86)]

@@ -11,10 +11,10 @@ from sqlalchemy.orm import Session
 from core import (
     events,
     expiry,
+    owed,
     reconcile,
     refund_reports,
     refunding,
-    refunds,
     reservations,
 )
 from core.checkout import PaymentPage
@@ -151,7 +151,7 @@ def test_late_money_that_went_back_by_hand_in_parts_is_owed_to_nobody(
     reconcile.reconcile(shop)
 
     (ours,) = [each for each in refunds_of(shop) if each.cause == "AUTOMATIC"]
-    assert (ours.status, ours.failure) == ("FAILED", refunds.SENT_BACK_BEFORE)
+    assert (ours.status, ours.failure) == ("FAILED", owed.SENT_BACK_BEFORE)
     assert kinds_of(to_dos_of(shop.database)) == ["TOO_LATE"]
     told = ask(
         shop.database,

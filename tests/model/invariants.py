@@ -26,7 +26,7 @@ from core.models import (
     StockReservation,
     ToDo,
 )
-from core.refunds import SENT_BACK_BEFORE
+from core.owed import SENT_BACK_BEFORE
 from tests.model.world import Json, World
 
 

@@ -21,7 +21,7 @@ from storefront import create_app
 from storefront.extensions import db
 from storefront.letters import writer
 from storefront.owner_letters import WORDS
-from tests.core.mailing import SENDER
+from tests.core.mailing import SENDER, all_sent
 from tests.factories import add_product, payment_of, reserved, sold
 from tests.smtp import MailServer
 
@@ -377,7 +377,8 @@ def test_a_difference_to_what_was_asked_for_has_its_line(
 @pytest.mark.parametrize(
     ("status", "subject", "said"),
     [
-        ("lost", "Te doen: Een betwiste betaling is verloren", "klant gelijk gegeven"),
+        ("lost", "Te doen: Een betwiste betaling is verloren", "niet meer betaald"),
+        ("prevented", "Te doen: Een betwiste betaling is voorkomen", "Kijk bij Stripe"),
         ("won", "Te doen: Een betwiste betaling is afgehandeld", "u houdt het geld"),
     ],
 )
@@ -400,6 +401,7 @@ def test_the_owner_is_told_how_a_dispute_has_ended(
     asked = plain(read("to-do-1").text)
     assert "Antwoord voor: 30 november 2026, 00:30" in asked
     assert "Klant: Marijke de Vries" in asked
+    all_sent(database)
     hear(status)
 
     letter = read(f"to-do-1-{status}")
@@ -407,6 +409,34 @@ def test_the_owner_is_told_how_a_dispute_has_ended(
     assert letter.subject == subject
     assert said in plain(letter.text)
     assert "Antwoord voor" not in letter.text
+
+
+def test_a_dispute_that_is_lost_for_a_part_leaves_an_order_to_be_sent(
+    read: Read, database: Database, now: datetime
+) -> None:
+    order(database, now)
+    report = DisputeReport("du_1", "pi_1", 100, "eur", "general", "lost", None)
+    database.write(lambda s: disputes.take_report(s, report, now=now))
+
+    text = plain(read("to-do-1").text)
+
+    assert "het bedrag hieronder is terug bij de klant" in text
+    assert "niet meer betaald" not in text
+
+
+@pytest.mark.parametrize("is_tried_again", [True, False])
+def test_a_letter_that_had_to_wait_tells_how_it_stands_now(
+    read: Read, database: Database, now: datetime, *, is_tried_again: bool
+) -> None:
+    order(database, now)
+    give_back(database, 1000, now)
+    database.write(lambda s: refunds.fail(s, 1, failure="declined", now=now))
+    if is_tried_again:
+        database.write(lambda s: refunds.request_again(s, 1, who="owner", now=now))
+
+    for key in ("refund-1", "owed-1"):
+        subject = plain(read(key).subject)
+        assert subject.startswith("Je krijgt" if is_tried_again else "Je hebt nog")
 
 
 def test_the_owner_is_told_what_had_been_asked_for(
