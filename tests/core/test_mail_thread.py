@@ -35,9 +35,10 @@ def running(shop: Shop) -> Iterator[Scheduler]:
 
 def test_letters_are_sent_soon(mailing: Shop, server: MailServer) -> None:
     with running(mailing):
-        add_letter(mailing, "order-1")
-        add_letter(mailing, "order-2")
-        eventually(lambda: len(server.letters) == 2)
+        ids = [add_letter(mailing, f"order-{number}") for number in (1, 2)]
+        eventually(lambda: len(server.letters) == len(ids))
+
+    assert [letter(mailing, each).status for each in ids] == [SENT, SENT]
 
 
 def test_several_at_once_send_each_letter_once(
@@ -63,7 +64,11 @@ def test_a_slow_server_does_not_hold_up_the_sweep(
         clock.advance(minutes=16)
         eventually(lambda: status_of(mailing.database, page.checkout_id) == EXPIRED)
         eventually(scheduler.is_in_order)
+        sent_by_then = len(server.letters)
         server.release("DATA")
+
+    assert sent_by_then == 0
+    assert status_of(mailing.database, page.checkout_id) == EXPIRED
 
 
 def test_stopping_waits_for_the_letter_that_is_under_way(

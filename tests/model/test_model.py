@@ -39,6 +39,8 @@ if os.environ.get("MODEL_SHRINK"):
 class ShopAndStripe(Together):
     """One sequence, what must be true after each of its steps, and in the end."""
 
+    ended = 0
+
     @invariant()
     def everything_is_as_it_must_be(self) -> None:
         if hasattr(self, "world"):
@@ -51,6 +53,7 @@ class ShopAndStripe(Together):
                 self.world.let_all_end()
                 invariants.hold_always(self.world)
                 invariants.hold_in_the_end(self.world)
+                type(self).ended += 1
             finally:
                 self.world.http.close()
 
@@ -72,7 +75,9 @@ def test_no_sequence_loses_a_payment_or_sells_what_is_not_there(
 ) -> None:
     make_impatient(monkeypatch)
 
-    run(config, database, stripe)
+    ended = run(config, database, stripe)
+
+    assert ended >= (SEQUENCES or SHORT_SEQUENCES)
 
 
 def run(
@@ -81,8 +86,8 @@ def run(
     stripe: EmulatorServer,
     *,
     sequences: int = SEQUENCES or SHORT_SEQUENCES,
-) -> None:
-    """Run so many sequences, or until one fails."""
+) -> int:
+    """Run so many sequences, or until one fails; return how many came to their end."""
     stripe.control("webhooks/endpoint", url=None)
 
     class Sequence(ShopAndStripe):
@@ -104,3 +109,4 @@ def run(
                 phases=PHASES,
             ),
         )
+    return Sequence.ended

@@ -68,7 +68,7 @@ def a_page_is_replaced_and_stays_open(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(settlement, "end", end)
 
 
-def is_seen(check: Callable[[], None]) -> bool:
+def is_seen(check: Callable[[], object]) -> bool:
     try:
         check()
     except AssertionError:

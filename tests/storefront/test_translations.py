@@ -57,7 +57,11 @@ def test_every_text_in_the_code_is_in_the_translations(
     options = ["--no-location", "--sort-output", "-k", "lazy_gettext"]
     pybabel("extract", "-F", "babel.cfg", *options, "-o", "all.pot", "storefront")
 
-    # Ends with an error when the code has another text than the translations.
+    with Path("all.pot").open("rb") as file:
+        in_the_code = shown(read_po(file))
+    with (folder_of(language) / "messages.po").open("rb") as file:
+        assert in_the_code == shown(read_po(file, locale=language))
+    # Ends with an error when they are not written as they would be now.
     pybabel(
         *("update", "-i", "all.pot", "-d", "storefront/translations", "-l", language),
         *("--no-fuzzy-matching", "--ignore-pot-creation-date", "--check"),
