@@ -1,13 +1,25 @@
-"""A mail server, and a shop that sends its letters to it."""
+"""An order, a mail server, and a shop that sends its letters to that."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 
 import pytest
 
+from core.database import Database
+from core.order_views import OrderView
 from core.shop import Shop
+from tests.core.giving_back import order_in
 from tests.core.mailing import with_server
+from tests.factories import add_product, sold
 from tests.smtp import MailServer
+
+
+@pytest.fixture
+def order(database: Database, now: datetime) -> OrderView:
+    """Give an order of 1250 cents, paid by pi_1."""
+    sold(database, {add_product(database): 1}, now)
+    return order_in(database)
 
 
 @pytest.fixture

@@ -24,16 +24,8 @@ from tests.factories import (
     at_once,
     bought,
     payment_of,
-    sold,
     to_dos_of,
 )
-
-
-@pytest.fixture
-def order(database: Database, now: datetime) -> OrderView:
-    """Give an order of 1250 cents, paid by pi_1."""
-    sold(database, {add_product(database): 1}, now)
-    return order_in(database)
 
 
 def report_of(

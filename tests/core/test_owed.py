@@ -25,13 +25,6 @@ from tests.core.giving_back import (
 from tests.factories import add_product, ask, sold, to_dos_of
 
 
-@pytest.fixture
-def order(database: Database, now: datetime) -> OrderView:
-    """Give an order of 1250 cents, paid by pi_1."""
-    sold(database, {add_product(database): 1}, now)
-    return order_in(database)
-
-
 def owed_of(database: Database, refund_id: int) -> int:
     return ask(database, lambda s: owed.cents(s, s.get_one(Refund, refund_id)))
 

@@ -18,14 +18,7 @@ from tests.core.giving_back import (
     sent_back_late,
     take,
 )
-from tests.factories import add_product, assert_invariants, at_once, sold, to_dos_of
-
-
-@pytest.fixture
-def order(database: Database, now: datetime) -> OrderView:
-    """Give an order of 1250 cents, paid by pi_1."""
-    sold(database, {add_product(database): 1}, now)
-    return order_in(database)
+from tests.factories import assert_invariants, at_once, to_dos_of
 
 
 @pytest.mark.parametrize(

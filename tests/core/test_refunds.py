@@ -36,13 +36,6 @@ from tests.factories import (
 )
 
 
-@pytest.fixture
-def order(database: Database, now: datetime) -> OrderView:
-    """Give an order of 1250 cents, paid by pi_1."""
-    sold(database, {add_product(database): 1}, now)
-    return order_in(database)
-
-
 def test_all_that_was_paid_goes_back_and_nothing_is_owed_any_more(
     database: Database, order: OrderView, now: datetime
 ) -> None:
