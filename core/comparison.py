@@ -6,11 +6,12 @@ same function as everywhere.
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
 
 from core import records
 from core.errors import PaymentUnavailableError, ShopError
@@ -87,21 +88,7 @@ def _known(shop: Shop, sessions: Iterable[PaymentSession]) -> dict[str, _Known]:
                 )
             )
         ).all()
-        final = {
-            stripe_session_id
-            for accounted in (
-                select(Order.stripe_session_id).where(
-                    Order.stripe_session_id.in_(by_id)
-                ),
-                select(Refund.stripe_session_id).where(
-                    Refund.stripe_session_id.in_(by_id)
-                ),
-                select(ToDo.stripe_id).where(
-                    ToDo.stripe_id.in_(by_id), ToDo.kind.in_((TOO_LATE, PAID_TWICE))
-                ),
-            )
-            for stripe_session_id in session.scalars(accounted)
-        }
+        accounted = _accounted(session, by_id)
     by_session = {row.stripe_session_id: row for row in rows}
     by_key = {row.idempotency_key: row for row in rows}
     found = {}
@@ -113,9 +100,21 @@ def _known(shop: Shop, sessions: Iterable[PaymentSession]) -> dict[str, _Known]:
         )
         if row is not None:
             found[session_id] = _Known(
-                row.id, row.status, row.stripe_session_id, session_id in final
+                row.id, row.status, row.stripe_session_id, session_id in accounted
             )
     return found
+
+
+def _accounted(session: Session, ids: Collection[str]) -> set[str]:
+    """Return the sessions whose payment was sold, sent back, or cost nothing."""
+    queries = (
+        select(Order.stripe_session_id).where(Order.stripe_session_id.in_(ids)),
+        select(Refund.stripe_session_id).where(Refund.stripe_session_id.in_(ids)),
+        select(ToDo.stripe_id).where(
+            ToDo.stripe_id.in_(ids), ToDo.kind.in_((TOO_LATE, PAID_TWICE))
+        ),
+    )
+    return {found for query in queries for found in session.scalars(query)}
 
 
 def _compare(

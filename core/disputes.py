@@ -21,11 +21,37 @@ def take_report(session: Session, report: DisputeReport, *, now: datetime) -> bo
     checkout_id = _checkout_of(session, report.payment_intent)
     if checkout_id is None:
         return False
-    key = f"dispute-{report.id}"
-    entered = records.add_to_do(
+    is_new = _enter(session, report, checkout_id, now=now)
+    if not _note(session, report, now=now):
+        return False
+    records.add_step(
+        session,
+        checkout_id,
+        "DISPUTE",
+        cause=f"{report.status} ({report.reason})",
+        stripe_id=report.id,
+        now=now,
+    )
+    if report.status == DISPUTE_LOST:
+        refunds.tick_off_settled(session, report.payment_intent, now=now)
+    if report.status in DISPUTE_OVER and not is_new:
+        records.bring_up_again(session, _key(report), report.status, now=now)
+    session.flush()
+    return True
+
+
+def _key(report: DisputeReport) -> str:
+    return f"dispute-{report.id}"
+
+
+def _enter(
+    session: Session, report: DisputeReport, checkout_id: int, *, now: datetime
+) -> bool:
+    """Write a dispute and the owner's entry of it; False if both are there."""
+    is_new = records.add_to_do(
         session,
         DISPUTED,
-        key,
+        _key(report),
         checkout_id=checkout_id,
         stripe_id=report.id,
         payment_intent=report.payment_intent,
@@ -33,7 +59,7 @@ def take_report(session: Session, report: DisputeReport, *, now: datetime) -> bo
         currency=report.currency,
         now=now,
     )
-    if entered:
+    if is_new:
         session.add(
             Dispute(
                 stripe_dispute_id=report.id,
@@ -47,6 +73,11 @@ def take_report(session: Session, report: DisputeReport, *, now: datetime) -> bo
             )
         )
         session.flush()
+    return is_new
+
+
+def _note(session: Session, report: DisputeReport, *, now: datetime) -> bool:
+    """Write down how a dispute stands; False if that is known, or it has ended."""
     changed = session.scalar(
         update(Dispute)
         .where(
@@ -63,22 +94,7 @@ def take_report(session: Session, report: DisputeReport, *, now: datetime) -> bo
         .returning(Dispute.id)
         .execution_options(synchronize_session=False)
     )
-    if changed is None:
-        return False
-    records.add_step(
-        session,
-        checkout_id,
-        "DISPUTE",
-        cause=f"{report.status} ({report.reason})",
-        stripe_id=report.id,
-        now=now,
-    )
-    if report.status == DISPUTE_LOST:
-        refunds.tick_off_settled(session, report.payment_intent, now=now)
-    if report.status in DISPUTE_OVER and not entered:
-        records.bring_up_again(session, key, report.status, now=now)
-    session.flush()
-    return True
+    return changed is not None
 
 
 def _checkout_of(session: Session, payment_intent: str) -> int | None:

@@ -201,22 +201,7 @@ def _order(session: Session, query: Select[Order]) -> OrderView | None:
 def views(session: Session, query: Select[Order]) -> list[OrderView]:
     """Return the orders that *query* selects, with their lines."""
     rows = session.scalars(query).all()
-    lines: defaultdict[int, list[OrderLineView]] = defaultdict(list)
-    for line in session.scalars(
-        select(OrderLine)
-        .where(OrderLine.order_id.in_([row.id for row in rows]))
-        .order_by(OrderLine.id)
-    ):
-        lines[line.order_id].append(
-            OrderLineView(
-                line.product_id,
-                line.product_name,
-                line.quantity,
-                line.unit_price_cents,
-                line.vat_bp,
-                line.returned,
-            )
-        )
+    lines = _lines(session, [row.id for row in rows])
     under_way = _refunds_under_way(session, [row.id for row in rows])
     lost, disputed = _disputes(session, [row.checkout_id for row in rows])
     return [
@@ -252,6 +237,25 @@ def views(session: Session, query: Select[Order]) -> list[OrderView]:
         )
         for row in rows
     ]
+
+
+def _lines(
+    session: Session, order_ids: Collection[int]
+) -> Mapping[int, list[OrderLineView]]:
+    lines: defaultdict[int, list[OrderLineView]] = defaultdict(list)
+    query = select(OrderLine).where(OrderLine.order_id.in_(order_ids))
+    for line in session.scalars(query.order_by(OrderLine.id)):
+        lines[line.order_id].append(
+            OrderLineView(
+                line.product_id,
+                line.product_name,
+                line.quantity,
+                line.unit_price_cents,
+                line.vat_bp,
+                line.returned,
+            )
+        )
+    return lines
 
 
 def _refunds_under_way(session: Session, order_ids: Collection[int]) -> set[int]:
