@@ -221,7 +221,7 @@ def count(
     of_amount = (ToDo.checkout_id == checkout_id) & (ToDo.kind == AMOUNT)
     if status == REFUNDED:
         records.tick_off_all(session, of_amount, who=who, now=now)
-    elif status == REVIEW:
+    elif status == REVIEW and cents < 0:
         records.untick_all(session, of_amount)
     return True
 

@@ -5,7 +5,7 @@ from datetime import datetime
 import pytest
 from sqlalchemy import select
 
-from core import disputes, owed, refunds
+from core import disputes, owed, records, refunds
 from core.database import Database
 from core.errors import NotFoundError
 from core.models import DONE, Mail, Refund
@@ -168,6 +168,18 @@ def test_an_order_for_review_comes_up_again_when_its_full_refund_fails(
     fail(database, refund_id, now)
 
     assert sorted(kinds_of(to_dos_of(database))) == ["AMOUNT", "REFUND_FAILED"]
+
+
+def test_a_part_that_goes_back_brings_up_no_amount_that_was_ticked_off(
+    database: Database, now: datetime
+) -> None:
+    sold(database, {add_product(database): 1}, now, cents=1000)
+    (entry,) = to_dos_of(database)
+    database.write(lambda s: records.tick_off(s, entry.id, who="ben", now=now))
+
+    request(database, order_in(database), 500, now)
+
+    assert to_dos_of(database) == []
 
 
 def test_an_order_for_review_that_goes_back_whole_by_hand_needs_no_agreement(
