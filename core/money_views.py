@@ -85,14 +85,9 @@ class ToDoView:
     is_order_unpaid: bool
 
 
-def refunds(
-    session: Session, *, order_id: int | None = None, limit: int = 100
-) -> list[RefundView]:
-    """List the refunds, or those of one order, newest first."""
-    query = select(Refund).order_by(Refund.id.desc()).limit(limit)
-    if order_id is not None:
-        query = query.where(Refund.order_id == order_id)
-    return refund_views(session, query)
+def refunds(session: Session, *, limit: int = 100) -> list[RefundView]:
+    """List the refunds, newest first."""
+    return refund_views(session, select(Refund).order_by(Refund.id.desc()).limit(limit))
 
 
 def refund_views(session: Session, query: Select[Refund]) -> list[RefundView]:

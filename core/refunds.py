@@ -86,8 +86,8 @@ def request_automatic(
 
     It is sent after commit, and the owner has an entry. Safe to repeat: a session has
     one such refund. Where nothing was paid there is none, but the customer is told that
-    the goods were gone. One that Stripe gives no payment intent
-    of cannot be sent back: a person has to look at it.
+    the goods were gone. One that Stripe gives no payment intent of cannot be sent back:
+    a person has to look at it.
     """
     bill, stripe_session_id = payment.bill, payment.stripe_session_id
     records.add_to_do(
@@ -107,10 +107,20 @@ def request_automatic(
         return
     if automatic_of(session, stripe_session_id):
         return
-    refund = Refund(
-        idempotency_key=_automatic_key(stripe_session_id),
+    refund = _automatic(checkout_id, payment, kind=kind, now=now)
+    _add(session, refund)
+    if not payment.payment_intent:
+        fail(session, refund.id, failure=NO_PAYMENT, now=now)
+
+
+def _automatic(
+    checkout_id: int, payment: Payment, *, kind: str, now: datetime
+) -> Refund:
+    bill = payment.bill
+    return Refund(
+        idempotency_key=_automatic_key(payment.stripe_session_id),
         checkout_id=checkout_id,
-        stripe_session_id=stripe_session_id,
+        stripe_session_id=payment.stripe_session_id,
         payment_intent=payment.payment_intent or "",
         # Of what is back already nothing is left: Stripe answers with how it went back.
         amount_cents=bill.total_cents - payment.refunded_cents or bill.total_cents,
@@ -120,9 +130,6 @@ def request_automatic(
         customer_email=bill.customer_email,
         created_at=now,
     )
-    _add(session, refund)
-    if not payment.payment_intent:
-        fail(session, refund.id, failure=NO_PAYMENT, now=now)
 
 
 def _tell_of_nothing(
