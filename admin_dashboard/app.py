@@ -10,8 +10,8 @@ from starlette.middleware import Middleware
 from admin_dashboard.gate import Gate
 from admin_dashboard.login import LoginPages
 from admin_dashboard.logins import Logins
-from core import database
 from core.config import Config
+from core.database.engine import connect
 from core.errors import ConfigError
 
 try:
@@ -19,7 +19,7 @@ try:
 except ConfigError as error:
     sys.exit(f"dashboard: {error}")
 
-logins = Logins(database.connect(config.database_url), config.secret_key)
+logins = Logins(connect(config.database_url), config.secret_key)
 app = st.App(
     Path(__file__).with_name("main.py"),
     routes=LoginPages(logins, config.secret_key).routes(),

@@ -14,7 +14,7 @@ from core.models import (
     TOO_LATE,
     UNKNOWN_SESSION,
 )
-from core.money_views import ToDoView
+from core.refunds.views import ToDoView
 
 TITLES = {
     AMOUNT: "Ander bedrag betaald dan gevraagd",

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 
 from admin_dashboard import words
 from admin_dashboard.entry_words import TITLES
-from core.history import Step
 from core.models import (
     CANCELLED,
     CONFIRMED,
@@ -20,8 +19,9 @@ from core.models import (
     STRIPE,
     TO_DO_MAIL,
 )
-from core.owed import SENT_BACK_BEFORE
-from core.refunds import NO_PAYMENT
+from core.owner.history import Step
+from core.refunds.owed import SENT_BACK_BEFORE
+from core.refunds.refunds import NO_PAYMENT
 
 LETTERS = {
     ORDER_MAIL: "bevestiging",

@@ -5,7 +5,7 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 
 from core.config import Config
-from core.letter import copy_of
+from core.mail.letter import copy_of
 
 
 @dataclass(frozen=True)

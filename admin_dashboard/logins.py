@@ -5,9 +5,9 @@ import time
 
 from itsdangerous import BadData, URLSafeTimedSerializer
 
-from core import owners
-from core.database import Database
+from core.database.engine import Database
 from core.models import Owner
+from core.owner import accounts
 
 COOKIE = "voorraad_owner"
 LONGEST_SECONDS = 8 * 3600
@@ -32,7 +32,7 @@ class Logins:
     def open(self, email: str, password: str) -> str | None:
         """Return the cookie of a new login, or None if either is wrong."""
         with self._database.read() as session:
-            mark = owners.check_password(session, email, password)
+            mark = accounts.check_password(session, email, password)
         return mark and self._signer.dumps([mark, secrets.token_hex(8)])
 
     def is_open(self, cookie: str) -> bool:
@@ -49,7 +49,7 @@ class Logins:
         except (BadData, ValueError):
             return ""
         with self._database.read() as session:
-            if not owners.is_login(session, mark):
+            if not accounts.is_login(session, mark):
                 return ""
             return session.get_one(Owner, int(mark.partition(":")[0])).email
 
@@ -69,6 +69,6 @@ class Logins:
         if known and time.monotonic() - checked_at < RECHECK_SECONDS:
             return True
         with self._database.read() as session:
-            known = owners.is_login(session, mark)
+            known = accounts.is_login(session, mark)
         self._checked[mark] = (time.monotonic(), known)
         return known

@@ -6,7 +6,7 @@ import pandas as pd
 
 from admin_dashboard import history_words, words
 from core.models import AUTOMATIC, FAILED, OWNER, STRIPE
-from core.money_views import DisputeView, RefundView
+from core.refunds.views import DisputeView, RefundView
 
 Numbers = Mapping[int | None, int]
 _WHO = {AUTOMATIC: history_words.SHOP, OWNER: "", STRIPE: "Stripe"}

@@ -8,10 +8,10 @@ import streamlit as st
 from admin_dashboard import history_words, money_tables, words
 from admin_dashboard.columns import MONEY_COLUMNS, with_amounts
 from admin_dashboard.export import csv_of
-from core.case import Case
 from core.models import DISPUTE_LOST, DISPUTE_OVER
-from core.money_views import DisputeView
-from core.order_views import OrderLineView, OrderView
+from core.orders.views import OrderLineView, OrderView
+from core.owner.case import Case
+from core.refunds.views import DisputeView
 
 
 def is_open(dispute: DisputeView) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from admin_dashboard import words
-from core.order_views import OrderView
+from core.orders.views import OrderView
 
 
 def of_orders(orders: Sequence[OrderView]) -> pd.DataFrame:

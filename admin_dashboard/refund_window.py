@@ -12,12 +12,12 @@ import streamlit as st
 from sqlalchemy.orm import Session
 
 from admin_dashboard import acting, history_words, shop_data, words
-from core import giving_back
 from core.clock import utcnow
 from core.errors import InvalidQuantityError, NotFoundError, RefundRefusedError
-from core.giving_back import ChangedMeanwhileError, GivingBack
-from core.money_views import RefundView
-from core.order_views import OrderLineView, OrderView
+from core.orders.views import OrderLineView, OrderView
+from core.refunds import returns
+from core.refunds.returns import ChangedMeanwhileError, GivingBack
+from core.refunds.views import RefundView
 
 OPEN = "refund_window"
 UNCLEAR = (
@@ -231,7 +231,7 @@ def _carry_out(window: Window, asked: GivingBack) -> None:
         return
 
     def work(session: Session, owner: str) -> bool:
-        return giving_back.carry_out(session, asked, who=owner, now=utcnow())
+        return returns.carry_out(session, asked, who=owner, now=utcnow())
 
     try:
         acting.change(work)

@@ -15,15 +15,16 @@ import streamlit as st
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from core import case, database, money_views, reports
-from core.case import Case
 from core.clock import utcnow
 from core.config import Config
-from core.database import Database
+from core.database.engine import Database, connect
 from core.models import Order
-from core.money_views import DisputeView, RefundView, ToDoView
-from core.order_views import OrderView
-from core.reports import Attention, MailView, OpenReservation, StockLevel, Totals
+from core.orders.views import OrderView
+from core.owner import case, reports
+from core.owner.case import Case
+from core.owner.reports import Attention, MailView, OpenReservation, StockLevel, Totals
+from core.refunds import views as refund_views
+from core.refunds.views import DisputeView, RefundView, ToDoView
 
 FRESH_SECONDS = 2
 MOST_ANSWERS = 100
@@ -41,7 +42,7 @@ def config() -> Config:
 
 @st.cache_resource(show_spinner=False)
 def shop_database() -> Database:
-    return database.connect(config().database_url)
+    return connect(config().database_url)
 
 
 @contextmanager
@@ -90,19 +91,19 @@ def orders(text: str, limit: int, status: str = "") -> list[OrderView]:
 @fresh
 def refunds(limit: int) -> list[RefundView]:
     with shop_database().read() as session:
-        return money_views.refunds(session, limit=limit)
+        return refund_views.refunds(session, limit=limit)
 
 
 @fresh
 def disputes(limit: int) -> list[DisputeView]:
     with shop_database().read() as session:
-        return money_views.disputes(session, limit=limit)
+        return refund_views.disputes(session, limit=limit)
 
 
 @fresh
 def to_dos(limit: int, *, done: bool = False) -> list[ToDoView]:
     with shop_database().read() as session:
-        return money_views.to_dos(session, done=done, limit=limit)
+        return refund_views.to_dos(session, done=done, limit=limit)
 
 
 @fresh

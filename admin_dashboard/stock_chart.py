@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
-from core.reports import StockLevel
+from core.owner.reports import StockLevel
 
 RESERVED = "Gereserveerd"
 AVAILABLE = "Beschikbaar"

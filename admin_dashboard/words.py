@@ -32,9 +32,9 @@ from core.models import (
     TO_DO_MAIL,
     TOO_LATE,
 )
-from core.money_views import DisputeView, RefundView
-from core.order_views import OrderView
-from core.reports import MOST_COUNTED, OpenReservation
+from core.orders.views import OrderView
+from core.owner.reports import MOST_COUNTED, OpenReservation
+from core.refunds.views import DisputeView, RefundView
 
 LOCALE = "nl"
 TIMES = "\N{MULTIPLICATION SIGN}"

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from benchmarks.load import HOT, PRODUCTS
 from core.clock import new_token, utcnow
-from core.reservations import Terms
+from core.stock.reservations import Terms
 
 NOTICE = "We hold your products until 12:00. After that nothing is charged."
 

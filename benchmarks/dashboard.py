@@ -10,9 +10,9 @@ from benchmarks.load import PRODUCTS, Fill
 from benchmarks.measure import Finding, Measure, at_most
 from benchmarks.shop import opened
 from benchmarks.stand import ENGINES, Stand
-from core import reports
 from core.clock import utcnow
-from core.database import Database
+from core.database.engine import Database
+from core.owner import reports
 
 BARS, ROWS = 30, 500  # that the overview shows
 LOOKS = 20

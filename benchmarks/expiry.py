@@ -25,11 +25,11 @@ from benchmarks.measure import (
 )
 from benchmarks.shop import Reserve, opened
 from benchmarks.stand import ENGINES, Stand
-from core import reservations
+from core.checkout.expiry import BATCH
 from core.clock import utcnow
-from core.database import Database
-from core.expiry import BATCH
+from core.database.engine import Database
 from core.models import PENDING, Checkout, UtcDateTime
+from core.stock import reservations
 
 FLAT_FROM = 10_000
 # What the database does best. The shop has no more than its own BATCH at once: Stripe

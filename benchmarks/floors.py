@@ -18,9 +18,9 @@ from benchmarks.carts import Carts, new_terms
 from benchmarks.clients import Caller, Part
 from benchmarks.load import HOT, PRODUCTS
 from benchmarks.shop import payment_of
-from core import postgres
 from core.clock import utcnow
 from core.models import CANCELLED
+from core.stock import postgres
 
 # A token that begins with the time, as the shop's own do.
 UNIQUE_TEXT = (

@@ -11,9 +11,9 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from core import sales
 from core.clock import utcnow
-from core.database import Database
+from core.database.engine import Database
+from core.orders import sales
 
 PRODUCTS = 10_000
 HOT = 1  # the product that everybody wants

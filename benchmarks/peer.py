@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from benchmarks.carts import Carts, new_terms
 from benchmarks.clients import Caller, Part
 from core.models import PENDING, Checkout, Product, StockReservation
-from core.reservations import Terms
+from core.stock.reservations import Terms
 
 # Without it the SUM would read all that is held; the shop itself needs no such index.
 INDEX = """

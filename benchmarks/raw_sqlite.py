@@ -11,9 +11,9 @@ from typing import Any
 from benchmarks.carts import Carts, new_terms
 from benchmarks.clients import Caller, Part
 from benchmarks.floors import cancellation, sale
-from core import sqlite
 from core.clock import utcnow
-from core.database import BUSY_TIMEOUT_MS
+from core.database.engine import BUSY_TIMEOUT_MS
+from core.stock import sqlite
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from benchmarks.clients import (
 from benchmarks.load import Fill
 from benchmarks.measure import Finding, Measure, Target, at_least
 from benchmarks.stand import POSTGRESQL, Stand, pgbench
-from core import postgres
+from core.stock import postgres
 
 BARE, PGBENCH, PEER = "bare driver", "pgbench", "peer pattern"
 TARGETS: dict[tuple[Carts, Crowd], Target] = {

@@ -18,10 +18,10 @@ from flask import Flask, Response, jsonify, request
 from stripe import StripeClient
 
 from benchmarks.carts import new_terms
-from core import reservations
 from core.config import Config
+from core.payments.transport import Transport
 from core.shop import Shop
-from core.transport import Transport
+from core.stock import reservations
 from storefront import create_app
 from tests.emulator import EmulatorServer, free_port, wait_until
 

@@ -8,17 +8,18 @@ from typing import Any
 
 from benchmarks.carts import Carts, new_terms
 from benchmarks.clients import Caller, Part
-from core import database, orders, queries, reservations
 from core.clock import utcnow
-from core.database import Database, Executor
-from core.payment_data import Bill, Payment
+from core.database.engine import Database, Executor, connect
+from core.orders import orders
+from core.payments.data import Bill, Payment
+from core.stock import holds, reservations
 
 End = Callable[[Executor, int], object]
 
 
 @contextmanager
 def opened(url: str) -> Iterator[Database]:
-    shop = database.connect(url)
+    shop = connect(url)
     yield shop
     shop.engine.dispose()
 
@@ -59,7 +60,7 @@ class Look:
 
     def _look(self, shop: Database) -> None:
         with shop.read() as session:
-            queries.products_in(session, Carts().draw())
+            holds.products_in(session, Carts().draw())
 
 
 def sell(session: Executor, checkout_id: int) -> object:

@@ -18,7 +18,7 @@ from benchmarks import load
 from benchmarks.clients import Clients
 from benchmarks.load import Fill
 from benchmarks.measure import Measure, Samples, in_turn
-from core import database
+from core.database.engine import connect
 from tests import postgres
 
 POSTGRESQL, SQLITE = "PostgreSQL", "SQLite"
@@ -144,7 +144,7 @@ class Stand:
             self._do(f"CREATE DATABASE {name}")
             url = f"{self.server}/{name}"
         self.say(f"filling a {engine} database with {fill}")
-        opened = database.connect(url)
+        opened = connect(url)
         opened.migrate()
         load.put(opened, fill)
         opened.engine.dispose()

@@ -23,8 +23,8 @@ from benchmarks.shop import opened
 from benchmarks.sqlite import RAW
 from benchmarks.stand import ENGINES, POSTGRESQL, Stand
 from benchmarks.web import JSON, WORKERS, checkout
-from core import postgres
 from core.models import PENDING, Checkout, Order
+from core.stock import postgres
 from tests.emulator import EmulatorServer
 
 CONNECTIONS = 16

@@ -23,7 +23,12 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from core.errors import ConfigError
-from core.offer import DELAYED_METHODS, MOST_SHIPPING_OPTIONS, Offer, ShippingOption
+from core.payments.offer import (
+    DELAYED_METHODS,
+    MOST_SHIPPING_OPTIONS,
+    Offer,
+    ShippingOption,
+)
 
 LIVE_REQUIRES = (
     "SECRET_KEY",
@@ -343,9 +348,7 @@ def _countries(env: _Environment) -> tuple[str, ...]:
     countries = tuple(dict.fromkeys(each.upper() for each in env.names(name)))
     if not countries:
         return ()
-    from core.countries import (
-        SHIPPED_TO,
-    )  # a shop that asks no address need not load it
+    from core.payments.countries import SHIPPED_TO
 
     for country in countries:
         if country not in SHIPPED_TO:

@@ -7,9 +7,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core import records
-from core.database import Database
+from core.database.engine import Database
 from core.models import StoredOffer
-from core.offer import Offer
+from core.payments.offer import Offer
 
 
 class Offers:

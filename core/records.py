@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from core.database import is_postgresql
+from core.database.engine import is_postgresql
 from core.models import (
     GONE_MAIL,
     READY,

@@ -11,9 +11,11 @@ import time
 
 import schedule
 
-from core import expiry, mail, reconcile, sales
+from core.checkout import expiry, reconcile
 from core.errors import PaymentError
-from core.letter import LetterWriter
+from core.mail import outbox
+from core.mail.letter import LetterWriter
+from core.orders import sales
 from core.shop import Shop
 
 logger = logging.getLogger(__name__)
@@ -115,14 +117,14 @@ class Scheduler:
         if self._write_letters is None:
             return False
         try:
-            sent = mail.send_due(self._shop, self._write_letters, at_most=1)
+            sent = outbox.send_due(self._shop, self._write_letters, at_most=1)
         except Exception:
             # As in run_once: else no letter would be sent any more.
             logger.exception("the outbox failed")
             return False
         if sent.waiting:
             self._warn(sent.waiting)
-        return sent != mail.Sent(waiting=sent.waiting)
+        return sent != outbox.Sent(waiting=sent.waiting)
 
     def _warn(self, waiting: int) -> None:
         if time.monotonic() - self._warned_at >= WARN_SECONDS:

@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass, field
 
-from core import database
 from core.clock import Clock, utcnow
 from core.config import Config
-from core.database import Database
+from core.database.engine import Database, connect
 from core.offers import Offers
-from core.payments import StripeGateway
+from core.payments.gateway import StripeGateway
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,7 @@ class Shop:
     def open(cls, config: Config, *, on: Database | None = None) -> "Shop":
         """Put a shop together from its settings, *on* a database if one is open."""
         return cls(
-            database=on or database.connect(config.database_url),
+            database=on or connect(config.database_url),
             gateway=StripeGateway(
                 config.stripe_secret_key,
                 config.stripe_webhook_secret,

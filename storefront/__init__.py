@@ -9,7 +9,7 @@ from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from core.config import Config
-from core.database import Database, engine_options
+from core.database.engine import Database, engine_options
 from core.errors import ConfigError
 from core.shop import Shop
 from storefront import (

@@ -8,9 +8,10 @@ from flask import Blueprint, Flask, Response, jsonify, request
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import BadRequest, Unauthorized, UnsupportedMediaType
 
-from core import checkout, events, expiry, queries
+from core.checkout import events, expiry, payment_page
 from core.errors import CartError, EmptyCartError, ProductNotFoundError
-from core.reservations import sum_cart
+from core.stock import holds
+from core.stock.reservations import sum_cart
 from storefront import visit
 from storefront.extensions import count_checkout, current_shop, db
 from storefront.language import iso
@@ -35,7 +36,7 @@ def products() -> Response:
                 "currency": product.currency,
                 "available": product.available,
             }
-            for product in queries.products(db.session())
+            for product in holds.products(db.session())
         ]
     )
 
@@ -43,7 +44,7 @@ def products() -> Response:
 @blueprint.post("/checkout")
 def start_checkout() -> tuple[Response, int]:
     count_checkout()
-    page = checkout.begin(
+    page = payment_page.begin(
         current_shop(),
         _cart_in(_json_body()),
         visitor=visit.visitor(),

@@ -20,13 +20,18 @@ from flask.cli import with_appcontext
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
-from core import catalogue, copying, doctor, expiry, mail, money_views, owners
+from core.catalogue import importing
+from core.checkout import expiry
+from core.checkout.reconcile import reconcile
 from core.config import keep
-from core.copying import Copied
-from core.doctor import Finding
 from core.errors import ConfigError, ShopError
+from core.mail import outbox
+from core.maintenance import copying, doctor
+from core.maintenance.copying import Copied
+from core.maintenance.doctor import Finding
 from core.models import Product
-from core.reconcile import reconcile
+from core.owner import accounts
+from core.refunds import views as refund_views
 from core.shop import Shop
 from storefront import letters
 from storefront.extensions import current_shop
@@ -105,7 +110,7 @@ def seed() -> None:
     shop = current_shop()
     if not shop.config.is_live and not _has_products(shop):
         report = shop.database.write(
-            lambda session: catalogue.import_products(
+            lambda session: importing.import_products(
                 session, DEMO_PRODUCTS.read_bytes(), now=shop.clock()
             )
         )
@@ -122,7 +127,7 @@ def _seed_owner(shop: Shop) -> None:
     config = shop.config
     kept = config.data_dir / "owner-password"
     with shop.database.read() as session:
-        is_new = not owners.has_owner(session)
+        is_new = not accounts.has_owner(session)
     if is_new:
         if config.is_live and not config.owner_password:
             raise ConfigError("OWNER_PASSWORD", "must be set for the first owner")
@@ -131,9 +136,9 @@ def _seed_owner(shop: Shop) -> None:
             # Before the owner is: a password that nobody was told opens nothing.
             keep(kept, f"{email} {secrets.token_urlsafe(9)}")
             email, password = kept.read_text().split()
-        shortest = owners.SHORTEST_PASSWORD if config.is_live else 1
+        shortest = accounts.SHORTEST_PASSWORD if config.is_live else 1
         shop.database.write(
-            lambda session: owners.set_owner(
+            lambda session: accounts.set_owner(
                 session,
                 email,
                 password,
@@ -150,7 +155,7 @@ def _tell_kept_login(shop: Shop, kept: Path) -> None:
         return
     email, password = kept.read_text().split()
     with shop.database.read() as session:
-        if owners.check_password(session, email, password):
+        if accounts.check_password(session, email, password):
             click.echo(f"owner-login: {email} {password}")
 
 
@@ -167,7 +172,7 @@ def import_products(file: Path) -> None:
     content = file.read_bytes()
     try:
         report = shop.database.write(
-            lambda session: catalogue.import_products(
+            lambda session: importing.import_products(
                 session, content, now=shop.clock()
             )
         )
@@ -185,7 +190,7 @@ def import_products(file: Path) -> None:
 def export_products(file: Path) -> None:
     """Export all products to FILE ('-' for the screen) in Shopify's CSV format."""
     with current_shop().database.read() as session:
-        content = catalogue.export_products(session)
+        content = importing.export_products(session)
     if str(file) == "-":
         sys.stdout.buffer.write(content)
         return
@@ -222,7 +227,7 @@ def compare(days: int | None, as_json: bool) -> None:
     since = shop.clock() - timedelta(days=days) if days else None
     found = reconcile(shop, since=since)
     with shop.database.read() as session:
-        open_entries = money_views.to_dos(session)
+        open_entries = refund_views.to_dos(session)
     if as_json:
         told = {"found": found, "to_do": open_entries}
         click.echo(json.dumps(told, default=_as_json))
@@ -248,7 +253,7 @@ def _as_json(value: object) -> object:
 def send_mail() -> None:
     """Send the letters that are due; a running shop does so by itself."""
     shop = current_shop()
-    sent = mail.send_due(shop, letters.writer(current_app))
+    sent = outbox.send_due(shop, letters.writer(current_app))
     if sent.waiting:
         raise click.ClickException(f"{sent.waiting} letters wait: SMTP_URL is not set")
     click.echo(
@@ -300,7 +305,7 @@ def create_owner(email: str, password: str) -> None:
     """Let EMAIL into the dashboard, or give that owner a new password."""
     shop = current_shop()
     is_new = shop.database.write(
-        lambda session: owners.set_owner(session, email, password, now=shop.clock())
+        lambda session: accounts.set_owner(session, email, password, now=shop.clock())
     )
     click.echo(f"{email}: {'may log in' if is_new else 'has a new password'}")
 

@@ -3,7 +3,7 @@
 from flask import Blueprint, Flask, Response, current_app, jsonify
 from sqlalchemy.exc import SQLAlchemyError
 
-from core import reports
+from core.owner import reports
 from storefront.extensions import current_shop
 
 blueprint = Blueprint("health", __name__)

@@ -12,8 +12,7 @@ from flask import Flask, current_app
 from flask_babel import force_locale, gettext
 from sqlalchemy.orm import Session
 
-from core import order_views, owed
-from core.letter import Letter, LetterWriter
+from core.mail.letter import Letter, LetterWriter
 from core.models import (
     GONE_MAIL,
     ORDER_MAIL,
@@ -24,7 +23,9 @@ from core.models import (
     Mail,
     Refund,
 )
-from core.order_views import OrderLineView, OrderView
+from core.orders import views as order_views
+from core.orders.views import OrderLineView, OrderView
+from core.refunds import owed
 from storefront import language, owner_letters
 from storefront.extensions import current_shop
 from storefront.letter_parts import Content, Link, Place, Row

@@ -12,7 +12,6 @@ from flask_babel import gettext, lazy_gettext
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core import money_views
 from core.models import (
     AMOUNT,
     DISPUTE_LOST,
@@ -28,7 +27,8 @@ from core.models import (
     Mail,
     Owner,
 )
-from core.money_views import ToDoView
+from core.refunds import views as refund_views
+from core.refunds.views import ToDoView
 from storefront import language
 from storefront.extensions import current_shop
 from storefront.letter_parts import Content, Row
@@ -131,7 +131,7 @@ KEPT = (
 
 def to_do(session: Session, mail: Mail) -> Content | None:
     """Tell every owner who has an address of an entry."""
-    entry = money_views.to_do(session, mail.to_do_id or 0)
+    entry = refund_views.to_do(session, mail.to_do_id or 0)
     if entry is None:
         return None
     title, explanation = (str(words) for words in _words(entry))

@@ -18,10 +18,11 @@ from flask import session as cookie
 from flask_babel import gettext
 from werkzeug.wrappers import Response
 
-from core import order_views, queries
 from core.errors import Shortage
 from core.models import Product
-from core.queries import ProductView
+from core.orders import views as order_views
+from core.stock import holds
+from core.stock.holds import ProductView
 from storefront import language, visit
 from storefront.extensions import current_shop, db
 
@@ -54,9 +55,7 @@ def with_free_at(
     """Add when held units may come back, where *is_asked* for a product."""
     shop = current_shop()
     ids = [product.id for product in products if product.reserved and is_asked(product)]
-    times = queries.free_at(
-        db.session(), ids, until=shop.clock() + shop.config.hold_for
-    )
+    times = holds.free_at(db.session(), ids, until=shop.clock() + shop.config.hold_for)
     return [replace(product, free_at=times.get(product.id)) for product in products]
 
 
@@ -67,19 +66,19 @@ def is_all_held(product: ProductView) -> bool:
 @blueprint.get("/")
 def products() -> str:
     query = request.args.get("q", "").strip()[:100]
-    found = with_free_at(queries.products(db.session(), text=query), is_all_held)
+    found = with_free_at(holds.products(db.session(), text=query), is_all_held)
     return render_template("products.html", products=found, query=query)
 
 
 @blueprint.get("/products/<slug>")
 def product(slug: str) -> str:
     shop = current_shop()
-    found = queries.product(db.session(), slug)
+    found = holds.product(db.session(), slug)
     if found is None:
         abort(404)
     (found,) = with_free_at([found], is_all_held)
     # Units whose hold is over are got by asking for them: checkout reclaims them.
-    is_overdue = is_all_held(found) and queries.is_overdue(
+    is_overdue = is_all_held(found) and holds.is_overdue(
         db.session(), [found.id], shop.clock()
     )
     obtainable = found.reserved if is_overdue else found.available
@@ -104,7 +103,7 @@ def show_cart(shortages: Sequence[Shortage] = ()) -> str:
     lines = cart_lines()
     products = {line.product.id: line.product for line in lines}
     now = shop.clock()
-    hold = queries.open_hold(db.session(), visit.visitor_id(), now)
+    hold = holds.open_hold(db.session(), visit.visitor_id(), now)
     return render_template(
         "cart.html",
         lines=lines,
@@ -133,8 +132,8 @@ def cart_lines() -> list[visit.CartLine]:
     """Return the lines of the cart whose products are still sold."""
     session = db.session()
     wanted = visit.cart()
-    known = queries.products_in(session, wanted.keys())
-    hold = queries.open_hold(session, visit.visitor_id(), current_shop().clock())
+    known = holds.products_in(session, wanted.keys())
+    hold = holds.open_hold(session, visit.visitor_id(), current_shop().clock())
     own = hold.units if hold else {}
     sold = [known[product_id] for product_id in wanted if product_id in known]
 

@@ -7,7 +7,8 @@ from flask import flash, redirect, render_template, request, url_for
 from flask_babel import gettext
 from werkzeug.wrappers import Response
 
-from core import checkout, events, order_views, owed, queries, refunds
+from core.checkout import events, payment_page
+from core.checkout.settlement import Ending
 from core.errors import (
     EarlierPaidError,
     InsufficientStockError,
@@ -16,9 +17,11 @@ from core.errors import (
     ProductNotFoundError,
 )
 from core.models import CONFIRMED, PAYMENT_FAILED, PENDING, Checkout
-from core.order_views import OrderView
-from core.reservations import sum_cart
-from core.settlement import Ending
+from core.orders import views as order_views
+from core.orders.views import OrderView
+from core.refunds import owed, refunds
+from core.stock import holds
+from core.stock.reservations import sum_cart
 from storefront import visit
 from storefront.extensions import count_checkout, current_shop, db
 from storefront.pages import blueprint, show_cart
@@ -36,7 +39,7 @@ def start_checkout() -> Response | tuple[str, int]:
     # No connection is held while Stripe is asked.
     db.session.close()
     try:
-        page = checkout.begin(
+        page = payment_page.begin(
             current_shop(),
             sum_cart(list(wanted.items())),
             visitor=visit.visitor(),
@@ -73,7 +76,7 @@ def continue_checkout() -> Response:
     """Go back to the visitor's own payment page, if it can still be paid."""
     shop = current_shop()
     with shop.database.read() as session:
-        hold = queries.open_hold(session, visit.visitor_id(), shop.clock())
+        hold = holds.open_hold(session, visit.visitor_id(), shop.clock())
     if hold is None or hold.stripe_session_id is None:
         return redirect(url_for("pages.cart"), 303)
     try:
@@ -128,7 +131,7 @@ def _what_became_of(session_id: str) -> tuple[str, OrderView | None]:
 def cancelled(checkout_id: str) -> str:
     """Free the units of the visitor who came back from the payment page."""
     number = int(checkout_id) if re.fullmatch(r"[0-9]{1,18}", checkout_id) else 0
-    ending = checkout.cancel(current_shop(), number, visit.visitor_id())
+    ending = payment_page.cancel(current_shop(), number, visit.visitor_id())
     if ending is None:
         return render_template(
             "cancelled.html", state="elsewhere", order=None, expires_at=None

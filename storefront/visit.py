@@ -7,11 +7,11 @@ from functools import lru_cache
 from flask import session
 from flask_babel import force_locale, gettext
 
-from core import queries
-from core.checkout import Visitor
+from core.checkout.payment_page import Visitor
 from core.clock import new_token
-from core.queries import ProductView
-from core.reservations import MOST_LINES
+from core.stock import holds
+from core.stock.holds import ProductView
+from core.stock.reservations import MOST_LINES
 from storefront import language
 from storefront.extensions import db, visitor_address
 
@@ -88,7 +88,7 @@ def _take_out_paid() -> None:
     checkout_id = session.get("checkout")
     if checkout_id is None:
         return
-    bought = queries.bought_units(db.session(), checkout_id)
+    bought = holds.bought_units(db.session(), checkout_id)
     if not bought:
         return
     lines = session.get("cart", {})

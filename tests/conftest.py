@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from core import database as databases
 from core.clock import utcnow
 from core.config import Config
-from core.database import Database
+from core.database.engine import Database, connect
 from core.shop import Shop
 from tests import browser, postgres
 from tests.emulator import EmulatorServer
@@ -94,7 +93,7 @@ def postgres_url(own_databases: OwnDatabases) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("template") / "voorraad.db"
-    template = databases.connect(f"sqlite:///{path}")
+    template = connect(f"sqlite:///{path}")
     template.migrate()
     with template.engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -118,7 +117,7 @@ def database_url(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
-    opened = databases.connect(database_url)
+    opened = connect(database_url)
     yield opened
     opened.engine.dispose()
 

@@ -14,24 +14,20 @@ import stripe
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from core import (
-    checkout,
-    doctor,
-    events,
-    money_views,
-    orders,
-    reports,
-    reservations,
-    stock,
-)
-from core.checkout import PaymentPage, Visitor
-from core.database import Database
+from core.checkout import events, payment_page
+from core.checkout.payment_page import PaymentPage, Visitor
+from core.database.engine import Database
+from core.maintenance import doctor
 from core.models import Checkout, Product
-from core.money_views import RefundView, ToDoView
-from core.order_views import OrderView
-from core.payment_data import Bill, Event, Payment
-from core.reservations import Terms
+from core.orders import orders
+from core.orders.views import OrderView
+from core.owner import reports
+from core.payments.data import Bill, Event, Payment
+from core.refunds import views as refund_views
+from core.refunds.views import RefundView, ToDoView
 from core.shop import Shop
+from core.stock import ledger, reservations
+from core.stock.reservations import Terms
 from tests.emulator import EmulatorServer
 
 T = TypeVar("T")
@@ -79,7 +75,7 @@ def add_product(
         session.add(product)
         session.flush()
         if stock_units:
-            stock.receive(session, product.id, stock_units, now=moment)
+            ledger.receive(session, product.id, stock_units, now=moment)
         return product.id
 
     return database.write(work)
@@ -112,7 +108,7 @@ def begin(
 ) -> PaymentPage:
     """Check out *cart* as *visitor*, or as somebody new."""
     somebody = visitor or Visitor(secrets.token_hex(8), "127.0.0.1", "nl")
-    return checkout.begin(shop, cart, visitor=somebody)
+    return payment_page.begin(shop, cart, visitor=somebody)
 
 
 def levels(database: Database, product_id: int) -> tuple[int, int]:
@@ -155,7 +151,7 @@ def bought(shop: Shop, server: EmulatorServer, cart: dict[int, int]) -> OrderVie
 def to_dos_of(database: Database) -> list[ToDoView]:
     """Return the owner's open entries, the oldest first."""
     with database.read() as session:
-        return money_views.to_dos(session)
+        return refund_views.to_dos(session)
 
 
 def orders_of(database: Database) -> list[OrderView]:
@@ -254,4 +250,4 @@ def event_about(page: PaymentPage, kind: str = COMPLETED, number: int = 1) -> Ev
 
 def refunds_of(shop: Shop) -> list[RefundView]:
     with shop.database.read() as session:
-        return money_views.refunds(session)
+        return refund_views.refunds(session)

@@ -7,7 +7,7 @@ from typing import Self
 from sqlalchemy import URL, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from core import database as databases
+from core.database.engine import connect
 
 CONNECT_SECONDS = "10"
 # Not from template1, in which the server's owner may keep things; and names sort as on
@@ -42,7 +42,7 @@ class OwnDatabases:
         except DBAPIError as error:
             self._admin.dispose()
             raise UnusableServerError(" ".join(str(error.orig).split())) from None
-        template = databases.connect(self._address_of(self._template))
+        template = connect(self._address_of(self._template))
         template.migrate()
         template.engine.dispose()
         return self

@@ -7,10 +7,10 @@ import streamlit as st
 from sqlalchemy.orm import Session
 
 from admin_dashboard import acting, letter_file, shop_data, words
-from core import mail
 from core.clock import utcnow
+from core.mail import outbox
 from core.models import FAILED, SENDING, SENT
-from core.reports import MailView
+from core.owner.reports import MailView
 
 ROWS = 100
 HOW_TO_SET_UP = (
@@ -30,7 +30,7 @@ WHAT_WENT_WRONG = {
 
 def send_again(mail_id: int) -> None:
     def work(session: Session, _owner: str) -> bool:
-        return mail.send_again(session, mail_id, now=utcnow())
+        return outbox.send_again(session, mail_id, now=utcnow())
 
     acting.act(
         work,
@@ -44,7 +44,7 @@ def show_settings() -> None:
     config = shop_data.config()
     if config.smtp is not None:
         st.caption(words.plain(f"Afzender: {config.mail_from}"))
-    elif mail.can_send(config):
+    elif outbox.can_send(config):
         st.info(
             "Er is geen mailserver ingesteld. Brieven worden niet verstuurd maar als"
             f" bestand bewaard; hieronder leest u ze. {HOW_TO_SET_UP}"
@@ -57,7 +57,7 @@ def show_settings() -> None:
 
 
 @st.fragment(run_every="5s")
-def outbox() -> None:
+def letters() -> None:
     acting.show_notice()
     with shop_data.told_plainly():
         mails = shop_data.mails(ROWS)
@@ -135,4 +135,4 @@ def show_text(mails: Sequence[MailView]) -> None:
 
 st.title("Post")
 show_settings()
-outbox()
+letters()

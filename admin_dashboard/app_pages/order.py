@@ -12,12 +12,12 @@ from admin_dashboard import (
     refund_window,
     shop_data,
 )
-from core import orders
-from core.case import Case
 from core.clock import utcnow
 from core.models import FULFILLED, PAID, REVIEW
-from core.money_views import DisputeView
-from core.order_views import OrderView
+from core.orders import orders
+from core.orders.views import OrderView
+from core.owner.case import Case
+from core.refunds.views import DisputeView
 
 LONGEST_NUMBER = 18
 # Before a bank claims the money it may ask; as long as it only asks, money can go back.

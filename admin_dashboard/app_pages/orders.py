@@ -14,7 +14,7 @@ from admin_dashboard import (
 )
 from admin_dashboard.columns import MONEY_COLUMNS
 from admin_dashboard.export import csv_of
-from core.order_views import OrderView
+from core.orders.views import OrderView
 
 ROWS = 100
 EXPORT_ROWS = 10_000

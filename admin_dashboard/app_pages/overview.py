@@ -8,8 +8,8 @@ import streamlit as st
 from admin_dashboard import shop_data, words
 from admin_dashboard.export import csv_of
 from admin_dashboard.stock_chart import chart_height, stock_chart
-from core import mail
-from core.reports import Attention, StockLevel, Totals
+from core.mail import outbox
+from core.owner.reports import Attention, StockLevel, Totals
 
 BARS = 30
 ROWS = 500
@@ -79,7 +79,7 @@ def show_post(attention: Attention) -> None:
             f"Post die niet is aangekomen, of misschien niet: {lost}. Op de pagina Post"
             " kunt u die opnieuw sturen."
         )
-    if not mail.can_send(shop_data.config()):
+    if not outbox.can_send(shop_data.config()):
         if attention.mails_unsent:
             unsent = words.counted(attention.mails_unsent)
             st.warning(f"Post die wacht op een mailserver: {unsent}; zie Post.")

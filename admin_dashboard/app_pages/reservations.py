@@ -8,7 +8,7 @@ import streamlit as st
 
 from admin_dashboard import shop_data, words
 from core.clock import utcnow
-from core.reports import OpenReservation
+from core.owner.reports import OpenReservation
 
 ROWS = 200
 

@@ -10,10 +10,9 @@ from playwright.sync_api import Page, expect
 from streamlit.runtime.context import ContextProxy
 
 from admin_dashboard.logins import COOKIE, Logins
-from core import database as databases
-from core import owners
 from core.clock import utcnow
-from core.database import Database
+from core.database.engine import Database, connect
+from core.owner import accounts
 from tests.admin_dashboard.visitor import Visitor
 from tests.dashboard_server import DashboardServer
 
@@ -40,7 +39,7 @@ def owner(pages: None, database: Database, monkeypatch: pytest.MonkeyPatch) -> s
     """Log an owner in; a browser would bring the cookie, pages alone have none."""
     email = "eigenaar@example.com"
     database.write(
-        lambda session: owners.set_owner(session, email, PASSWORD, now=utcnow())
+        lambda session: accounts.set_owner(session, email, PASSWORD, now=utcnow())
     )
     cookie = Logins(database, SECRET_KEY).open(email, PASSWORD)
     monkeypatch.setattr(ContextProxy, "cookies", {COOKIE: cookie})
@@ -63,7 +62,7 @@ class Dashboard:
 
     def add_owner(self, email: str, password: str) -> None:
         self.database.write(
-            lambda session: owners.set_owner(session, email, password, now=utcnow())
+            lambda session: accounts.set_owner(session, email, password, now=utcnow())
         )
 
     def visitor(self) -> Visitor:
@@ -77,7 +76,7 @@ def dashboard(
     folder = tmp_path_factory.mktemp("dashboard")
     (folder / "voorraad.db").write_bytes(sqlite_template.read_bytes())
     url = f"sqlite:///{folder / 'voorraad.db'}"
-    opened = databases.connect(url)
+    opened = connect(url)
     with DashboardServer(url, folder, SECRET_KEY=SECRET_KEY) as running:
         yield Dashboard(running.url, opened, SECRET_KEY)
     opened.engine.dispose()

@@ -4,12 +4,15 @@ from datetime import timedelta
 
 from sqlalchemy import select
 
-from core import disputes, order_views, orders, refund_reports, refunds, reservations
 from core.clock import utcnow
-from core.database import Database
+from core.database.engine import Database
 from core.models import TOO_LATE, Order, Refund
-from core.order_views import OrderView
-from core.payment_data import DisputeReport, Payment, RefundReport
+from core.orders import orders
+from core.orders import views as order_views
+from core.orders.views import OrderView
+from core.payments.data import DisputeReport, Payment, RefundReport
+from core.refunds import disputes, refunds, stripe_reports
+from core.stock import reservations
 from tests.factories import payment_of, reserved
 
 
@@ -101,7 +104,7 @@ def stripe_says(  # noqa: PLR0913 (a report, as Stripe gives it)
         failure=failure,
     )
     database.write(
-        lambda session: refund_reports.take_report(session, report, now=utcnow())
+        lambda session: stripe_reports.take_report(session, report, now=utcnow())
     )
 
 

@@ -11,7 +11,7 @@ from websockets.protocol import State
 
 from admin_dashboard.gate import LOGGED_OUT, LOGIN_ENDED
 from admin_dashboard.logins import COOKIE, LONGEST_SECONDS, SALT, Logins
-from core import owners
+from core.owner import accounts
 from tests.admin_dashboard.conftest import Dashboard
 from tests.admin_dashboard.visitor import Visitor
 from tests.factories import eventually
@@ -46,7 +46,7 @@ def signed(dashboard: Dashboard, mark: str, *, age_seconds: int) -> str:
 
 def mark_of(dashboard: Dashboard, email: str) -> str:
     with dashboard.database.read() as session:
-        mark = owners.check_password(session, email, PASSWORD)
+        mark = accounts.check_password(session, email, PASSWORD)
     assert mark
     return mark
 

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from admin_dashboard import entry_words, history_words
-from core import owed, refunds
-from core.events import OF_INTEREST
-from core.history import Step
+from core.checkout.events import OF_INTEREST
+from core.checkout.settlement import Ending
 from core.models import (
     MAIL_KINDS,
     STATUSES,
     TO_DO_KINDS,
 )
-from core.settlement import Ending
+from core.owner.history import Step
+from core.refunds import owed, refunds
 
 CORE = Path(__file__).resolve().parents[2] / "core"
 NOW = datetime(2026, 11, 22, tzinfo=UTC)

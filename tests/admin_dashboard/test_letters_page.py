@@ -8,11 +8,11 @@ import pytest
 import streamlit as st
 from sqlalchemy import update
 
-from core import reports
 from core.clock import utcnow
-from core.database import Database
+from core.database.engine import Database
 from core.models import FAILED, READY, SENDING, SENT, Mail
-from core.reports import MailView
+from core.owner import reports
+from core.owner.reports import MailView
 from tests.admin_dashboard import situations
 from tests.admin_dashboard.page import infos, labels, opened, press, rows, texts
 from tests.factories import add_product

@@ -3,10 +3,11 @@
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import money_views, records
+from core import records
 from core.clock import utcnow
-from core.database import Database
+from core.database.engine import Database
 from core.models import FAILED, REQUESTED
+from core.refunds import views as refund_views
 from tests.admin_dashboard import situations
 from tests.admin_dashboard.page import button, labels, opened, press, rows
 from tests.factories import add_product, to_dos_of
@@ -26,7 +27,7 @@ def number(database: Database) -> int:
 def statuses(database: Database) -> list[tuple[int, str]]:
     with database.read() as session:
         return [
-            (each.amount_cents, each.status) for each in money_views.refunds(session)
+            (each.amount_cents, each.status) for each in refund_views.refunds(session)
         ]
 
 

@@ -4,12 +4,15 @@ import pytest
 from sqlalchemy.orm import Session
 from streamlit.testing.v1 import AppTest
 
-from core import disputes, money_views, orders, refunds, reports
 from core.clock import utcnow
-from core.database import Database
+from core.database.engine import Database
 from core.models import FULFILLED, PAID, PAID_TWICE, REFUNDED
-from core.order_views import OrderView
-from core.payment_data import Bill, DisputeReport, Payment
+from core.orders import orders
+from core.orders.views import OrderView
+from core.owner import reports
+from core.payments.data import Bill, DisputeReport, Payment
+from core.refunds import disputes, refunds
+from core.refunds import views as refund_views
 from tests.admin_dashboard import situations
 from tests.admin_dashboard.page import (
     button,
@@ -61,7 +64,7 @@ def refunds_in(database: Database) -> list[tuple[int, str, str]]:
     with database.read() as session:
         return [
             (refund.amount_cents, refund.who, refund.reason)
-            for refund in money_views.refunds(session)
+            for refund in refund_views.refunds(session)
         ]
 
 
@@ -470,7 +473,7 @@ def test_the_history_names_every_step_in_dutch(database: Database, number: int):
 def test_a_payment_without_an_order_has_a_history_too(database: Database, mug: int):
     situations.refund_requested(database, {mug: 1})
     with database.read() as session:
-        [refund] = money_views.refunds(session)
+        [refund] = refund_views.refunds(session)
 
     page = opened("order", checkout=str(refund.checkout_id))
 
@@ -500,7 +503,7 @@ def test_late_money_that_cannot_go_back_is_tried_again_on_its_page(
 ):
     situations.refund_requested(database, {mug: 1})
     with database.read() as session:
-        [refund] = money_views.refunds(session)
+        [refund] = refund_views.refunds(session)
     database.write(
         lambda s: refunds.fail(s, refund.id, failure="declined", now=utcnow())
     )

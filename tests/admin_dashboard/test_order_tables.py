@@ -7,7 +7,7 @@ import pytest
 
 from admin_dashboard import order_tables
 from admin_dashboard.export import csv_of
-from core.order_views import OrderLineView, OrderView
+from core.orders.views import OrderLineView, OrderView
 
 ORDER = OrderView(
     number=7,

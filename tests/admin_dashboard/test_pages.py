@@ -8,9 +8,9 @@ import pytest
 import streamlit as st
 
 from admin_dashboard import words
-from core import reports
 from core.clock import utcnow
-from core.database import Database
+from core.database.engine import Database
+from core.owner import reports
 from tests.admin_dashboard import situations
 from tests.admin_dashboard.page import holds, infos, metrics, opened, rows
 from tests.factories import add_product, reserved

@@ -7,9 +7,11 @@ from contextlib import closing, contextmanager
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from core import money_views, order_views, reports
-from core.database import Database
+from core.database.engine import Database
 from core.models import FULFILLED
+from core.orders import views as order_views
+from core.owner import reports
+from core.refunds import views as refund_views
 from tests.admin_dashboard import situations
 from tests.admin_dashboard.conftest import EMAIL, Dashboard
 from tests.admin_dashboard.test_in_browser import OF_STREAMLIT, violations
@@ -57,7 +59,7 @@ def test_an_order_and_its_window_are_usable_by_everybody(
 
 def refunds_of(database: Database, number: int) -> list[tuple[int, str]]:
     with database.read() as session:
-        found = money_views.refunds(session)
+        found = refund_views.refunds(session)
     return [
         (refund.amount_cents, refund.who)
         for refund in found

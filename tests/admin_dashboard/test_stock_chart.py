@@ -1,7 +1,7 @@
 from typing import Any
 
 from admin_dashboard.stock_chart import chart_height, stock_chart
-from core.reports import StockLevel
+from core.owner.reports import StockLevel
 
 
 def level(number: int, name: str, *, stock: int = 5, reserved: int = 2) -> StockLevel:

@@ -3,10 +3,11 @@
 import pytest
 
 from admin_dashboard import entry_words
-from core import money_views, records
+from core import records
 from core.clock import utcnow
-from core.database import Database
+from core.database.engine import Database
 from core.models import TO_DO_KINDS, UNKNOWN_SESSION, ToDo
+from core.refunds import views as refund_views
 from tests.admin_dashboard import situations
 from tests.admin_dashboard.page import infos, labels, opened, press, texts
 from tests.factories import add_product
@@ -59,7 +60,7 @@ def test_an_entry_is_ticked_off_under_the_owners_name_and_put_back(
     page = press(opened("to_do"), "Afvinken")
     after_tick = infos(page)
     with database.read() as session:
-        [done] = money_views.to_dos(session, done=True)
+        [done] = refund_views.to_dos(session, done=True)
 
     press(page, "Terugzetten")
 

@@ -1,7 +1,7 @@
 import pytest
 
 from admin_dashboard import words
-from core.reports import MOST_COUNTED
+from core.owner.reports import MOST_COUNTED
 
 
 @pytest.mark.parametrize(

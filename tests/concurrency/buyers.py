@@ -17,12 +17,11 @@ from multiprocessing.synchronize import Barrier
 from sqlalchemy import create_engine, insert, select, update
 from sqlalchemy.orm import Session
 
-from core import database as databases
-from core import reservations
 from core.clock import utcnow
-from core.database import Database
+from core.database.engine import Database, connect
 from core.errors import InsufficientStockError
 from core.models import Checkout, Product, StockReservation
+from core.stock import reservations
 from tests.factories import terms
 
 PROCESSES = 3
@@ -158,7 +157,7 @@ def sell(
 
 
 def _buy(task: Task, process: int, gate: Barrier, results: "Queue[Sales]") -> None:
-    database = databases.connect(task.database_url)
+    database = connect(task.database_url)
 
     def buy(thread: int) -> Sales:
         cart = task.carts[(process * THREADS + thread) % len(task.carts)]

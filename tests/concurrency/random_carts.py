@@ -17,13 +17,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from multiprocessing.queues import Queue
 
-from core import database as databases
-from core import orders, reservations
 from core.clock import utcnow
-from core.database import Database
+from core.database.engine import Database, connect
 from core.errors import InsufficientStockError
-from core.payment_data import Payment
-from core.reservations import Reserved
+from core.orders import orders
+from core.payments.data import Payment
+from core.stock import reservations
+from core.stock.reservations import Reserved
 from tests.factories import payment_of, terms
 
 PROCESSES = 2
@@ -81,7 +81,7 @@ def _shop(
     seed: int,
     results: "Queue[Tally]",
 ) -> None:
-    database = databases.connect(database_url)
+    database = connect(database_url)
     together = Tally()
     with ThreadPoolExecutor(THREADS) as threads:
         clients = [

@@ -22,7 +22,7 @@ from sqlalchemy import select, update
 from stripe import WebhookSignature
 
 from core.clock import utcnow
-from core.database import Database
+from core.database.engine import Database
 from core.models import (
     ORDER_MAIL,
     PENDING,

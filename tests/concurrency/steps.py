@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from core.events import ABOUT_REFUNDS
+from core.checkout.events import ABOUT_REFUNDS
 from core.models import DONE, READY, REQUESTED, SENDING, SENT
 from tests.concurrency.standing import REFUNDS, SESSIONS, Found, Stage
 from tests.factories import COMPLETED

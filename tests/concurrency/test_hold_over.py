@@ -3,7 +3,7 @@
 import pytest
 
 from core.clock import utcnow
-from core.database import Database
+from core.database.engine import Database
 from core.models import EXPIRED, PENDING
 from tests.concurrency.conftest import OpenStorefront
 from tests.concurrency.rush import answers, rush

@@ -13,9 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import func, select
 
-from core import owners
 from core.clock import utcnow
-from core.database import Database
+from core.database.engine import Database
 from core.models import (
     PENDING,
     READY,
@@ -27,6 +26,7 @@ from core.models import (
     Product,
     Refund,
 )
+from core.owner import accounts
 from tests.concurrency.conftest import OpenStorefront
 from tests.concurrency.standing import (
     UNITS,
@@ -63,7 +63,7 @@ def stage(
 ) -> Iterator[Stage]:
     mug = add_product(database, stock_units=UNITS)
     database.write(
-        lambda session: owners.set_owner(
+        lambda session: accounts.set_owner(
             session, "owner@shop.example", "long enough", now=utcnow()
         )
     )

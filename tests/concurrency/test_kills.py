@@ -12,7 +12,7 @@ from http.client import HTTPException
 import pytest
 from sqlalchemy import func, select
 
-from core.database import Database
+from core.database.engine import Database
 from core.models import EXPIRED, PENDING, Checkout, Product
 from tests.concurrency.conftest import OpenStorefront
 from tests.concurrency.rush import Answer, answers, rush

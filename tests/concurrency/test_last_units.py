@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from core.database import Database
+from core.database.engine import Database
 from tests.concurrency.rush import answers, rush, statuses
 from tests.emulator import EmulatorServer
 from tests.factories import (

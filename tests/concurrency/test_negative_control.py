@@ -8,9 +8,8 @@ is. If they did not oversell there, the rig would prove nothing.
 import pytest
 from sqlalchemy import func, select
 
-from core import database as databases
-from core import doctor
-from core.database import Database
+from core.database.engine import Database, connect
+from core.maintenance import doctor
 from core.models import PENDING, StockReservation
 from tests.concurrency.buyers import (
     BUYERS,
@@ -66,7 +65,7 @@ def test_read_then_write_oversells_in_the_same_rig(
 
 
 def test_for_update_guards_nothing_on_sqlite(sqlite_url: str) -> None:
-    database = databases.connect(sqlite_url)
+    database = connect(sqlite_url)
     mug = add_product(database, stock_units=STOCK)
 
     sales = sell(sqlite_url, {mug: 1}, rounds=ROUNDS, way=by_for_update)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.database import Database
+from core.database.engine import Database
 from tests.concurrency.buyers import BUYERS, sell
 from tests.concurrency.watcher import deadlocks
 from tests.factories import add_product, assert_invariants, levels

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 from sqlalchemy import func, select
 
-from core.database import Database
+from core.database.engine import Database
 from core.models import Order, OrderLine, Product
 from tests.concurrency.random_carts import ENDINGS, shop_at_random
 from tests.concurrency.watcher import Watcher, deadlocks

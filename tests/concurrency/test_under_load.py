@@ -13,10 +13,10 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from core import money_views
 from core.clock import utcnow
-from core.database import Database
+from core.database.engine import Database
 from core.models import CANCELLED, CONFIRMED, EXPIRED, PENDING, Checkout, Order, Product
+from core.refunds import views as refund_views
 from tests.concurrency.conftest import OpenStorefront
 from tests.concurrency.shoppers import Street, Visit
 from tests.concurrency.watcher import Watcher, deadlocks
@@ -157,5 +157,5 @@ def assert_every_unit_is_accounted_for(
     assert endings[EXPIRED] <= {"left", "cancelled", "not paid"}
     assert "left" in endings[EXPIRED]
     assert sorted(ask(database, sold_sessions)) == sessions(by_status[CONFIRMED])
-    assert ask(database, money_views.refunds) == []
+    assert ask(database, refund_views.refunds) == []
     assert sorted(open_sessions(stripe)) == sessions(by_status[PENDING])

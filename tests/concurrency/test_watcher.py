@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.database import Database
+from core.database.engine import Database
 from tests.concurrency.watcher import Watcher
 from tests.factories import add_product, assert_invariants, change, eventually
 

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from core.database import Database
+from core.database.engine import Database
 from tests.factories import eventually
 
 PATIENCE_SECONDS = 30

@@ -7,10 +7,9 @@ from typing import Self
 
 from sqlalchemy import text
 
-from core import database as databases
-from core import doctor
-from core.database import Database
-from core.doctor import Finding
+from core.database.engine import Database, connect
+from core.maintenance import doctor
+from core.maintenance.doctor import Finding
 from tests.factories import eventually
 
 
@@ -52,7 +51,7 @@ class Watcher:
         return not self._thread.is_alive()
 
     def _watch(self) -> None:
-        database = databases.connect(self._url)
+        database = connect(self._url)
         try:
             while True:
                 began = time.monotonic()

@@ -6,8 +6,8 @@ from datetime import datetime
 
 import pytest
 
-from core.database import Database
-from core.order_views import OrderView
+from core.database.engine import Database
+from core.orders.views import OrderView
 from core.shop import Shop
 from tests.core.giving_back import order_in
 from tests.core.mailing import with_server

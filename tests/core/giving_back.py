@@ -4,12 +4,14 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from core import money_views, refund_reports, refunds, reservations
-from core.database import Database
+from core.database.engine import Database
 from core.models import TOO_LATE, Refund
-from core.money_views import RefundView, ToDoView
-from core.order_views import OrderView
-from core.payment_data import RefundReport
+from core.orders.views import OrderView
+from core.payments.data import RefundReport
+from core.refunds import refunds, stripe_reports
+from core.refunds import views as refund_views
+from core.refunds.views import RefundView, ToDoView
+from core.stock import reservations
 from tests.factories import add_product, ask, orders_of, payment_of, reserved
 
 WHO = "owner@shop.example"
@@ -22,7 +24,7 @@ def order_in(database: Database) -> OrderView:
 
 def refunds_in(database: Database) -> list[RefundView]:
     """Return the refunds, the oldest first."""
-    return ask(database, money_views.refunds)[::-1]
+    return ask(database, refund_views.refunds)[::-1]
 
 
 def kinds_of(entries: list[ToDoView]) -> list[str]:
@@ -54,7 +56,7 @@ def take(database: Database, now: datetime, *told: RefundReport) -> list[bool]:
     """Take reports, each in a transaction of its own; tell which were new."""
 
     def take_one(report: RefundReport) -> bool:
-        return database.write(lambda s: refund_reports.take_report(s, report, now=now))
+        return database.write(lambda s: stripe_reports.take_report(s, report, now=now))
 
     return [take_one(report) for report in told]
 

@@ -6,10 +6,10 @@ from datetime import datetime
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from core import mail
 from core.config import Smtp
-from core.database import Database
-from core.letter import Letter
+from core.database.engine import Database
+from core.mail import outbox
+from core.mail.letter import Letter
 from core.models import ORDER_MAIL, SENT, Mail
 from core.shop import Shop
 
@@ -69,11 +69,11 @@ def letter(shop: Shop, mail_id: int) -> Mail:
         return session.get_one(Mail, mail_id)
 
 
-def send(shop: Shop) -> mail.Sent:
-    return mail.send_due(shop, words)
+def send(shop: Shop) -> outbox.Sent:
+    return outbox.send_due(shop, words)
 
 
 def send_again(shop: Shop, mail_id: int) -> bool:
     return shop.database.write(
-        lambda session: mail.send_again(session, mail_id, now=shop.clock())
+        lambda session: outbox.send_again(session, mail_id, now=shop.clock())
     )

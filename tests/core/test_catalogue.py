@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from core import stock
-from core.catalogue import ImportReport, export_products, import_products
-from core.database import Database
+from core.catalogue.importing import ImportReport, export_products, import_products
+from core.database.engine import Database
 from core.errors import CatalogueError
 from core.models import ADJUSTED, RECEIVED, SOLD, Base, Product, StockMovement
+from core.stock import ledger
 from tests.factories import add_product, assert_invariants, levels, reserved
 
 REAL_FILE = Path(__file__).parents[3] / "shared" / "data" / "shopify-apparel.csv"
@@ -235,7 +235,7 @@ def test_more_stock_than_the_database_can_count_is_refused(
     database: Database, import_rows: Import, now: datetime
 ) -> None:
     import_rows("mug,Mug,,,5,12.50")
-    database.write(lambda session: stock.receive(session, 1, 10, now=now))
+    database.write(lambda session: ledger.receive(session, 1, 10, now=now))
     before = everything(database)
 
     with pytest.raises(CatalogueError) as refused:

@@ -5,8 +5,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select
 
-from core import checkout, events, expiry, history, reservations
-from core.checkout import PaymentPage, Visitor
+from core.checkout import events, expiry, payment_page
+from core.checkout.payment_page import PaymentPage, Visitor
+from core.checkout.settlement import Ending
 from core.config import Limits
 from core.errors import (
     EarlierPaidError,
@@ -19,8 +20,9 @@ from core.errors import (
     TooManyHoldsError,
 )
 from core.models import CANCELLED, CONFIRMED, EXPIRED, PENDING, Checkout
-from core.settlement import Ending
+from core.owner import history
 from core.shop import Shop
+from core.stock import reservations
 from tests.emulator import EmulatorServer
 from tests.factories import (
     FakeClock,
@@ -59,7 +61,7 @@ def test_stripe_is_asked_for_what_was_committed(
 ) -> None:
     mug = add_product(shop.database, price_cents=1295, name="Mug")
 
-    page = checkout.begin(
+    page = payment_page.begin(
         shop, {mug: 2}, visitor=ANNA, notice=lambda deadline: f"until {deadline}"
     )
 
@@ -280,8 +282,8 @@ def test_cancelling_frees_the_units_at_once_and_once(
     mug = add_product(shop.database)
     page = begin(shop, {mug: 2}, ANNA)
 
-    first = checkout.cancel(shop, page.checkout_id, ANNA.id)
-    again = checkout.cancel(shop, page.checkout_id, ANNA.id)
+    first = payment_page.cancel(shop, page.checkout_id, ANNA.id)
+    again = payment_page.cancel(shop, page.checkout_id, ANNA.id)
 
     assert (first, again) == (Ending.CLOSED, Ending.ENDED_BEFORE)
     assert sessions_at(stripe)[page.stripe_session_id] == "expired"
@@ -298,7 +300,9 @@ def test_stripes_own_event_may_be_quicker_than_the_cancel_that_caused_it(
     stripe.barrier("expire", after=True)
 
     with ThreadPoolExecutor(1) as threads:
-        cancelling = threads.submit(checkout.cancel, shop, page.checkout_id, ANNA.id)
+        cancelling = threads.submit(
+            payment_page.cancel, shop, page.checkout_id, ANNA.id
+        )
         stripe.wait_for_waiter("expire")
         events.settle_returned(shop, page.stripe_session_id)
         assert status_of(shop.database, page.checkout_id) == EXPIRED
@@ -317,7 +321,7 @@ def test_somebody_else_cannot_cancel(shop: Shop, stripe: EmulatorServer) -> None
     mug = add_product(shop.database)
     page = begin(shop, {mug: 2}, ANNA)
 
-    ending = checkout.cancel(shop, page.checkout_id, BEN.id)
+    ending = payment_page.cancel(shop, page.checkout_id, BEN.id)
 
     assert ending is None
     assert sessions_at(stripe)[page.stripe_session_id] == "open"
@@ -331,7 +335,7 @@ def test_cancelling_while_stripe_is_down_keeps_the_hold(
     page = begin(shop, {mug: 2}, ANNA)
     stripe.fault("expire", "error_before", times=0)
 
-    ending = checkout.cancel(shop, page.checkout_id, ANNA.id)
+    ending = payment_page.cancel(shop, page.checkout_id, ANNA.id)
 
     assert ending is Ending.KEPT
     assert status_of(shop.database, page.checkout_id) == PENDING
@@ -345,7 +349,7 @@ def test_cancelling_what_was_just_paid_confirms_it(
     page = begin(shop, {mug: 2}, ANNA)
     stripe.pay(page.stripe_session_id)
 
-    ending = checkout.cancel(shop, page.checkout_id, ANNA.id)
+    ending = payment_page.cancel(shop, page.checkout_id, ANNA.id)
 
     assert ending is Ending.PAID
     assert levels(shop.database, mug) == (3, 0)
@@ -433,7 +437,7 @@ def test_who_has_paid_already_is_told_so_and_gets_no_second_page(
     stripe.pay(first.stripe_session_id)
 
     with pytest.raises(EarlierPaidError) as told:
-        checkout.begin(shop, {mug: 2}, visitor=ANNA, unless_paid=True)
+        payment_page.begin(shop, {mug: 2}, visitor=ANNA, unless_paid=True)
 
     assert told.value.checkout_id == first.checkout_id
     assert open_sessions(stripe) == []

@@ -7,7 +7,7 @@ import pytest
 
 from core.config import Config, Smtp
 from core.errors import ConfigError
-from core.offer import DELAYED_METHODS, Offer, ShippingOption
+from core.payments.offer import DELAYED_METHODS, Offer, ShippingOption
 
 SENDER = "Voorraad <shop@shop.example>"
 COUNTRIES = "SHIPPING_COUNTRIES"

@@ -8,11 +8,10 @@ import pytest
 from sqlalchemy import inspect, select, text
 from sqlalchemy.orm import Session
 
-from core import copying, owners, refunds, reservations, sales
-from core import database as databases
-from core.copying import Copied
-from core.database import Database
+from core.database.engine import Database, connect
 from core.errors import CopyError
+from core.maintenance import copying
+from core.maintenance.copying import Copied
 from core.models import (
     FULFILLED,
     PENDING,
@@ -25,7 +24,11 @@ from core.models import (
     StoredOffer,
     StripeEvent,
 )
-from core.payment_data import Payment
+from core.orders import sales
+from core.owner import accounts
+from core.payments.data import Payment
+from core.refunds import refunds
+from core.stock import reservations
 from tests.factories import (
     add_product,
     assert_invariants,
@@ -73,7 +76,7 @@ def migrated(
     urls = [sqlite_url, postgres_url]
     if request.param == "postgres to sqlite":
         urls.reverse()
-    source, target = map(databases.connect, urls)
+    source, target = map(connect, urls)
     yield Move(source, target)
     source.engine.dispose()
     target.engine.dispose()
@@ -138,7 +141,7 @@ def stock_up(database: Database, now: datetime) -> int:
         for paid in (payment(1), payment(2, 2**40)):
             refunds.request_automatic(session, gone, paid, kind=TOO_LATE, now=odd)
         session.add_all(rest)
-        owners.set_owner(session, "ben@shop.example", "long enough", now=odd)
+        accounts.set_owner(session, "ben@shop.example", "long enough", now=odd)
 
     database.write(work)
     return mug
@@ -263,7 +266,7 @@ def test_a_target_that_is_not_empty_is_left_as_it_is(
 ) -> None:
     stock_up(migrated.source, now)
     owner = ("ben@shop.example", "long enough")
-    migrated.target.write(lambda s: owners.set_owner(s, *owner, now=now))
+    migrated.target.write(lambda s: accounts.set_owner(s, *owner, now=now))
     before = everything(migrated.target)
 
     with pytest.raises(CopyError, match=r"not empty.*owner"):
@@ -359,7 +362,7 @@ def test_a_copy_with_as_many_rows_that_are_not_the_same_is_not_kept(
 def test_a_text_that_postgresql_does_not_take_is_told_with_its_table(
     sqlite_url: str, postgres_url: str, now: datetime
 ) -> None:
-    move = Move(databases.connect(sqlite_url), databases.connect(postgres_url))
+    move = Move(connect(sqlite_url), connect(postgres_url))
     mug = stock_up(move.source, now)
     change(move.source, mug, vendor="a\0b")
 

@@ -11,11 +11,12 @@ from sqlalchemy import CheckConstraint, event, inspect, select, text, update
 from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
 from sqlalchemy.orm import Session
 
-from core import database as databases
-from core import orders, refunds
-from core.database import Database
+from core.database import engine
+from core.database.engine import Database, connect
 from core.errors import BusyError
 from core.models import PAID_TWICE, Base, Product
+from core.orders import orders
+from core.refunds import refunds
 from tests.factories import add_product, at_once, levels, payment_of, reserved
 from tests.programs import run_together
 
@@ -36,7 +37,7 @@ def name_of(database: Database, product_id: int) -> str:
 @pytest.fixture
 def empty_url(database_url: str) -> str:
     """Give the address of a database without a single table."""
-    database = databases.connect(database_url)
+    database = connect(database_url)
     if database.is_sqlite:
         path = Path(str(database.engine.url.database))
         path.unlink()
@@ -50,7 +51,7 @@ def empty_url(database_url: str) -> str:
 
 @pytest.fixture
 def empty(empty_url: str) -> Iterator[Database]:
-    opened = databases.connect(empty_url)
+    opened = connect(empty_url)
     yield opened
     opened.engine.dispose()
 
@@ -58,7 +59,7 @@ def empty(empty_url: str) -> Iterator[Database]:
 @contextmanager
 def written_elsewhere(database: Database) -> Iterator[None]:
     """Hold SQLite's one write turn, as another process would."""
-    other = databases.connect(str(database.engine.url))
+    other = connect(str(database.engine.url))
     with other.engine.execution_options(begin="BEGIN IMMEDIATE").begin():
         yield
     other.engine.dispose()
@@ -66,14 +67,14 @@ def written_elsewhere(database: Database) -> Iterator[None]:
 
 @pytest.fixture
 def sqlite(sqlite_url: str) -> Iterator[Database]:
-    opened = databases.connect(sqlite_url)
+    opened = connect(sqlite_url)
     yield opened
     opened.engine.dispose()
 
 
 @pytest.fixture
 def postgresql(postgres_url: str) -> Iterator[Database]:
-    opened = databases.connect(postgres_url)
+    opened = connect(postgres_url)
     yield opened
     opened.engine.dispose()
 
@@ -81,8 +82,8 @@ def postgresql(postgres_url: str) -> Iterator[Database]:
 @pytest.fixture
 def impatient(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
     """Give a SQLite shop that waits a hundredth of a second for its turn."""
-    monkeypatch.setattr(databases, "BUSY_TIMEOUT_MS", 10)
-    opened = databases.connect(sqlite_url)
+    monkeypatch.setattr(engine, "BUSY_TIMEOUT_MS", 10)
+    opened = connect(sqlite_url)
     yield opened
     opened.engine.dispose()
 
@@ -110,8 +111,8 @@ def test_processes_that_migrate_at_once_all_find_the_schema(
     empty: Database, empty_url: str
 ) -> None:
     run_together(
-        "from core import database",
-        "database.connect(sys.argv[1]).migrate()",
+        "from core.database.engine import connect",
+        "connect(sys.argv[1]).migrate()",
         empty_url,
         count=2,
     )
@@ -219,7 +220,7 @@ def test_a_busy_sqlite_is_told_plainly_and_changes_nothing(impatient: Database) 
 def test_a_busy_sqlite_is_tried_again(
     impatient: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(databases, "ATTEMPTS", 1000)
+    monkeypatch.setattr(engine, "ATTEMPTS", 1000)
     mug = add_product(impatient, name="Mug")
     tries: list[object] = []
     tried_again = threading.Event()
@@ -262,7 +263,7 @@ def test_sqlite_keeps_what_was_committed_through_a_power_cut(
 
 
 def test_a_write_on_sqlite_takes_its_turn_before_it_reads(impatient: Database) -> None:
-    other = databases.connect(str(impatient.engine.url))
+    other = connect(str(impatient.engine.url))
 
     def work(session: Session) -> None:
         session.scalar(select(Product.id))

@@ -5,13 +5,16 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import select
 
-from core import disputes, events, money_views, records, refunds
-from core.database import Database
+from core import records
+from core.checkout import events
+from core.database.engine import Database
 from core.errors import PaymentUnavailableError
 from core.models import CheckoutStep, Mail
-from core.money_views import DisputeView
-from core.order_views import OrderView
-from core.payment_data import DisputeReport, Event
+from core.orders.views import OrderView
+from core.payments.data import DisputeReport, Event
+from core.refunds import disputes, refunds
+from core.refunds import views as refund_views
+from core.refunds.views import DisputeView
 from core.shop import Shop
 from tests.core.giving_back import order_in, sent_back_late
 from tests.core.mailing import all_sent
@@ -42,7 +45,7 @@ def take(database: Database, report: DisputeReport, now: datetime) -> bool:
 
 
 def disputes_in(database: Database) -> list[DisputeView]:
-    return ask(database, money_views.disputes)
+    return ask(database, refund_views.disputes)
 
 
 def causes_in(database: Database) -> list[str]:

@@ -3,10 +3,12 @@ from datetime import datetime
 import pytest
 from sqlalchemy import select, text
 
-from core import doctor, orders, reservations
-from core.database import Database
-from core.doctor import Finding
+from core.database.engine import Database
+from core.maintenance import doctor
+from core.maintenance.doctor import Finding
 from core.models import StockMovement
+from core.orders import orders
+from core.stock import reservations
 from tests.core.giving_back import fail, order_in, request
 from tests.factories import add_product, levels, payment_of, reserved
 

@@ -18,9 +18,10 @@ from sqlalchemy import Engine, event, insert, select
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
-from core import database as databases
+from core.database import engine as engines
+from core.database.engine import connect
+from core.database.group_commit import MOST_AT_ONCE, FoldedWrites, Work
 from core.errors import BusyError
-from core.folding import MOST_AT_ONCE, FoldedWrites, Work
 from core.models import Owner, table
 from tests.factories import at_once, eventually
 from tests.programs import environment
@@ -33,7 +34,7 @@ LONG_AGO = datetime.fromisoformat("2026-11-22T12:00:00+00:00")
 
 @pytest.fixture
 def engine(sqlite_url: str) -> Iterator[Engine]:
-    opened = databases.connect(sqlite_url)
+    opened = connect(sqlite_url)
     yield opened.engine
     opened.engine.dispose()
 
@@ -374,8 +375,8 @@ def test_whoever_waits_and_is_interrupted_leaves_nobody_waiting(
 def test_a_busy_database_is_told_to_all_who_wait(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(databases, "BUSY_TIMEOUT_MS", 200)
-    opened = databases.connect(sqlite_url)
+    monkeypatch.setattr(engines, "BUSY_TIMEOUT_MS", 200)
+    opened = connect(sqlite_url)
     writes = folded(opened.engine)
     elsewhere = sqlite3.connect(str(opened.engine.url.database))
     elsewhere.execute("BEGIN IMMEDIATE")

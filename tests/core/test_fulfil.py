@@ -8,11 +8,13 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from core import money_views, orders, refunds
-from core.database import Database
+from core.database.engine import Database
 from core.errors import InvalidQuantityError
 from core.models import CheckoutStep, OrderLine, StockMovement
-from core.order_views import OrderView
+from core.orders import orders
+from core.orders.views import OrderView
+from core.refunds import refunds
+from core.refunds import views as refund_views
 from tests.core.giving_back import WHO, kinds_of, order_in, report_of, take
 from tests.factories import (
     add_product,
@@ -134,7 +136,7 @@ def test_who_accepts_an_order_has_dealt_with_its_entry(
     become(database, orders.accept, to_review, now)
 
     assert to_dos_of(database) == []
-    (done,) = ask(database, lambda s: money_views.to_dos(s, done=True))
+    (done,) = ask(database, lambda s: refund_views.to_dos(s, done=True))
     assert (done.id, done.kind, done.done_by) == (entry.id, "AMOUNT", WHO)
 
 

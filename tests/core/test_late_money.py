@@ -2,10 +2,12 @@ from dataclasses import replace
 
 import pytest
 
-from core import events, expiry, refunding, reservations, settlement, stock
-from core.checkout import PaymentPage, Visitor
+from core.checkout import events, expiry, settlement
+from core.checkout.payment_page import PaymentPage, Visitor
 from core.models import CANCELLED, CONFIRMED, PENDING
+from core.refunds import sending
 from core.shop import Shop
+from core.stock import ledger, reservations
 from tests.emulator import EmulatorServer
 from tests.factories import (
     FakeClock,
@@ -108,7 +110,7 @@ def test_a_refund_that_stripe_did_not_answer_is_sent_again_under_its_key(
     events.record_event(shop, event_about(page))
 
     before = refunds_of(shop)
-    refunding.send_refunds(shop)
+    sending.send_refunds(shop)
 
     assert [refund.status for refund in before] == ["REQUESTED"]
     assert [refund.status for refund in refunds_of(shop)] == ["DONE"]
@@ -125,7 +127,7 @@ def test_money_that_is_going_back_does_not_become_an_order_when_units_return(
     page = paid_too_late(shop, stripe, mug)
     events.record_event(shop, event_about(page))
     shop.database.write(
-        lambda session: stock.receive(session, mug, 5, now=shop.clock())
+        lambda session: ledger.receive(session, mug, 5, now=shop.clock())
     )
 
     events.record_event(shop, event_about(page, number=2))

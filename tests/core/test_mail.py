@@ -4,9 +4,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy.orm import Session
 
-from core import mail
-from core.letter import Letter, copy_of
-from core.mail import Sent
+from core.mail import outbox
+from core.mail.letter import Letter, copy_of
+from core.mail.outbox import Sent
 from core.models import READY, SENT, TO_DO_MAIL, Mail
 from core.shop import Shop
 from tests.core.mailing import (
@@ -59,7 +59,7 @@ def test_only_as_many_are_sent_as_were_asked_for(
     for number in range(3):
         add_letter(mailing, f"order-{number}")
 
-    assert mail.send_due(mailing, words, at_most=2) == Sent(sent=2)
+    assert outbox.send_due(mailing, words, at_most=2) == Sent(sent=2)
     assert len(server.letters) == 2
 
 
@@ -74,7 +74,7 @@ def test_words_that_cannot_be_found_hold_up_no_other_letter(
     mail_id = add_letter(mailing, "order-1")
     add_letter(mailing, "order-2")
 
-    assert mail.send_due(mailing, write) == Sent(sent=1, again=1)
+    assert outbox.send_due(mailing, write) == Sent(sent=1, again=1)
     assert letter(mailing, mail_id).error == "KeyError in its words"
     errors = [each for each in caplog.records if each.levelno == logging.ERROR]
     assert [each.getMessage() for each in errors] == [
@@ -85,7 +85,7 @@ def test_words_that_cannot_be_found_hold_up_no_other_letter(
 def test_a_letter_about_nothing_fails(mailing: Shop) -> None:
     mail_id = add_letter(mailing)
 
-    assert mail.send_due(mailing, lambda _session, _mail: None) == Sent(failed=1)
+    assert outbox.send_due(mailing, lambda _session, _mail: None) == Sent(failed=1)
     assert letter(mailing, mail_id).error == "what it tells about is not there"
 
 
@@ -166,5 +166,7 @@ def test_logs_name_letters_and_no_addresses(
 
     send(mailing)
 
-    said = [each.getMessage() for each in caplog.records if each.name == "core.mail"]
+    said = [
+        each.getMessage() for each in caplog.records if each.name == "core.mail.outbox"
+    ]
     assert said == ["letter order-1: failed", "letter order-2: sent"]

@@ -12,7 +12,7 @@ import sys
 
 import pytest
 
-from core.mail import Sent
+from core.mail.outbox import Sent
 from core.models import READY, SENDING, SENT
 from core.shop import Shop
 from tests.core.mailing import (

@@ -2,7 +2,7 @@ from datetime import timedelta
 
 import pytest
 
-from core.mail import MOST_TRIES, Sent
+from core.mail.outbox import MOST_TRIES, Sent
 from core.models import FAILED, READY, SENDING
 from core.shop import Shop
 from tests.core.mailing import (

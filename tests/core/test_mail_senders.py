@@ -1,6 +1,6 @@
 from concurrent.futures import ThreadPoolExecutor
 
-from core.mail import Sent
+from core.mail.outbox import Sent
 from core.models import READY, SENDING
 from core.shop import Shop
 from tests.core.mailing import (

@@ -6,21 +6,15 @@ import pytest
 import stripe as package
 from sqlalchemy import select, update
 
-from core import (
-    events,
-    expiry,
-    listing,
-    money_views,
-    payments,
-    reconcile,
-    refunding,
-    refunds,
-    reservations,
-)
-from core.checkout import PaymentPage
+from core.checkout import events, expiry, reconcile
+from core.checkout.payment_page import PaymentPage
 from core.errors import PaymentError
 from core.models import EXPIRED, Reconciled
+from core.payments import gateway, pace
+from core.refunds import refunds, sending
+from core.refunds import views as refund_views
 from core.shop import Shop
+from core.stock import reservations
 from tests.core.giving_back import WHO, kinds_of, order_in, refunds_in
 from tests.emulator import EmulatorServer
 from tests.factories import (
@@ -120,7 +114,7 @@ def test_a_refund_that_fails_days_after_it_was_done_and_unheard_is_entered(
             s, order.number, 500, who=WHO, now=shop.clock()
         )
     )
-    refunding.send_refunds(shop)
+    sending.send_refunds(shop)
     (done,) = refunds_in(shop.database)
     pass_days(shop, stripe, clock, 12)
     stripe.control(f"refunds/{done.stripe_refund_id}/fail")
@@ -146,7 +140,7 @@ def test_a_dispute_that_ends_weeks_later_and_unheard_is_known_as_ended(
     clock.advance(hours=6)
     reconcile.reconcile(shop)
 
-    (known,) = ask(shop.database, money_views.disputes)
+    (known,) = ask(shop.database, refund_views.disputes)
     assert known.status == "won"
 
 
@@ -184,9 +178,9 @@ def test_a_long_past_is_looked_back_over_in_slices(
         stripe.pay(begin(shop, {mug: 1}).stripe_session_id)
         reconcile.reconcile(shop)
     stripe.settle(page.stripe_session_id, "succeed")
-    monkeypatch.setattr(payments, "_MOST_ROWS", 1)
+    monkeypatch.setattr(gateway, "_MOST_ROWS", 1)
     monkeypatch.setattr(reconcile, "SLICE_PAGES", 2)
-    monkeypatch.setattr(listing, "CALLS_PER_SECOND", 10_000)
+    monkeypatch.setattr(pace, "CALLS_PER_SECOND", 10_000)
     clock.advance(hours=6)
     sold = []
 

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from core import database as databases
-from core import expiry, offers
+from core import offers
+from core.checkout import expiry
 from core.config import Config
-from core.database import Database
+from core.database.engine import Database, connect
 from core.errors import PaymentUnavailableError
 from core.models import StoredOffer
-from core.offer import DELAYED_METHODS, Offer, ShippingOption
 from core.offers import Offers
+from core.payments.offer import DELAYED_METHODS, Offer, ShippingOption
 from core.shop import Shop
 from tests.emulator import EmulatorServer
 from tests.factories import (
@@ -82,7 +82,7 @@ def test_equal_offers_are_equal_texts_and_others_are_not() -> None:
 def test_an_offer_is_kept_once_however_many_processes_keep_it(
     database: Database, database_url: str, now: datetime
 ) -> None:
-    others = [databases.connect(database_url) for _ in range(4)]
+    others = [connect(database_url) for _ in range(4)]
 
     numbers = at_once(
         [lambda each=each: Offers().id_of(each, FULL, now=now) for each in others]  # type: ignore[misc]  # a default binds it

@@ -3,10 +3,12 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from core import order_views, orders, refunds
-from core.database import Database
-from core.order_views import OrderView
-from core.payment_data import Bill, Payment
+from core.database.engine import Database
+from core.orders import orders
+from core.orders import views as order_views
+from core.orders.views import OrderView
+from core.payments.data import Bill, Payment
+from core.refunds import refunds
 from tests.core.giving_back import fail, order_in, request
 from tests.factories import add_product, ask, change, reserved, sold
 

@@ -4,12 +4,15 @@ from datetime import datetime
 import pytest
 from sqlalchemy import select
 
-from core import money_views, orders, refund_reports, refunds, reservations
-from core.database import Database
+from core.database.engine import Database
 from core.models import CONFIRMED, EXPIRED, TOO_LATE, Order, StockMovement
-from core.money_views import RefundView
-from core.orders import Confirmation
-from core.payment_data import Payment, RefundReport
+from core.orders import orders
+from core.orders.orders import Confirmation
+from core.payments.data import Payment, RefundReport
+from core.refunds import refunds, stripe_reports
+from core.refunds import views as refund_views
+from core.refunds.views import RefundView
+from core.stock import reservations
 from tests.factories import (
     add_product,
     assert_invariants,
@@ -50,12 +53,12 @@ def report_refund(database: Database, status: str, now: datetime) -> None:
     """Note what Stripe says of the refund of PAYMENT."""
     key = f"refund-{PAYMENT.stripe_session_id}"
     report = RefundReport("re_1", "pi_1", 1250, "eur", status, key, "")
-    database.write(lambda s: refund_reports.take_report(s, report, now=now))
+    database.write(lambda s: stripe_reports.take_report(s, report, now=now))
 
 
 def refunds_of(database: Database) -> list[RefundView]:
     with database.read() as session:
-        return money_views.refunds(session)
+        return refund_views.refunds(session)
 
 
 def test_every_sold_line_is_in_the_ledger_with_its_order(

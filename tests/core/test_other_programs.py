@@ -7,12 +7,13 @@ import requests
 import stripe as package
 from sqlalchemy import select
 
-from core import events, refund_reports
-from core.checkout import PaymentPage
-from core.database import Database
+from core.checkout import events
+from core.checkout.payment_page import PaymentPage
+from core.database.engine import Database
 from core.errors import PaymentError, PaymentUnavailableError
 from core.models import PENDING, Checkout
-from core.payment_data import Event
+from core.payments.data import Event
+from core.refunds import stripe_reports
 from core.shop import Shop
 from tests.core.giving_back import (
     again,
@@ -170,7 +171,7 @@ def test_a_refund_of_another_payment_is_not_taken_for_ours(
 
     key = key_of(database, second)
     theirs = report_of("re_2", cents=77, key=key, intent="pi_2")
-    database.write(lambda s: refund_reports.take_report(s, theirs, now=now))
+    database.write(lambda s: stripe_reports.take_report(s, theirs, now=now))
 
     (_, row) = refunds_in(database)
     assert (row.id, row.status, row.stripe_refund_id) == (second, "REQUESTED", None)

@@ -5,12 +5,13 @@ from datetime import datetime
 import pytest
 from sqlalchemy import select
 
-from core import disputes, owed, records, refunds
-from core.database import Database
+from core import records
+from core.database.engine import Database
 from core.errors import NotFoundError
 from core.models import DONE, Mail, Refund
-from core.order_views import OrderView
-from core.payment_data import DisputeReport
+from core.orders.views import OrderView
+from core.payments.data import DisputeReport
+from core.refunds import disputes, owed, refunds
 from tests.core.giving_back import (
     again,
     fail,

@@ -3,10 +3,10 @@ from datetime import datetime
 import pytest
 from sqlalchemy import select
 
-from core import owners
-from core.database import Database
+from core.database.engine import Database
 from core.errors import OwnerError
 from core.models import Owner
+from core.owner import accounts
 
 EMAIL, PASSWORD = "marijke@shop.example", "correct horse"
 
@@ -14,31 +14,31 @@ EMAIL, PASSWORD = "marijke@shop.example", "correct horse"
 @pytest.fixture
 def marijke(database: Database, now: datetime) -> str:
     """Give the address of an owner who may log in."""
-    database.write(lambda s: owners.set_owner(s, EMAIL, PASSWORD, now=now))
+    database.write(lambda s: accounts.set_owner(s, EMAIL, PASSWORD, now=now))
     return EMAIL
 
 
 def mark(database: Database, email: str, password: str) -> str | None:
     with database.read() as session:
-        return owners.check_password(session, email, password)
+        return accounts.check_password(session, email, password)
 
 
 def is_login(database: Database, text: str) -> bool:
     with database.read() as session:
-        return owners.is_login(session, text)
+        return accounts.is_login(session, text)
 
 
 def test_a_new_shop_has_no_owner(database: Database) -> None:
     with database.read() as session:
-        assert not owners.has_owner(session)
+        assert not accounts.has_owner(session)
 
 
 def test_the_first_owner_is_new(database: Database, now: datetime) -> None:
-    is_new = database.write(lambda s: owners.set_owner(s, EMAIL, PASSWORD, now=now))
+    is_new = database.write(lambda s: accounts.set_owner(s, EMAIL, PASSWORD, now=now))
 
     assert is_new
     with database.read() as session:
-        assert owners.has_owner(session)
+        assert accounts.has_owner(session)
 
 
 def test_the_right_password_gives_a_login(database: Database, marijke: str) -> None:
@@ -78,7 +78,7 @@ def test_a_new_password_ends_the_old_one_and_every_login(
     old = mark(database, marijke, PASSWORD)
 
     is_new = database.write(
-        lambda s: owners.set_owner(s, marijke.upper(), "battery staple", now=now)
+        lambda s: accounts.set_owner(s, marijke.upper(), "battery staple", now=now)
     )
 
     assert not is_new
@@ -113,13 +113,13 @@ def test_no_owner_without_an_address_and_a_long_password(
     database: Database, now: datetime, email: str, password: str
 ) -> None:
     with pytest.raises(OwnerError):
-        database.write(lambda s: owners.set_owner(s, email, password, now=now))
+        database.write(lambda s: accounts.set_owner(s, email, password, now=now))
 
     with database.read() as session:
-        assert not owners.has_owner(session)
+        assert not accounts.has_owner(session)
 
 
 def test_a_password_of_eight_characters_is_long_enough(
     database: Database, now: datetime
 ) -> None:
-    assert database.write(lambda s: owners.set_owner(s, EMAIL, "12345678", now=now))
+    assert database.write(lambda s: accounts.set_owner(s, EMAIL, "12345678", now=now))

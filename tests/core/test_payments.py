@@ -7,12 +7,12 @@ import pytest
 from stripe import api_version
 from stripe.params.checkout import SessionCreateParams, SessionListParams
 
-from core import payments, stripe_client
 from core.errors import PaymentBusyError, PaymentError, PaymentUnavailableError
-from core.offer import DELAYED_METHODS, Offer
-from core.payment_data import SessionLine, SessionRequest
-from core.payment_request import MOST_NAME_CHARACTERS
-from core.payments import StripeGateway
+from core.payments import client
+from core.payments.data import SessionLine, SessionRequest
+from core.payments.gateway import StripeGateway, epoch
+from core.payments.offer import DELAYED_METHODS, Offer
+from core.payments.request import MOST_NAME_CHARACTERS
 from stripe_emulator import forms
 from stripe_emulator.stripe_types import check_request
 from tests.emulator import EmulatorServer, free_port
@@ -31,7 +31,7 @@ def gateway(stripe: EmulatorServer) -> StripeGateway:
 @pytest.fixture
 def hasty(stripe: EmulatorServer, monkeypatch: pytest.MonkeyPatch) -> StripeGateway:
     """Give a gateway that waits half a second for an answer."""
-    monkeypatch.setattr(stripe_client, "READ_SECONDS", 0.5)
+    monkeypatch.setattr(client, "READ_SECONDS", 0.5)
     return StripeGateway(KEY, WEBHOOK_SECRET, stripe.url)
 
 
@@ -445,4 +445,4 @@ def test_secrets_and_customers_are_in_no_error_and_no_log(
 def test_times_are_cut_to_the_seconds_that_stripe_counts_in() -> None:
     moment = datetime(2026, 11, 22, 12, 0, 59, 999_999, tzinfo=UTC)
 
-    assert payments.epoch(moment) == moment.replace(microsecond=0)
+    assert epoch(moment) == moment.replace(microsecond=0)

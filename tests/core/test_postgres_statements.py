@@ -17,11 +17,11 @@ import pytest
 from psycopg.pq import Trace
 from sqlalchemy import Connection, create_engine, func, select, text
 
-from core import database as databases
-from core import orders, reservations
-from core.database import Database, Executor
+from core.database.engine import Database, Executor, connect
 from core.errors import InsufficientStockError, Shortage
 from core.models import CANCELLED, CONFIRMED, EXPIRED, PENDING, Checkout
+from core.orders import orders
+from core.stock import reservations
 from tests.concurrency.watcher import deadlocks
 from tests.factories import (
     add_product,
@@ -43,7 +43,7 @@ Change = Callable[[Executor, int, datetime], object]
 
 @pytest.fixture
 def database(postgres_url: str) -> Iterator[Database]:
-    opened = databases.connect(postgres_url)
+    opened = connect(postgres_url)
     yield opened
     opened.engine.dispose()
 

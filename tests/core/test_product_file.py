@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from core.catalogue.product_file import ProductRow, clean_description, parse
+from core.catalogue.product_table import LARGEST_FILE
 from core.errors import CatalogueError
-from core.product_file import ProductRow, clean_description, parse
-from core.product_table import LARGEST_FILE
 
 REAL_FILE = Path(__file__).parents[3] / "shared" / "data" / "shopify-apparel.csv"
 

@@ -2,10 +2,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from core import queries, reservations
-from core.database import Database
+from core.database.engine import Database
 from core.models import Product
-from core.order_views import vat_within
+from core.orders.views import vat_within
+from core.stock import holds, reservations
 from tests.factories import add_product, ask, change, reserved
 
 
@@ -38,7 +38,7 @@ def test_products_tell_what_is_available(database: Database, now: datetime) -> N
     mug = add_product(database, stock_units=5, price_cents=1295, name="Mug")
     reserved(database, {mug: 2}, now)
 
-    (view,) = ask(database, queries.products)
+    (view,) = ask(database, holds.products)
 
     assert (view.id, view.name, view.price_cents) == (mug, "Mug", 1295)
     assert (view.stock, view.reserved, view.available) == (5, 2, 3)
@@ -49,27 +49,27 @@ def test_what_is_not_listed_is_nowhere_on_sale(database: Database) -> None:
     slug = ask(database, lambda s: s.get_one(Product, mug).slug)
     change(database, mug, is_listed=False)
 
-    assert ask(database, queries.products) == []
-    assert ask(database, lambda s: queries.product(s, slug)) is None
-    assert ask(database, lambda s: queries.products_in(s, [mug])) == {}
+    assert ask(database, holds.products) == []
+    assert ask(database, lambda s: holds.product(s, slug)) is None
+    assert ask(database, lambda s: holds.products_in(s, [mug])) == {}
 
 
 def test_a_product_is_found_by_its_address(database: Database) -> None:
     mug = add_product(database)
     slug = ask(database, lambda s: s.get_one(Product, mug).slug)
 
-    found = ask(database, lambda s: queries.product(s, slug))
+    found = ask(database, lambda s: holds.product(s, slug))
 
     assert found is not None
     assert found.id == mug
-    assert ask(database, lambda s: queries.product(s, "nothing")) is None
+    assert ask(database, lambda s: holds.product(s, "nothing")) is None
 
 
 def test_only_the_products_asked_for_are_given(database: Database) -> None:
     mug, _cup = add_product(database), add_product(database)
 
-    assert list(ask(database, lambda s: queries.products_in(s, [mug, 999]))) == [mug]
-    assert ask(database, lambda s: queries.products_in(s, [])) == {}
+    assert list(ask(database, lambda s: holds.products_in(s, [mug, 999]))) == [mug]
+    assert ask(database, lambda s: holds.products_in(s, [])) == {}
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_a_search_takes_every_character_as_it_is(
     add_product(database, name="Back\\slash")
     change(database, blue, kind="Crockery")
 
-    found = ask(database, lambda s: queries.products(s, text=text))
+    found = ask(database, lambda s: holds.products(s, text=text))
 
     assert [view.name for view in found] == names
 
@@ -109,7 +109,7 @@ def test_held_units_may_come_back_at_the_end_of_the_first_hold(
 
     free = ask(
         database,
-        lambda s: queries.free_at(s, [mug, cup], until=now + timedelta(minutes=15)),
+        lambda s: holds.free_at(s, [mug, cup], until=now + timedelta(minutes=15)),
     )
 
     assert free == {mug: now + timedelta(minutes=5)}
@@ -125,7 +125,7 @@ def test_the_end_of_a_delayed_payment_promises_nothing(
 
     free = ask(
         database,
-        lambda s: queries.free_at(s, [mug], until=now + timedelta(minutes=15)),
+        lambda s: holds.free_at(s, [mug], until=now + timedelta(minutes=15)),
     )
 
     assert free == {}
@@ -138,11 +138,11 @@ def test_what_has_ended_promises_no_units(database: Database, now: datetime) -> 
 
     free = ask(
         database,
-        lambda s: queries.free_at(s, [mug], until=now + timedelta(days=1)),
+        lambda s: holds.free_at(s, [mug], until=now + timedelta(days=1)),
     )
 
     assert free == {}
-    assert ask(database, lambda s: queries.free_at(s, [], until=now)) == {}
+    assert ask(database, lambda s: holds.free_at(s, [], until=now)) == {}
 
 
 def test_a_visitor_is_told_of_his_own_open_hold(
@@ -151,13 +151,13 @@ def test_a_visitor_is_told_of_his_own_open_hold(
     mug, cup = add_product(database), add_product(database)
     checkout_id = reserved(database, {mug: 2, cup: 1}, now, visitor="anna")
 
-    hold = ask(database, lambda s: queries.open_hold(s, "anna", now))
+    hold = ask(database, lambda s: holds.open_hold(s, "anna", now))
 
     assert hold is not None
     assert hold.checkout_id == checkout_id
     assert hold.units == {mug: 2, cup: 1}
     assert hold.expires_at == now + timedelta(minutes=15)
-    assert ask(database, lambda s: queries.open_hold(s, "ben", now)) is None
+    assert ask(database, lambda s: holds.open_hold(s, "ben", now)) is None
 
 
 def test_a_hold_that_is_over_or_awaits_its_money_is_not_open(
@@ -171,6 +171,6 @@ def test_a_hold_that_is_over_or_awaits_its_money_is_not_open(
         lambda s: reservations.prolong(s, waiting, now + timedelta(days=1), now=now)
     )
 
-    assert ask(database, lambda s: queries.open_hold(s, "anna", now)) is not None
-    assert ask(database, lambda s: queries.open_hold(s, "anna", later)) is None
-    assert ask(database, lambda s: queries.open_hold(s, "ben", now)) is None
+    assert ask(database, lambda s: holds.open_hold(s, "anna", now)) is not None
+    assert ask(database, lambda s: holds.open_hold(s, "anna", later)) is None
+    assert ask(database, lambda s: holds.open_hold(s, "ben", now)) is None

@@ -7,9 +7,9 @@ import pytest
 import stripe as package
 from sqlalchemy import Executable, select, update
 
-from core import events, expiry, listing, money_views, reconcile, reservations
-from core.checkout import PaymentPage
-from core.comparison import Reconciliation
+from core.checkout import events, expiry, reconcile
+from core.checkout.comparison import Reconciliation
+from core.checkout.payment_page import PaymentPage
 from core.errors import PaymentUnavailableError
 from core.models import (
     CONFIRMED,
@@ -19,8 +19,11 @@ from core.models import (
     Checkout,
     Reconciled,
 )
-from core.payment_data import Event
+from core.payments import pace
+from core.payments.data import Event
+from core.refunds import views as refund_views
 from core.shop import Shop
+from core.stock import reservations
 from tests.emulator import EmulatorServer
 from tests.factories import (
     FakeClock,
@@ -246,7 +249,7 @@ def test_money_for_a_checkout_that_is_not_here_is_entered_for_the_owner_once(
     first, second = reconcile.reconcile(shop), reconcile.reconcile(shop)
 
     assert (first.entered, second.entered) == (1, 0)
-    (entry,) = ask(shop.database, money_views.to_dos)
+    (entry,) = ask(shop.database, refund_views.to_dos)
     assert (entry.kind, entry.stripe_id) == (UNKNOWN_SESSION, page.stripe_session_id)
     assert entry.amount_cents == 1250
 
@@ -266,7 +269,7 @@ def test_all_pages_of_a_long_list_are_read(shop: Shop, stripe: EmulatorServer) -
 def test_a_busy_stripe_is_asked_again_from_the_same_page_on(
     shop: Shop, stripe: EmulatorServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listing, "BUSY_PAUSES", (0.01, 0.01))
+    monkeypatch.setattr(pace, "BUSY_PAUSES", (0.01, 0.01))
     mug = add_product(shop.database)
     stripe.pay(begin(shop, {mug: 1}).stripe_session_id)
     stripe.fault("list", "status", status=429, times=2)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from core import listing, payments, reconcile
+from core.checkout import reconcile
+from core.payments import gateway, pace
 from core.shop import Shop
 from tests.emulator import EmulatorServer
 from tests.factories import add_product, begin
@@ -15,7 +16,7 @@ CLOCK_NOISE = 0.05
 
 @pytest.fixture(autouse=True)
 def _slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listing, "CALLS_PER_SECOND", A_SECOND)
+    monkeypatch.setattr(pace, "CALLS_PER_SECOND", A_SECOND)
 
 
 def too_early(came_after: list[float]) -> list[float]:
@@ -34,7 +35,7 @@ def too_early(came_after: list[float]) -> list[float]:
 def test_stripe_sees_no_more_lists_a_second_than_it_allows(
     shop: Shop, stripe: EmulatorServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(payments, "_MOST_ROWS", 1)
+    monkeypatch.setattr(gateway, "_MOST_ROWS", 1)
     mug = add_product(shop.database, stock_units=CALLS)
     for _ in range(CALLS):
         begin(shop, {mug: 1})

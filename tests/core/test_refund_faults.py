@@ -8,19 +8,13 @@ import stripe as package
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core import (
-    events,
-    expiry,
-    owed,
-    reconcile,
-    refund_reports,
-    refunding,
-    reservations,
-)
-from core.checkout import PaymentPage
+from core.checkout import events, expiry, reconcile
+from core.checkout.payment_page import PaymentPage
 from core.models import Mail
-from core.payment_data import Event
+from core.payments.data import Event
+from core.refunds import owed, sending, stripe_reports
 from core.shop import Shop
+from core.stock import reservations
 from tests.core.giving_back import key_of, kinds_of, order_in, refunds_in
 from tests.core.test_refunding import at_stripe, request
 from tests.emulator import EmulatorServer
@@ -70,15 +64,15 @@ def test_a_refusal_to_list_refunds_is_no_verdict_on_one_of_them(
     order = bought(shop, stripe, {add_product(shop.database): 1})
     request(shop, order, 500)
     stripe.fault("refund", "drop_after", times=0)
-    refunding.send_refunds(shop)
+    sending.send_refunds(shop)
     stripe.control("faults/clear")
     pass_time(clock, stripe, hours=25)
     stripe.fault("list_refunds", "status", status=401)
 
-    refunding.send_refunds(shop)
+    sending.send_refunds(shop)
     (refused,) = refunds_in(shop.database)
     pass_time(clock, stripe, hours=1)
-    refunding.send_refunds(shop)
+    sending.send_refunds(shop)
 
     (refund,) = refunds_in(shop.database)
     assert (refused.status, refund.status) == ("REQUESTED", "DONE")
@@ -222,7 +216,7 @@ def test_the_answer_to_a_refund_and_its_event_at_once_note_it_once(
 
     def note_the_answer() -> None:
         def work(session: Session) -> None:
-            refund_reports.take_answer(session, refund_id, made, now=shop.clock())
+            stripe_reports.take_answer(session, refund_id, made, now=shop.clock())
             noted.set()
             # The event is at the same row by then: it cannot end before this does.
             go_on.wait(0.5)
@@ -272,7 +266,7 @@ def test_refunds_their_events_and_a_pass_at_once_lose_nothing(
 
         outcomes = at_once(
             [
-                lambda: refunding.send_refunds(shop),
+                lambda: sending.send_refunds(shop),
                 lambda: reconcile.reconcile(shop),
                 *(
                     lambda event=event: events.record_event(shop, event)

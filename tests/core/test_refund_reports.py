@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from core import refund_reports
-from core.database import Database
-from core.order_views import OrderView
+from core.database.engine import Database
+from core.orders.views import OrderView
+from core.refunds import stripe_reports
 from tests.core.giving_back import (
     key_of,
     kinds_of,
@@ -75,7 +75,7 @@ def test_stripe_tells_of_our_own_refund_before_it_answers_us(
     report = report_of(cents=500, key=key_of(database, refund_id), status=status)
 
     take(database, now, report)
-    database.write(lambda s: refund_reports.take_answer(s, refund_id, report, now=now))
+    database.write(lambda s: stripe_reports.take_answer(s, refund_id, report, now=now))
 
     (refund,) = refunds_in(database)
     assert (refund.id, refund.stripe_refund_id) == (refund_id, "re_1")
@@ -107,7 +107,7 @@ def test_an_answer_and_reports_of_it_at_once_are_one_refund(
     calls: list[Callable[[], object]] = [lambda: take(database, now, report)] * 4
     calls += [
         lambda: database.write(
-            lambda s: refund_reports.take_answer(s, refund_id, report, now=now)
+            lambda s: stripe_reports.take_answer(s, refund_id, report, now=now)
         )
     ] * 4
 

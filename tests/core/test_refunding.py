@@ -6,10 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from core import events, expiry, owed, refunding, refunds
+from core.checkout import events, expiry
 from core.errors import PaymentUnavailableError
-from core.order_views import OrderView
-from core.payment_data import Event, RefundReport, SessionLine, SessionRequest
+from core.orders.views import OrderView
+from core.payments.data import Event, RefundReport, SessionLine, SessionRequest
+from core.refunds import owed, refunds, sending
 from core.shop import Shop
 from tests.core.giving_back import WHO, key_of, kinds_of, order_in, refunds_in
 from tests.emulator import EmulatorServer
@@ -62,7 +63,7 @@ def test_a_refund_goes_to_stripe_as_it_was_asked_for(
 ) -> None:
     refund_id = request(shop, order, 500)
 
-    sent = refunding.send_refunds(shop)
+    sent = sending.send_refunds(shop)
 
     (call,) = stripe.requests("/v1/refunds")
     key = key_of(shop.database, refund_id)
@@ -75,7 +76,7 @@ def test_a_refund_goes_to_stripe_as_it_was_asked_for(
     (refund,) = refunds_in(shop.database)
     (made,) = at_stripe(shop, order)
     assert (sent, refund.status, refund.stripe_refund_id) == (1, "DONE", made.id)
-    assert refunding.send_refunds(shop) == 0
+    assert sending.send_refunds(shop) == 0
 
 
 def test_the_sweep_sends_what_is_owed(shop: Shop, order: OrderView) -> None:
@@ -94,8 +95,8 @@ def test_several_processes_that_send_at_once_send_it_once(
 ) -> None:
     request(shop, order, 500)
 
-    at_once([lambda: refunding.send_refunds(shop)] * 4)
-    refunding.send_refunds(shop)
+    at_once([lambda: sending.send_refunds(shop)] * 4)
+    sending.send_refunds(shop)
 
     (refund,) = refunds_in(shop.database)
     assert refund.status == "DONE"
@@ -109,11 +110,11 @@ def test_a_refund_whose_answer_was_lost_goes_once(
 ) -> None:
     request(shop, order, 500)
     stripe.fault("refund", kind, times=0)
-    lost = refunding.send_refunds(shop)
+    lost = sending.send_refunds(shop)
     stripe.control("faults/clear")
 
     hear_of(shop, order, "refund.created", at_stripe(shop, order)[0].id)
-    refunding.send_refunds(shop)
+    sending.send_refunds(shop)
 
     (refund,) = refunds_in(shop.database)
     assert (lost, refund.status) == (0, "DONE")
@@ -126,12 +127,12 @@ def test_a_refund_whose_key_stripe_has_forgotten_is_found_and_not_made_again(
 ) -> None:
     request(shop, order, 500)
     stripe.fault("refund", "drop_after", times=0)
-    refunding.send_refunds(shop)
+    sending.send_refunds(shop)
     stripe.control("faults/clear")
     clock.advance(hours=25)
     stripe.advance(25 * 3600)
 
-    refunding.send_refunds(shop)
+    sending.send_refunds(shop)
 
     (refund,) = refunds_in(shop.database)
     (made,) = at_stripe(shop, order)
@@ -143,11 +144,11 @@ def test_a_refund_that_stripe_never_heard_of_goes_a_day_later(
 ) -> None:
     request(shop, order, 500)
     stripe.fault("*", "status", status=502, times=0)
-    refunding.send_refunds(shop)
+    sending.send_refunds(shop)
     stripe.control("faults/clear")
     clock.advance(hours=25)
 
-    refunding.send_refunds(shop)
+    sending.send_refunds(shop)
 
     (refund,) = refunds_in(shop.database)
     assert refund.status == "DONE"
@@ -165,7 +166,7 @@ def test_what_the_bank_decides_days_later_is_noted(
 ) -> None:
     stripe.next_refunds("pending")
     request(shop, order, 500)
-    refunding.send_refunds(shop)
+    sending.send_refunds(shop)
     (before,) = refunds_in(shop.database)
     clock.advance(days=3)
 
@@ -184,11 +185,11 @@ def test_a_refund_that_fails_without_a_message_is_found_by_looking(
 ) -> None:
     stripe.next_refunds("pending")
     request(shop, order, 500)
-    refunding.send_refunds(shop)
+    sending.send_refunds(shop)
     (sent,) = refunds_in(shop.database)
     stripe.control(f"refunds/{sent.stripe_refund_id}/fail")
 
-    refunding.look_at_open_refunds(shop)
+    sending.look_at_open_refunds(shop)
 
     (refund,) = refunds_in(shop.database)
     assert (refund.status, refund.failure) == ("FAILED", "lost_or_stolen_card")
@@ -200,7 +201,7 @@ def test_a_refund_that_fails_at_once_frees_its_sum(
     stripe.next_refunds("failed")
     request(shop, order, 1250)
 
-    refunding.send_refunds(shop)
+    sending.send_refunds(shop)
 
     (refund,) = refunds_in(shop.database)
     after = order_in(shop.database)
@@ -215,7 +216,7 @@ def test_a_refund_that_stripe_refuses_fails_with_its_reason(
     stripe.dispute(order.stripe_session_id)
     request(shop, order, 1250)
 
-    sent = refunding.send_refunds(shop)
+    sent = sending.send_refunds(shop)
 
     (refund,) = refunds_in(shop.database)
     assert (sent, refund.status) == (0, "FAILED")
@@ -259,7 +260,7 @@ def test_what_was_refunded_by_hand_in_two_parts_before_we_sent_it_went_back_once
 
     after = order_in(shop.database)
     assert (after.status, after.refunded_cents) == ("REFUNDED", 1250)
-    assert refunding.send_refunds(shop) == 0
+    assert sending.send_refunds(shop) == 0
     # The customer has all of it: the owner must not pay it another way.
     assert kinds_of(to_dos_of(shop.database)) == ["RESTOCK", "RESTOCK"]
     (failed,) = [each for each in refunds_in(shop.database) if each.status == "FAILED"]

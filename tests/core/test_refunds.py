@@ -5,11 +5,14 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import select
 
-from core import money_views, orders, records, refunds
-from core.database import Database
+from core import records
+from core.database.engine import Database
 from core.errors import NotFoundError, RefundRefusedError
 from core.models import DONE, SENT, Mail
-from core.order_views import OrderView
+from core.orders import orders
+from core.orders.views import OrderView
+from core.refunds import refunds
+from core.refunds import views as refund_views
 from tests.core.giving_back import (
     WHO,
     again,
@@ -189,7 +192,7 @@ def test_trying_again_ticks_off_the_failure_and_a_second_one_is_entered(
     second = again(database, refund_id, now)
 
     assert to_dos_of(database) == []
-    (done,) = ask(database, lambda s: money_views.to_dos(s, done=True))
+    (done,) = ask(database, lambda s: refund_views.to_dos(s, done=True))
     assert (done.id, done.done_by) == (failure.id, WHO)
     assert [refund.owed_cents for refund in refunds_in(database)] == [0, 0]
     fail(database, second, now)

@@ -7,10 +7,14 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
-from core import money_views, refunds, reports, reservations, sales
-from core.database import Database
+from core.database.engine import Database
 from core.models import TOO_LATE
-from core.reports import StockLevel
+from core.orders import sales
+from core.owner import reports
+from core.owner.reports import StockLevel
+from core.refunds import refunds
+from core.refunds import views as refund_views
+from core.stock import reservations
 from tests.factories import add_product, ask, change, payment_of, reserved, sold
 
 
@@ -153,7 +157,7 @@ def test_what_a_person_must_look_at_is_counted(
         )
     )
     before = ask(database, lambda s: reports.attention(s, now))
-    (refund,) = ask(database, money_views.refunds)
+    (refund,) = ask(database, refund_views.refunds)
 
     database.write(lambda s: refunds.fail(s, refund.id, failure="refused", now=now))
     after = ask(database, lambda s: reports.attention(s, now))

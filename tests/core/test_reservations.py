@@ -4,8 +4,7 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError
 
-from core import reservations
-from core.database import Database
+from core.database.engine import Database
 from core.errors import (
     CartError,
     EmptyCartError,
@@ -15,6 +14,7 @@ from core.errors import (
     Shortage,
 )
 from core.models import CANCELLED, EXPIRED, PENDING, Checkout, Product
+from core.stock import reservations
 from tests.factories import (
     add_product,
     assert_invariants,

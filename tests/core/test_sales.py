@@ -4,10 +4,10 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from sqlalchemy import make_url, select, text
 
-from core import database as databases
-from core import doctor, sales
-from core.database import Database
+from core.database.engine import Database, connect
+from core.maintenance import doctor
 from core.models import SalesDay
+from core.orders import sales
 from core.scheduler import Scheduler
 from core.shop import Shop
 from tests.factories import (
@@ -169,7 +169,7 @@ def abroad(postgres_url: str) -> Iterator[Database]:
     """Give a shop on a server whose day begins half a day before that of UTC."""
     options = {"options": "-c timezone=Pacific/Auckland"}
     url = make_url(postgres_url).update_query_dict(options)
-    opened = databases.connect(url.render_as_string(hide_password=False))
+    opened = connect(url.render_as_string(hide_password=False))
     yield opened
     opened.engine.dispose()
 

@@ -8,9 +8,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import event, select
 
-from core import refunds
 from core.models import CONFIRMED, EXPIRED, PENDING, TOO_LATE, Checkout
-from core.payment_data import Payment
+from core.payments.data import Payment
+from core.refunds import refunds
 from core.scheduler import PATIENCE_SECONDS, Scheduler
 from core.shop import Shop
 from tests.emulator import EmulatorServer

@@ -5,13 +5,13 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select, update
 
-from core import events, expiry, settlement
-from core.checkout import PaymentPage
+from core.checkout import events, expiry, settlement
+from core.checkout.expiry import Sweep
+from core.checkout.payment_page import PaymentPage
 from core.errors import CheckoutNotFoundError, PaymentUnavailableError
-from core.expiry import Sweep
 from core.models import CONFIRMED, EXPIRED, PENDING, Checkout, StripeEvent
-from core.payment_data import Event
-from core.payments import StripeGateway
+from core.payments.data import Event
+from core.payments.gateway import StripeGateway
 from core.shop import Shop
 from tests.emulator import EmulatorServer
 from tests.factories import (

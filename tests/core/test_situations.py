@@ -13,8 +13,10 @@ import requests
 import stripe as package
 from sqlalchemy import select
 
-from core import checkout, events, expiry, stripe_client
-from core.checkout import Visitor
+from core.checkout import events, expiry, payment_page
+from core.checkout.expiry import Sweep
+from core.checkout.payment_page import Visitor
+from core.checkout.settlement import Ending
 from core.config import Config
 from core.errors import (
     HoldEndedError,
@@ -22,11 +24,10 @@ from core.errors import (
     PaymentError,
     PaymentUnavailableError,
 )
-from core.expiry import Sweep
 from core.models import CANCELLED, CONFIRMED, PENDING, Checkout
-from core.offer import DELAYED_METHODS
-from core.payments import StripeGateway
-from core.settlement import Ending
+from core.payments import client
+from core.payments.gateway import StripeGateway
+from core.payments.offer import DELAYED_METHODS
 from core.shop import Shop
 from tests.core.test_offers import started_again
 from tests.emulator import EmulatorServer
@@ -54,7 +55,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the package try again at once: how often it does stays the same."""
     monkeypatch.setattr(package.HTTPClient, "INITIAL_DELAY", 0.001)
     monkeypatch.setattr(package.HTTPClient, "MAX_DELAY", 0.001)
-    monkeypatch.setattr(checkout, "BUSY_PAUSES", (0.001, 0.001))
+    monkeypatch.setattr(payment_page, "BUSY_PAUSES", (0.001, 0.001))
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def hasty_shop(
     shop: Shop, stripe: EmulatorServer, monkeypatch: pytest.MonkeyPatch
 ) -> Shop:
     """Give a shop that waits half a second for Stripe's answer."""
-    monkeypatch.setattr(stripe_client, "READ_SECONDS", 0.5)
+    monkeypatch.setattr(client, "READ_SECONDS", 0.5)
     gateway = StripeGateway("sk_test_shop", stripe.webhook_secret, stripe.url)
     return replace(shop, gateway=gateway)
 
@@ -240,13 +241,13 @@ def test_cancelling_before_stripe_has_made_the_page_waits_for_it(
     with ThreadPoolExecutor(1) as background:
         begun = background.submit(begin, shop, {mug: 1}, ANNA)
         stripe.wait_for_waiter("create")
-        early = checkout.cancel(shop, only_checkout(shop), ANNA.id)
+        early = payment_page.cancel(shop, only_checkout(shop), ANNA.id)
         stripe.release("create")
         page = begun.result(20)
 
     assert early is Ending.KEPT
     assert levels(shop.database, mug) == (5, 1)
-    assert checkout.cancel(shop, page.checkout_id, ANNA.id) is Ending.CLOSED
+    assert payment_page.cancel(shop, page.checkout_id, ANNA.id) is Ending.CLOSED
     assert open_sessions(stripe) == []
     assert levels(shop.database, mug) == (5, 0)
 
@@ -260,7 +261,7 @@ def test_cancelling_after_stripe_has_made_the_page_closes_it_unseen(
     with ThreadPoolExecutor(1) as background:
         begun = background.submit(begin, shop, {mug: 1}, ANNA)
         stripe.wait_for_waiter("create")
-        ending = checkout.cancel(shop, only_checkout(shop), ANNA.id)
+        ending = payment_page.cancel(shop, only_checkout(shop), ANNA.id)
         stripe.release("create")
         with pytest.raises(HoldEndedError):
             begun.result(20)

@@ -2,10 +2,13 @@
 
 from datetime import timedelta
 
-from core import events, history, mail, refunding, refunds
-from core.history import Step
-from core.order_views import OrderView
-from core.payment_data import Event
+from core.checkout import events
+from core.mail import outbox
+from core.orders.views import OrderView
+from core.owner import history
+from core.owner.history import Step
+from core.payments.data import Event
+from core.refunds import refunds, sending
 from core.shop import Shop
 from tests.core.giving_back import WHO, order_in, refunds_in
 from tests.core.mailing import words
@@ -37,7 +40,7 @@ def refund_that_fails(
             s, order.number, 500, reason="chipped", who=WHO, now=shop.clock()
         )
     )
-    refunding.send_refunds(shop)
+    sending.send_refunds(shop)
     (refund,) = refunds_in(shop.database)
     refund_id = refund.stripe_refund_id or ""
     clock.advance(days=3)
@@ -69,7 +72,7 @@ def test_the_history_of_an_order_tells_how_it_was_sold(
     clock.advance(minutes=2)
     events.record_event(shop, event_about(page))
     clock.advance(minutes=1)
-    mail.send_due(shop, words)
+    outbox.send_due(shop, words)
 
     told = steps_of(shop, page.checkout_id)
 

@@ -7,20 +7,15 @@ import requests
 import stripe as package
 from sqlalchemy import select
 
-from core import (
-    events,
-    expiry,
-    money_views,
-    reconcile,
-    refunding,
-    refunds,
-    reservations,
-)
-from core.checkout import PaymentPage
+from core.checkout import events, expiry, reconcile
+from core.checkout.payment_page import PaymentPage
 from core.errors import PaymentUnavailableError
 from core.models import CONFIRMED, PENDING, Mail
-from core.payment_data import Event
+from core.payments.data import Event
+from core.refunds import refunds, sending
+from core.refunds import views as refund_views
 from core.shop import Shop
+from core.stock import reservations
 from tests.core.giving_back import WHO, kinds_of, order_in
 from tests.emulator import EmulatorServer
 from tests.factories import (
@@ -252,7 +247,7 @@ def test_a_refund_of_late_money_that_fails_later_is_entered_and_tried_again(
     shop.database.write(
         lambda s: refunds.request_again(s, failed.id, who=WHO, now=shop.clock())
     )
-    refunding.send_refunds(shop)
+    sending.send_refunds(shop)
     assert sorted(each.status for each in refunds_of(shop)) == ["DONE", "FAILED"]
 
 
@@ -326,7 +321,7 @@ def test_a_lost_dispute_is_shown_with_its_order_which_stands(
     # It may be lost already when it is first heard of.
     reconcile.reconcile(shop)
 
-    (dispute,) = ask(shop.database, money_views.disputes)
+    (dispute,) = ask(shop.database, refund_views.disputes)
     assert (dispute.status, dispute.checkout_id) == ("lost", order.checkout_id)
     assert kinds_of(to_dos_of(shop.database)) == ["DISPUTED"]
     assert order_in(shop.database).status == "PAID"

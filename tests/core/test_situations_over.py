@@ -8,13 +8,14 @@ import pytest
 import stripe as package
 from sqlalchemy import select
 
-from core import checkout, events, expiry, listing, reconcile
-from core.checkout import PaymentPage, Visitor
+from core.checkout import events, expiry, payment_page, reconcile
+from core.checkout.expiry import Sweep
+from core.checkout.payment_page import PaymentPage, Visitor
+from core.checkout.settlement import Ending
 from core.errors import PaymentUnavailableError
-from core.expiry import Sweep
 from core.models import CONFIRMED, EXPIRED, PENDING, Checkout, Mail
-from core.offer import DELAYED_METHODS
-from core.settlement import Ending
+from core.payments import pace
+from core.payments.offer import DELAYED_METHODS
 from core.shop import Shop
 from tests.core.giving_back import kinds_of, order_in
 from tests.core.test_situations_paid import offering
@@ -46,7 +47,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the package try again at once: how often it does stays the same."""
     monkeypatch.setattr(package.HTTPClient, "INITIAL_DELAY", 0.001)
     monkeypatch.setattr(package.HTTPClient, "MAX_DELAY", 0.001)
-    monkeypatch.setattr(listing, "BUSY_PAUSES", (0.001, 0.001))
+    monkeypatch.setattr(pace, "BUSY_PAUSES", (0.001, 0.001))
 
 
 def pass_time(clock: FakeClock, stripe: EmulatorServer, **by: float) -> None:
@@ -324,7 +325,7 @@ def test_turning_back_does_not_end_a_delayed_payment(
     page = begin(shop, {mug: 1}, ANNA)
     stripe.pay(page.stripe_session_id, "sepa_debit")
 
-    ending = checkout.cancel(shop, page.checkout_id, ANNA.id)
+    ending = payment_page.cancel(shop, page.checkout_id, ANNA.id)
 
     assert ending is Ending.AWAITS_PAYMENT
     assert status_of(shop.database, page.checkout_id) == PENDING

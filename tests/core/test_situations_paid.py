@@ -9,11 +9,12 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import select
 
-from core import events, expiry, reconcile, refunds, settlement
+from core.checkout import events, expiry, reconcile, settlement
 from core.errors import NotFoundError
 from core.models import AMOUNT, CONFIRMED, EXPIRED, Mail, Order, StripeEvent
-from core.offer import Offer, ShippingOption
-from core.payment_data import Event
+from core.payments.data import Event
+from core.payments.offer import Offer, ShippingOption
+from core.refunds import refunds
 from core.shop import Shop
 from tests.core.giving_back import WHO, kinds_of, order_in
 from tests.emulator import EmulatorServer
@@ -213,7 +214,7 @@ def test_what_stripe_said_before_the_payment_undoes_no_order(
 def test_a_session_that_is_not_ours_is_passed_over_and_logged(
     shop: Shop, stripe: EmulatorServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "core.events")
+    caplog.set_level(logging.INFO, "core.checkout.events")
     foreign = Event("evt_foreign", COMPLETED, "cs_test_foreign", reference="order-12")
 
     events.record_event(shop, foreign)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from core.events import OF_INTEREST
+from core.checkout.events import OF_INTEREST
 from core.models import TO_DO_KINDS
-from core.payments import API_VERSION
+from core.payments.gateway import API_VERSION
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = ROOT / "docs" / "payments.md"

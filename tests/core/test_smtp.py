@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from core.config import Smtp
-from core.smtp import Connection, NotTakenError, ascii_address
+from core.mail.smtp import Connection, NotTakenError, ascii_address
 from tests.smtp import MailServer
 
 TEXT = b"Subject: Hallo\r\n\r\nDag\r\n.punt\r\n"

@@ -17,10 +17,10 @@ import pytest
 import stripe
 
 from core.errors import PaymentUnavailableError
-from core.offer import Offer
-from core.payment_data import SessionLine, SessionRequest
-from core.payments import StripeGateway
-from core.transport import NoAnswerError, Transport, environment_proxy
+from core.payments.data import SessionLine, SessionRequest
+from core.payments.gateway import StripeGateway
+from core.payments.offer import Offer
+from core.payments.transport import NoAnswerError, Transport, environment_proxy
 from tests.emulator import EmulatorServer, free_port, wait_until
 
 API = "https://api.stripe.com"

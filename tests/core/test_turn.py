@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from core import database as databases
-from core.turn import Turn, turn_of
+from core.database.engine import connect
+from core.database.turn import Turn, turn_of
 from tests.factories import add_product, eventually, levels
 from tests.programs import environment
 
@@ -21,7 +21,7 @@ PATIENCE_SECONDS = 20
 
 HOLD_FOR_EVER = """
 import sys, signal
-from core.turn import turn_of
+from core.database.turn import turn_of
 with turn_of(sys.argv[1], 20)():
     print("mine", flush=True)
     signal.pause()
@@ -162,7 +162,7 @@ def test_a_name_that_points_to_the_file_has_the_same_turn(
 def test_where_there_can_be_no_lock_sqlite_itself_decides(
     sqlite_url: str, name: str
 ) -> None:
-    opened = databases.connect(sqlite_url)
+    opened = connect(sqlite_url)
     path = Path(f"{opened.engine.url.database}-{name}")
     path.unlink(missing_ok=True)
     path.symlink_to("/nowhere/at/all")
@@ -174,7 +174,7 @@ def test_where_there_can_be_no_lock_sqlite_itself_decides(
 
 
 def test_whoever_writes_to_the_shop_takes_turns(sqlite_url: str) -> None:
-    opened = databases.connect(sqlite_url)
+    opened = connect(sqlite_url)
     path = Path(str(opened.engine.url.database))
 
     locked: list[bool] = []

@@ -6,12 +6,14 @@ import pytest
 import stripe as package
 from sqlalchemy import select
 
-from core import events, expiry, payment_request, payments, reservations, settlement
-from core.checkout import PaymentPage
+from core.checkout import events, expiry, settlement
+from core.checkout.payment_page import PaymentPage
 from core.errors import PaymentUnavailableError
 from core.models import EXPIRED, PENDING, Checkout
-from core.payment_data import SessionRequest
+from core.payments import gateway, request
+from core.payments.data import SessionRequest
 from core.shop import Shop
+from core.stock import reservations
 from tests.core.test_situations_over import SUCCEEDED, pass_time
 from tests.core.test_situations_paid import letters, offering
 from tests.emulator import EmulatorServer
@@ -115,12 +117,12 @@ def test_a_hold_whose_key_meets_another_request_ends_when_its_page_would_be_over
     with pytest.raises(PaymentUnavailableError):
         begin(shop, {mug: 1})
     stripe.control("faults/clear")
-    before = payment_request.create_params
+    before = request.create_params
 
     def upgraded(request: SessionRequest) -> object:
         return {**before(request), "submit_type": "pay"}
 
-    monkeypatch.setattr(payments, "create_params", upgraded)
+    monkeypatch.setattr(gateway, "create_params", upgraded)
     pass_time(clock, stripe, minutes=16)
     expiry.sweep(shop)
     kept = levels(shop.database, mug)

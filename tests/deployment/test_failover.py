@@ -14,10 +14,9 @@ import pytest
 from sqlalchemy import make_url, select
 from sqlalchemy.exc import OperationalError
 
-from core import database as databases
 from core.clock import utcnow
 from core.config import Config
-from core.database import Database
+from core.database.engine import Database, connect
 from core.models import Checkout
 from tests import postgres
 from tests.factories import (
@@ -99,11 +98,11 @@ def new_database(config: Config) -> Iterator[Callable[[], Database]]:
     """Give what every process of the shop has: a pool of connections of its own."""
     opened: list[Database] = []
 
-    def connect() -> Database:
-        opened.append(databases.connect(config.database_url))
+    def open_one() -> Database:
+        opened.append(connect(config.database_url))
         return opened[-1]
 
-    yield connect
+    yield open_one
     for database in opened:
         database.engine.dispose()
 
@@ -158,7 +157,7 @@ def test_of_two_servers_the_one_that_takes_writes_is_found_wherever_it_stands(
     standby_first = f"postgresql://postgres@/postgres?{hosts}"
     config = Config.from_env({"DATABASE_URL": standby_first, "DATA_DIR": str(tmp_path)})
 
-    database = databases.connect(config.database_url)
+    database = connect(config.database_url)
 
     mug = add_product(database, stock_units=1)
     assert tries_to_reserve(database, mug) == 1
@@ -179,7 +178,7 @@ def test_a_server_that_does_not_answer_is_passed_over(
         both = address.set(host=None, port=None).update_query_dict(query)
         told = both.render_as_string(hide_password=False)
         config = Config.from_env({"DATABASE_URL": told, "DATA_DIR": str(tmp_path)})
-        database = databases.connect(config.database_url)
+        database = connect(config.database_url)
 
         mug = add_product(database, stock_units=1)
 

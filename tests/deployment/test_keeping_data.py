@@ -7,13 +7,15 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from core import database as databases
-from core import money_views, orders, refund_reports, refunds, reservations
-from core.database import Database
+from core.database.engine import Database, connect
 from core.errors import NotFoundError
 from core.models import PENDING, TOO_LATE, Checkout, Mail, Refund, StripeEvent
-from core.orders import Confirmation
-from core.payment_data import RefundReport
+from core.orders import orders
+from core.orders.orders import Confirmation
+from core.payments.data import RefundReport
+from core.refunds import refunds, stripe_reports
+from core.refunds import views as refund_views
+from core.stock import reservations
 from tests.deployment import past
 from tests.deployment.past import LATER, MOMENT
 from tests.factories import (
@@ -45,7 +47,7 @@ def database(empty_url: str) -> Iterator[Database]:
 
 def migrated(url: str, *, is_empty: bool) -> Iterator[Database]:
     past.make(url, is_empty=is_empty)
-    opened = databases.connect(url)
+    opened = connect(url)
     opened.migrate()
     yield opened
     opened.engine.dispose()
@@ -169,7 +171,7 @@ def test_new_refunds_have_numbers_of_their_own(any_past: Database) -> None:
         checkout_id = reserved(any_past, {mug: 1}, NOW)
         any_past.write(lambda s, n=name, c=checkout_id: work(s, n, c))  # type: ignore[misc]  # defaults bind them
 
-    numbers = [refund.id for refund in ask(any_past, money_views.refunds)]
+    numbers = [refund.id for refund in ask(any_past, refund_views.refunds)]
     assert len(numbers) == before + 2
     assert numbers == sorted(set(numbers), reverse=True)
     # The owner is told of each; the customer is when Stripe has taken it.
@@ -193,7 +195,7 @@ def test_a_refund_that_was_under_way_is_found_again_in_what_stripe_says(
     requested = refund_in(database, "REQUESTED").id
     report = RefundReport("re_7", "pi_requested", 1250, "eur", "succeeded", "", "")
 
-    told = database.write(lambda s: refund_reports.take_report(s, report, now=NOW))
+    told = database.write(lambda s: stripe_reports.take_report(s, report, now=NOW))
 
     assert told
     after = ask(database, lambda s: s.get_one(Refund, requested))
@@ -241,8 +243,8 @@ def test_a_hold_from_before_ends_like_any_other(
 
 
 def test_migrating_again_changes_nothing(database: Database) -> None:
-    before = ask(database, money_views.refunds), to_dos_of(database)
+    before = ask(database, refund_views.refunds), to_dos_of(database)
 
     database.migrate()
 
-    assert (ask(database, money_views.refunds), to_dos_of(database)) == before
+    assert (ask(database, refund_views.refunds), to_dos_of(database)) == before

@@ -9,7 +9,7 @@ from flask import Flask
 from sqlalchemy import make_url
 
 from core.config import Config
-from core.database import Database
+from core.database.engine import Database
 from storefront import create_app
 from storefront.extensions import db
 from tests.factories import add_product, assert_invariants, at_once

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import inspect, text
 
-from core import database as databases
-from core.database import MIGRATION_KEY, Database
+from core.database.engine import MIGRATION_KEY, Database, connect
 from core.models import Base
 from tests.factories import ask, eventually
 from tests.programs import ROOT, environment
@@ -21,7 +20,7 @@ Part = subprocess.Popen[str]
 
 @pytest.fixture
 def empty(empty_url: str) -> Iterator[Database]:
-    opened = databases.connect(empty_url)
+    opened = connect(empty_url)
     yield opened
     opened.engine.dispose()
 

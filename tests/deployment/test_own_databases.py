@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
-from core import database as databases
+from core.database.engine import connect
 from tests import postgres
 from tests.own_databases import OwnDatabases, UnusableServerError
 from tests.programs import ROOT
@@ -141,7 +141,7 @@ def test_a_database_is_dropped_although_somebody_is_still_connected(lent: Lent) 
     contents = lent.contents()
 
     with OwnDatabases(lent.address) as own:
-        left_open = databases.connect(own.create())
+        left_open = connect(own.create())
         assert left_open.is_migrated()
 
     assert lent.contents() == contents

@@ -7,11 +7,10 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from core import database as databases
-from core import reservations
 from core.clock import utcnow
-from core.database import Database
+from core.database.engine import Database, connect
 from core.errors import InsufficientStockError
+from core.stock import reservations
 from tests.deployment.conftest import CONNECTIONS
 from tests.factories import (
     add_product,
@@ -31,7 +30,7 @@ pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 
 @pytest.fixture
 def database(pooled_url: str) -> Iterator[Database]:
-    opened = databases.connect(pooled_url)
+    opened = connect(pooled_url)
     yield opened
     opened.engine.dispose()
 
@@ -91,7 +90,7 @@ def test_a_client_that_prepares_statements_fails_behind_it(pooled_url: str) -> N
 def test_two_migrations_at_once_through_it_make_one_schema(
     empty_pooled_url: str,
 ) -> None:
-    both = [databases.connect(empty_pooled_url) for _ in range(2)]
+    both = [connect(empty_pooled_url) for _ in range(2)]
 
     outcomes = at_once([database.migrate for database in both])
 

@@ -12,9 +12,9 @@ from playwright.sync_api import (
     expect,
 )
 
-from core import database as databases
-from core import owners
 from core.clock import utcnow
+from core.database.engine import connect
+from core.owner import accounts
 from tests.dashboard_server import DashboardServer
 from tests.emulator import EmulatorServer
 from tests.end_to_end.customer import Customer, OpenShop
@@ -39,7 +39,7 @@ def opened(folder: Path, template: Path, **settings: str) -> Iterator[OpenShop]:
     path = folder / "voorraad.db"
     path.write_bytes(template.read_bytes())
     url = f"sqlite:///{path}"
-    database = databases.connect(url)
+    database = connect(url)
     with (
         EmulatorServer() as stripe,
         StorefrontServer(url, stripe, folder, **settings) as storefront,
@@ -84,7 +84,7 @@ def dashboard(shop_all_day: OpenShop) -> Iterator[Dashboard]:
     with DashboardServer(shop_all_day.database_url, shop_all_day.folder) as server:
         running = Dashboard(server.url)
         shop_all_day.database.write(
-            lambda session: owners.set_owner(
+            lambda session: accounts.set_owner(
                 session, running.email, running.password, now=utcnow()
             )
         )

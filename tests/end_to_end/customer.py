@@ -14,9 +14,9 @@ from playwright.sync_api import (
     expect,
 )
 
-from core import reports
-from core.database import Database
-from core.order_views import OrderView
+from core.database.engine import Database
+from core.orders.views import OrderView
+from core.owner import reports
 from tests.emulator import EmulatorServer
 
 REFUSED = re.compile(r"the server responded with a status of (4\d\d)")

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from core import reports
+from core.owner import reports
 from tests.end_to_end.conftest import NewCustomer, opened
 from tests.end_to_end.customer import Customer, OpenShop
 from tests.factories import (

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from core import database as databases
+from core.database.engine import connect
 from core.models import Base
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -171,7 +171,7 @@ def check_out(port: int) -> int:
 
 def rows_of(database_url: str) -> dict[str, list[object]]:
     """Return all rows of all tables."""
-    database = databases.connect(database_url)
+    database = connect(database_url)
     with database.engine.connect() as connection:
         found: dict[str, list[object]] = {
             table.name: sorted(map(tuple, connection.execute(table.select())), key=repr)

@@ -12,11 +12,10 @@ from playwright.sync_api import BrowserContext, Page
 from sqlalchemy import text, update
 from sqlalchemy.orm import Session
 
-from core import database as databases
-from core import owners
 from core.clock import utcnow
-from core.database import Database
+from core.database.engine import Database, connect
 from core.models import PENDING, Checkout, StockReservation
+from core.owner import accounts
 from tests.concurrency.rush import ANSWER_SECONDS, answers, rush
 from tests.dashboard_server import DashboardServer
 from tests.emulator import EmulatorServer
@@ -81,10 +80,10 @@ def running(
             for name in ("one", "other")
         ]
         dashboard = Dashboard(programs.enter_context(DashboardServer(url, folder)).url)
-        database = databases.connect(url)
+        database = connect(url)
         programs.callback(database.engine.dispose)
         database.write(
-            lambda session: owners.set_owner(
+            lambda session: accounts.set_owner(
                 session, dashboard.email, dashboard.password, now=utcnow()
             )
         )

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import func, select
 
-from core import doctor
+from core.maintenance import doctor
 from core.models import (
     AUTOMATIC,
     DONE,
@@ -26,7 +26,7 @@ from core.models import (
     StockReservation,
     ToDo,
 )
-from core.owed import SENT_BACK_BEFORE
+from core.refunds.owed import SENT_BACK_BEFORE
 from tests.model.world import Json, World
 
 

@@ -12,11 +12,12 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import select
 
-from core import orders, refunds
 from core.config import Config
-from core.database import Database
+from core.database.engine import Database
 from core.errors import ShopError
 from core.models import FAILED, Checkout, Order, OrderLine, Refund
+from core.orders import orders
+from core.refunds import refunds
 from tests.emulator import EmulatorServer
 from tests.model.world import CODES, PRODUCTS, VISITORS, Json, Stumble, World, made
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from core.config import Config
-from core.database import Database
+from core.database.engine import Database
 from tests.emulator import EmulatorServer
 from tests.model import invariants
 from tests.model.test_model import ShopAndStripe, make_impatient

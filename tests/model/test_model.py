@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import invariant, run_state_machine_as_test
 
 from core.config import Config
-from core.database import Database
+from core.database.engine import Database
 from tests.emulator import EmulatorServer
 from tests.model import invariants
 from tests.model.together import Together
@@ -62,9 +62,9 @@ def make_impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the package try again at once: how often it does stays the same."""
     monkeypatch.setattr(package.HTTPClient, "INITIAL_DELAY", 0.001)
     monkeypatch.setattr(package.HTTPClient, "MAX_DELAY", 0.001)
-    monkeypatch.setattr("core.checkout.BUSY_PAUSES", (0.001, 0.001))
-    monkeypatch.setattr("core.listing.BUSY_PAUSES", (0.001, 0.001))
-    monkeypatch.setattr("core.listing.CALLS_PER_SECOND", 10_000)
+    monkeypatch.setattr("core.checkout.payment_page.BUSY_PAUSES", (0.001, 0.001))
+    monkeypatch.setattr("core.payments.pace.BUSY_PAUSES", (0.001, 0.001))
+    monkeypatch.setattr("core.payments.pace.CALLS_PER_SECOND", 10_000)
 
 
 def test_no_sequence_loses_a_payment_or_sells_what_is_not_there(

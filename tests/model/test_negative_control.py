@@ -6,14 +6,16 @@ import pytest
 from hypothesis.errors import FlakyFailure
 from sqlalchemy import update
 
-from core import late_money, refunding, refunds, reservations, settlement
+from core.checkout import late_money, settlement
+from core.checkout.settlement import Closed, Ending
 from core.config import Config
-from core.database import Database
+from core.database.engine import Database
 from core.errors import PaymentUnavailableError
 from core.models import Refund
-from core.orders import Confirmation
-from core.settlement import Closed, Ending
+from core.orders.orders import Confirmation
+from core.refunds import refunds, sending
 from core.shop import Shop
+from core.stock import reservations
 from tests.emulator import EmulatorServer
 from tests.model.test_model import make_impatient, run
 
@@ -37,7 +39,7 @@ def no_refund_is_sent(patch: pytest.MonkeyPatch) -> None:
         shop.database.write(lambda s: s.execute(update(Refund).values(status="DONE")))
         return 0
 
-    patch.setattr(refunding, "send_refunds", note_as_done)
+    patch.setattr(sending, "send_refunds", note_as_done)
 
 
 def units_go_back_though_stripe_is_silent(patch: pytest.MonkeyPatch) -> None:

@@ -20,27 +20,20 @@ from sqlalchemy import delete, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from core import (
-    checkout,
-    events,
-    expiry,
-    mail,
-    reconcile,
-    refunds,
-    reservations,
-    settlement,
-    stock,
-)
-from core.checkout import Visitor
+from core.checkout import events, expiry, payment_page, reconcile, settlement
+from core.checkout.payment_page import Visitor
 from core.config import Config
-from core.database import Database
+from core.database.engine import Database
 from core.errors import ShopError
-from core.letter import Letter
+from core.mail import outbox
+from core.mail.letter import Letter
 from core.models import PENDING, REQUESTED, Base, Checkout, Mail, Product, Refund
 from core.offers import Offers
-from core.payments import StripeGateway
-from core.reservations import Reserved, Terms
+from core.payments.gateway import StripeGateway
+from core.refunds import refunds
 from core.shop import Shop
+from core.stock import ledger, reservations
+from core.stock.reservations import Reserved, Terms
 from tests.emulator import EmulatorServer
 from tests.factories import FakeClock, add_product, at_once
 
@@ -117,7 +110,7 @@ class World:
     def check_out(self, visitor: int, cart: dict[int, int]) -> None:
         who = Visitor(f"visitor-{visitor}", "127.0.0.1", "nl")
         wanted = {self.products[number]: units for number, units in cart.items()}
-        _tried(lambda: checkout.begin(self.shop, wanted, visitor=who))
+        _tried(lambda: payment_page.begin(self.shop, wanted, visitor=who))
 
     def die_before_the_page(self, visitor: int, cart: dict[int, int]) -> None:
         """Reserve, and die before Stripe is asked."""
@@ -138,12 +131,12 @@ class World:
         who = Visitor(f"visitor-{visitor}", "127.0.0.1", "nl")
         wanted = {self.products[number]: units for number, units in cart.items()}
         try:
-            return checkout._try_reserve(self.shop, wanted, who, lambda _: "")
+            return payment_page._try_reserve(self.shop, wanted, who, lambda _: "")
         except (ShopError, IntegrityError):
             return None
 
     def turn_back(self, checkout_id: int, visitor: str) -> None:
-        _tried(lambda: checkout.cancel(self.shop, checkout_id, visitor))
+        _tried(lambda: payment_page.cancel(self.shop, checkout_id, visitor))
 
     def come_back(self, session_id: str) -> None:
         _tried(lambda: events.settle_returned(self.shop, session_id))
@@ -312,15 +305,15 @@ class World:
             self.sent.append(letter.key)
             return Letter(("klant@voorraad.example",), letter.key, "", "")
 
-        mail.send_due(self.shop, write)
+        outbox.send_due(self.shop, write)
 
     def die_with_a_letter(self) -> None:
         """Take the next letter to send, and die with it."""
-        mail._claim_one(self.shop)
+        outbox._claim_one(self.shop)
 
     def receive(self, number: int, units: int) -> None:
         self.database.write(
-            lambda session: stock.receive(
+            lambda session: ledger.receive(
                 session, self.products[number], units, now=self.clock()
             )
         )

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from core.config import Config, Limits
-from core.database import Database
+from core.database.engine import Database
 from storefront import create_app
 from storefront.extensions import db
 from tests.emulator import EmulatorServer

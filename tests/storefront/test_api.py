@@ -7,7 +7,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select
 
 from core.clock import utcnow
-from core.database import Database
+from core.database.engine import Database
 from core.models import Checkout
 from tests.emulator import EmulatorServer
 from tests.factories import add_product, levels, open_sessions

@@ -12,12 +12,12 @@ from click.testing import Result
 from flask import Flask
 from sqlalchemy import select, text
 
-from core import database as databases
-from core import owners, stock
 from core.clock import utcnow
 from core.config import Config
-from core.database import Database
+from core.database.engine import Database, connect
 from core.models import Base, Product
+from core.owner import accounts
+from core.stock import ledger
 from storefront import create_app
 from storefront.extensions import db
 from tests.emulator import EmulatorServer
@@ -104,7 +104,7 @@ def everything(database: Database) -> dict[str, list[Any]]:
 
 def may_log_in(database: Database, email: str, password: str) -> bool:
     with database.read() as session:
-        return owners.check_password(session, email, password) is not None
+        return accounts.check_password(session, email, password) is not None
 
 
 def test_a_file_is_imported_once_however_often_it_is_given(
@@ -306,7 +306,7 @@ def busy(database: Database) -> Iterator[int]:
 
     def book() -> None:
         while not over.is_set():
-            database.write(lambda s: stock.receive(s, mug, 1, now=utcnow()))
+            database.write(lambda s: ledger.receive(s, mug, 1, now=utcnow()))
             booked.set()
 
     clerk = threading.Thread(target=book)
@@ -325,7 +325,7 @@ def test_a_backup_of_a_running_shop_is_whole(
 ) -> None:
     result = run("backup", tmp_path / "copy.db")
 
-    copy = databases.connect(f"sqlite:///{tmp_path / 'copy.db'}")
+    copy = connect(f"sqlite:///{tmp_path / 'copy.db'}")
     with copy.engine.connect() as connection:
         found = connection.scalar(text("PRAGMA integrity_check"))
     assert result.exit_code == 0
@@ -365,7 +365,7 @@ def test_migrating_and_seeding_make_a_shop_once(tmp_path: Path) -> None:
 
     migrated = flask("migrate", **variables)
     first = flask("seed", **variables)
-    shop = databases.connect(url)
+    shop = connect(url)
     before = everything(shop)
     second = flask("seed", **variables)
 
@@ -455,7 +455,7 @@ def test_a_live_shop_makes_up_no_password(
     assert result.exit_code == 1
     assert word in result.stderr
     with database.read() as session:
-        assert not owners.has_owner(session)
+        assert not accounts.has_owner(session)
 
 
 @pytest.mark.slow
@@ -502,7 +502,7 @@ def test_a_login_that_cannot_be_told_is_not_made(
     assert result.exit_code == 1
     assert len(result.stderr.splitlines()) == 1
     with database.read() as session:
-        assert not owners.has_owner(session)
+        assert not accounts.has_owner(session)
 
 
 @on_sqlite
@@ -535,7 +535,7 @@ def test_a_shop_is_copied_with_counts_and_reports_of_both_sides(
 
     result = run("copy-to", f"sqlite:///{tmp_path / 'new.db'}")
 
-    copy = databases.connect(f"sqlite:///{tmp_path / 'new.db'}")
+    copy = connect(f"sqlite:///{tmp_path / 'new.db'}")
     lines = [line.split() for line in result.stdout.splitlines()]
     assert result.exit_code == 0
     assert ["product", "2", "2"] in lines
@@ -565,7 +565,7 @@ def test_a_copy_that_differs_ends_with_1(
     run: Run, database: Database, tmp_path: Path
 ) -> None:
     add_product(database, stock_units=5)
-    copy = databases.connect(f"sqlite:///{tmp_path / 'new.db'}")
+    copy = connect(f"sqlite:///{tmp_path / 'new.db'}")
     copy.migrate()
     with copy.engine.begin() as connection:
         connection.exec_driver_sql(
@@ -589,7 +589,7 @@ def test_a_shop_that_sells_on_is_not_copied(
 ) -> None:
     result = run("copy-to", f"sqlite:///{tmp_path / 'new.db'}")
 
-    copy = databases.connect(f"sqlite:///{tmp_path / 'new.db'}")
+    copy = connect(f"sqlite:///{tmp_path / 'new.db'}")
     (line,) = result.stderr.splitlines()
     assert result.exit_code == 1
     assert line.startswith("Error: ")

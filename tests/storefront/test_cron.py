@@ -4,9 +4,11 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from core import events, money_views, reservations
+from core.checkout import events
 from core.clock import utcnow
-from core.database import Database
+from core.database.engine import Database
+from core.refunds import views as refund_views
+from core.stock import reservations
 from tests.emulator import EmulatorServer
 from tests.factories import FakeClock, add_product, begin, levels, sessions_at
 
@@ -83,5 +85,5 @@ def test_the_route_sends_the_refunds_that_are_owed(
     client.post(ROUTE, headers=RIGHT)
 
     with database.read() as session:
-        (refund,) = money_views.refunds(session)
+        (refund,) = refund_views.refunds(session)
     assert refund.status == "DONE"

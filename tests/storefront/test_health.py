@@ -8,8 +8,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
-from core import database as databases
-from core.database import Database
+from core.database.engine import Database, connect
 from core.scheduler import Scheduler
 from core.shop import Shop
 from tests.emulator import free_port
@@ -128,7 +127,7 @@ def test_without_tables_the_shop_is_alive_and_not_ready(
 def test_a_database_that_is_gone_is_told_from_one_without_a_schema(
     app: Flask, client: FlaskClient, address: str
 ) -> None:
-    gone = databases.connect(address)
+    gone = connect(address)
     app.extensions["shop"] = replace(app.extensions["shop"], database=gone)
 
     response = client.get("/readyz")

@@ -11,12 +11,16 @@ import pytest
 from flask import Flask
 from sqlalchemy import select, update
 
-from core import disputes, mail, orders, owners, records, refunds
+from core import records
 from core.config import Config
-from core.database import Database
-from core.letter import Letter, copy_of
+from core.database.engine import Database
+from core.mail import outbox
+from core.mail.letter import Letter, copy_of
 from core.models import SENT, TO_DO_KINDS, Checkout, Mail
-from core.payment_data import Bill, DisputeReport, Payment
+from core.orders import orders
+from core.owner import accounts
+from core.payments.data import Bill, DisputeReport, Payment
+from core.refunds import disputes, refunds
 from storefront import create_app
 from storefront.extensions import db
 from storefront.letters import writer
@@ -104,7 +108,7 @@ def accept(database: Database, now: datetime) -> None:
 
 
 def add_owner(database: Database, email: str, now: datetime) -> None:
-    database.write(lambda s: owners.set_owner(s, email, "a password", now=now))
+    database.write(lambda s: accounts.set_owner(s, email, "a password", now=now))
 
 
 def enter(database: Database, kind: str, now: datetime, **about: object) -> None:
@@ -490,7 +494,7 @@ def test_an_owner_without_a_real_address_gets_no_real_mail(
 
     sent = send(app)
 
-    assert sent == mail.Sent(failed=1)
+    assert sent == outbox.Sent(failed=1)
     assert mail_server.seen["MAIL"] == 0
     with database.read() as session:
         assert session.scalars(select(Mail.error)).one() == "no owner has an address"
@@ -502,12 +506,12 @@ def mail_server() -> Iterator[MailServer]:
         yield running
 
 
-def send(app: Flask) -> mail.Sent:
+def send(app: Flask) -> outbox.Sent:
     """Send what is due in a thread, as the scheduler does."""
-    sent: list[mail.Sent] = []
+    sent: list[outbox.Sent] = []
     shop = app.extensions["shop"]
     thread = threading.Thread(
-        target=lambda: sent.append(mail.send_due(shop, writer(app)))
+        target=lambda: sent.append(outbox.send_due(shop, writer(app)))
     )
     thread.start()
     thread.join()
@@ -523,7 +527,7 @@ def test_the_letters_of_an_order_and_its_refund_arrive(
     give_back(database, 1000, now)
     app = create_app(replace(config, smtp=mail_server.settings(), mail_from=SENDER))
 
-    assert send(app) == mail.Sent(sent=2)
+    assert send(app) == outbox.Sent(sent=2)
     subjects = [plain(each.message["Subject"]) for each in mail_server.letters]
     assert subjects == [
         "Je bestelling 1 bij Voorraad",
@@ -537,7 +541,7 @@ def test_a_demo_keeps_the_letter_to_its_owner_as_a_file(
     add_owner(database, "owner@localhost", now)
     enter(database, "RESTOCK", now)
 
-    assert send(app) == mail.Sent(sent=1)
+    assert send(app) == outbox.Sent(sent=1)
     message = message_from_bytes(
         copy_of(config, "to-do-1").read_bytes(), policy=default
     )

@@ -7,7 +7,7 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from core.config import Config, Limits
-from core.database import Database
+from core.database.engine import Database
 from storefront import create_app
 from storefront.extensions import checkout_tries, db
 from tests.factories import add_product, levels

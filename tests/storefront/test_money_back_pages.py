@@ -7,12 +7,15 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from core import disputes, events, money_views, orders, refunding, refunds
+from core.checkout import events
 from core.clock import utcnow
-from core.database import Database
+from core.database.engine import Database
 from core.models import AUTOMATIC, FAILED
-from core.offer import ShippingOption
-from core.payment_data import Bill, DisputeReport, Payment
+from core.orders import orders
+from core.payments.data import Bill, DisputeReport, Payment
+from core.payments.offer import ShippingOption
+from core.refunds import disputes, refunds, sending
+from core.refunds import views as refund_views
 from core.shop import Shop
 from tests.core.test_situations_late import twin_of
 from tests.emulator import EmulatorServer
@@ -73,12 +76,12 @@ def test_late_money_that_cannot_go_back_is_owed_until_it_does(
 
     assert "We still owe you your money" in owed
     with shop.database.read() as session:
-        (failed,) = money_views.refunds(session)
+        (failed,) = refund_views.refunds(session)
     assert (failed.cause, failed.status) == (AUTOMATIC, FAILED)
     shop.database.write(
         lambda s: refunds.request_again(s, failed.id, who="owner", now=utcnow())
     )
-    refunding.send_refunds(shop)
+    sending.send_refunds(shop)
     assert "You get your money back" in success(client, session_id)
 
 
@@ -110,14 +113,14 @@ def test_an_orders_page_tells_what_is_on_its_way_and_what_has_arrived(
     order = bought(shop, stripe, {add_product(shop.database, price_cents=1000): 1})
     stripe.next_refunds("pending")
     made = stripe.refund(order.stripe_session_id, amount=1000)
-    refunding.look_at_refunds(shop, order.payment_intent)
+    sending.look_at_refunds(shop, order.payment_intent)
 
     under_way = shown(client, f"/orders/{order.token}")
 
     assert "Status Your money is on its way back" in under_way
     assert "On its way back to you €10.00" in under_way
     stripe.control(f"refunds/{made['id']}/succeed")
-    refunding.look_at_refunds(shop, order.payment_intent)
+    sending.look_at_refunds(shop, order.payment_intent)
     arrived = shown(client, f"/orders/{order.token}")
     assert "Status Paid back" in arrived
     assert "Paid back €10.00" in arrived

@@ -6,10 +6,10 @@ from flask.testing import FlaskClient
 from sqlalchemy import update
 from werkzeug.test import TestResponse
 
-from core import queries
 from core.clock import utcnow
-from core.database import Database
+from core.database.engine import Database
 from core.models import Product
+from core.stock import holds
 from tests.emulator import EmulatorServer
 from tests.factories import (
     FakeClock,
@@ -461,7 +461,7 @@ def test_a_strange_product_puts_nothing_in_the_cart(
     assert answer.status_code == 404
 
 
-@pytest.mark.parametrize("soonest", [queries.SOONEST, 0])
+@pytest.mark.parametrize("soonest", [holds.SOONEST, 0])
 def test_with_the_sweep_asleep_the_product_page_lets_the_next_shopper_buy(
     app: Flask,
     client: FlaskClient,
@@ -471,7 +471,7 @@ def test_with_the_sweep_asleep_the_product_page_lets_the_next_shopper_buy(
     soonest: int,
 ) -> None:
     """Also when so many holds end before that nobody knows this one's time."""
-    monkeypatch.setattr(queries, "SOONEST", soonest)
+    monkeypatch.setattr(holds, "SOONEST", soonest)
     clock = FakeClock(utcnow())
     app.extensions["shop"] = replace(app.extensions["shop"], clock=clock)
     mug = add_product(database, stock_units=1)

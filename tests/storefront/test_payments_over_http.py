@@ -16,11 +16,11 @@ from flask.testing import FlaskClient
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from core import money_views
-from core.database import Database
+from core.database.engine import Database
 from core.models import CONFIRMED, EXPIRED, Base, Checkout, Mail, StripeEvent
-from core.money_views import RefundView
-from core.order_views import OrderView
+from core.orders.views import OrderView
+from core.refunds import views as refund_views
+from core.refunds.views import RefundView
 from core.shop import Shop
 from tests import stripe_cli
 from tests.core.test_situations_late import paid_late
@@ -219,7 +219,7 @@ def test_an_event_that_comes_before_our_own_commit_makes_the_order(
 
 
 def refunds_of_shop(database: Database) -> list[RefundView]:
-    return ask(database, money_views.refunds)
+    return ask(database, refund_views.refunds)
 
 
 ALONE = {

@@ -9,7 +9,7 @@ from click.testing import Result
 from flask import Flask
 from sqlalchemy import update
 
-from core.database import Database
+from core.database.engine import Database
 from core.models import UNKNOWN_SESSION, Checkout
 from core.shop import Shop
 from tests.emulator import EmulatorServer

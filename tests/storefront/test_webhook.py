@@ -9,7 +9,7 @@ import stripe as stripe_package
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from core.database import Database
+from core.database.engine import Database
 from tests.emulator import EmulatorServer
 from tests.factories import add_product, levels, orders_of, status_of
 from tests.storefront.conftest import SECRET, Deliver, event_of, json_of

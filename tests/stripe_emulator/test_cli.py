@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from core.clock import utcnow
-from core.offer import Offer
-from core.payment_data import SessionLine, SessionRequest
-from core.payments import StripeGateway
+from core.payments.data import SessionLine, SessionRequest
+from core.payments.gateway import StripeGateway
+from core.payments.offer import Offer
 from tests import stripe_cli
 from tests.emulator import EmulatorServer
 from tests.stripe_cli import StripeClient

@@ -1,0 +1,8 @@
+"""
+Products: what is on sale, and product files in and out.
+
+Invariant: a product file is imported whole or not at all, and importing it again
+changes nothing.
+"""
+
+__all__ = ["importing", "product_file", "product_table"]

@@ -1,0 +1,301 @@
+"""
+Product files in Shopify's product CSV format: from records to products.
+
+What can be read in two ways is an error that names its place, never a guess.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import nh3
+
+from core.catalogue.product_table import Place, Record, line_breaks, records
+from core.errors import CatalogueError
+
+LARGEST_NUMBER = 2**31 - 1  # what the database's integers hold
+LONGEST_TITLE = 255
+# PostgreSQL refuses an index entry of more than 2704 bytes.
+LONGEST_KEY_BYTES = 2000
+OPTIONS = (1, 2, 3)
+VARIANT_DATA = (
+    *(f"option{number}_value" for number in OPTIONS),
+    *("price", "quantity", "sku", "variant_image"),
+)
+YES_NO = {
+    **dict.fromkeys(("true", "yes", "1", "waar"), True),
+    **dict.fromkeys(("false", "no", "0", "onwaar"), False),
+}
+LISTED_STATUS = {"active": True, "draft": False, "archived": False, "unlisted": False}
+# 1234, 12.5, 12,50, 1.234,56 and 1,234.56; but 1.234 and 1,234 may mean two things.
+PRICE = re.compile(
+    r"([0-9]+|[1-9][0-9]{0,2}(?:\.[0-9]{3})+(?=,)|[1-9][0-9]{0,2}(?:,[0-9]{3})+(?=\.))"
+    r"(?:[.,]([0-9]{1,2}))?"
+)
+SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+HTML_TAGS = {
+    *("p", "br", "div", "ul", "ol", "li", "strong", "em", "b", "i", "h3", "h4", "a"),
+    *("table", "thead", "tbody", "tr", "th", "td"),
+}
+
+
+@dataclass(frozen=True)
+class ProductRow:
+    """
+    One thing that can be bought, as a product file describes it.
+
+    *option_names* and *option_values* hold one name or value a line. *quantity* is None
+    where the file has no such column. *told* is the quantity made comparable with the
+    files before: in an export what was sold before it is added again.
+    """
+
+    handle: str
+    title: str
+    name: str
+    option_names: str
+    option_values: str
+    sku: str
+    price_cents: int
+    quantity: int | None
+    told: int
+    stock_at_export: int | None
+    image: str
+    image_alt: str
+    kind: str
+    vendor: str
+    tags: str
+    description: str
+    is_listed: bool
+    line: int
+    quantity_place: Place | None
+
+
+@dataclass
+class _Handle:
+    """What the rows of one handle share."""
+
+    first: Record | None = None
+    pictures: list[Record] = field(default_factory=list)
+
+
+def parse(content: bytes) -> list[ProductRow]:
+    """
+    Return the products of a file in its order; rows with only a picture are none.
+
+    Refuses the whole file with a CatalogueError that names the line and the column.
+    """
+    handles: dict[str, _Handle] = {}
+    products = []
+    for record in records(content):
+        shared = handles.setdefault(_handle(record), _Handle())
+        if record.text("image"):
+            shared.pictures.append(record)
+        if not _is_picture(record, shared):
+            shared.first = shared.first or record
+            products.append(record)
+    _check_handles(handles)
+    if not products:
+        raise CatalogueError("there are no products in the file", line=1)
+    seen: dict[tuple[str, str], int] = {}
+    return [
+        _product(record, handles[record.text("handle")], seen) for record in products
+    ]
+
+
+def clean_description(html: str) -> str:
+    """Return *html* with only harmless tags left; safe to repeat."""
+    # Badly nested tags are put right in several steps; a second import must find
+    # nothing more to do.
+    for _ in range(5):
+        dirty, html = html, _cleaned(html)
+        if html == dirty:
+            break
+    return html
+
+
+def _cleaned(html: str) -> str:
+    return nh3.clean(
+        html,
+        tags=HTML_TAGS,
+        attributes={"a": {"href"}},
+        url_schemes={"http", "https"},
+        url_relative="deny",
+        link_rel="noopener noreferrer",
+    ).strip()
+
+
+def _handle(record: Record) -> str:
+    handle = record.text("handle")
+    if not handle:
+        raise record.refuse("handle", "is blank")
+    return handle
+
+
+def _is_picture(record: Record, shared: _Handle) -> bool:
+    """A picture row says nothing of a variant, and its product stands elsewhere."""
+    return (
+        bool(record.text("image"))
+        and not any(map(record.text, VARIANT_DATA))
+        and (shared.first is not None or not record.text("title"))
+    )
+
+
+def _check_handles(handles: Mapping[str, _Handle]) -> None:
+    for shared in handles.values():
+        if shared.first is None:
+            raise shared.pictures[0].refuse("title", "the picture is of no product")
+
+
+def _product(
+    record: Record, shared: _Handle, seen: dict[tuple[str, str], int]
+) -> ProductRow:
+    first = shared.first or record
+    title = _title(record, first)
+    names, values = _options(record, first)
+    handle = record.text("handle")
+    _check_key(record, (handle, "\n".join(values)), seen)
+    image, image_alt = _image(record, shared)
+    quantity = _quantity(record)
+    return ProductRow(
+        handle=handle,
+        title=title,
+        name=f"{title} \N{EN DASH} {' / '.join(values)}" if values else title,
+        option_names="\n".join(names),
+        option_values="\n".join(values),
+        sku=record.text("sku"),
+        price_cents=_price_cents(record),
+        quantity=quantity,
+        told=_told(record, quantity or 0),
+        stock_at_export=_number(record, "stock_at_export"),
+        image=image,
+        image_alt=image_alt,
+        kind=_inherited("kind", record, first),
+        vendor=_inherited("vendor", record, first),
+        tags=_inherited("tags", record, first),
+        description=clean_description(_inherited("description", record, first)),
+        is_listed=_is_listed(record, first),
+        line=record.line,
+        quantity_place=(
+            record.place("quantity") if "quantity" in record.header.positions else None
+        ),
+    )
+
+
+def _inherited(name: str, record: Record, first: Record) -> str:
+    return record.text(name) or first.text(name)
+
+
+def _title(record: Record, first: Record) -> str:
+    title = _inherited("title", record, first)
+    if not title:
+        raise first.refuse("title", "is blank")
+    if len(title) > LONGEST_TITLE:
+        raise record.refuse("title", f"is longer than {LONGEST_TITLE} characters")
+    return title
+
+
+def _options(record: Record, first: Record) -> tuple[list[str], list[str]]:
+    """Return the names and the values of the options, none for a plain product."""
+    named = record if record.text("option1_name") else first
+    names = [named.text(f"option{number}_name") for number in OPTIONS]
+    values = [record.text(f"option{number}_value") for number in OPTIONS]
+    is_default = values[0] in ("", "Default Title") and names[0] in ("", "Title")
+    if is_default and not any(names[1:] + values[1:]):
+        return [], []
+    for number, name, value in zip(OPTIONS, names, values, strict=True):
+        if value and not name:
+            raise record.refuse(f"option{number}_name", "is blank, but has a value")
+        if name and not value:
+            raise record.refuse(
+                f"option{number}_value", f"is blank, but {name!r} is not"
+            )
+        if line_breaks(name + value):
+            raise record.refuse(f"option{number}_value", "has more than one line")
+    return list(filter(None, names)), list(filter(None, values))
+
+
+def _check_key(
+    record: Record, key: tuple[str, str], seen: dict[tuple[str, str], int]
+) -> None:
+    column = "option1_value" if key[1] else "handle"
+    if key in seen:
+        raise record.refuse(column, f"is the same product as on line {seen[key]}")
+    if len("".join(key).encode()) > LONGEST_KEY_BYTES:
+        raise record.refuse(column, "is too long")
+    seen[key] = record.line
+
+
+def _image(record: Record, shared: _Handle) -> tuple[str, str]:
+    """Return the variant's own picture, else the first of its handle, with its text."""
+    pictures = shared.pictures
+    own = record.text("image")
+    image = record.text("variant_image") or (
+        pictures[0].text("image") if pictures else ""
+    )
+    scheme = SCHEME.match(image)
+    if scheme and scheme[0].lower() not in ("http:", "https:"):
+        column = "variant_image" if record.text("variant_image") else "image"
+        raise record.refuse(column, f"{image!r} is not an http or https address")
+    if own == image or (not own and record.text("image_alt")):
+        return image, record.text("image_alt")
+    alts = [row.text("image_alt") for row in pictures if row.text("image") == image]
+    return image, alts[0] if alts else ""
+
+
+def _price_cents(record: Record) -> int:
+    text = record.text("price")
+    if not text:
+        raise record.refuse("price", "is blank")
+    match = PRICE.fullmatch(text)
+    if match is None:
+        raise record.refuse("price", f"{text!r} is not a price like 12.50")
+    whole = re.sub("[.,]", "", match[1])
+    cents = Decimal(f"{whole}.{match[2] or '0'}") * 100
+    if cents > LARGEST_NUMBER:
+        raise record.refuse("price", f"{text!r} is too much")
+    return int(cents)
+
+
+def _quantity(record: Record) -> int | None:
+    if "quantity" not in record.header.positions:
+        return None
+    return _number(record, "quantity") or 0
+
+
+def _told(record: Record, quantity: int) -> int:
+    stock_at_export = _number(record, "stock_at_export")
+    imported = _number(record, "imported_quantity", can_be_negative=True)
+    if stock_at_export is None or imported is None:
+        return quantity
+    told = imported + quantity - stock_at_export
+    if abs(told) > LARGEST_NUMBER:
+        raise record.refuse("imported_quantity", f"'{imported}' is too much")
+    return told
+
+
+def _number(record: Record, name: str, *, can_be_negative: bool = False) -> int | None:
+    text = record.text(name)
+    if not text:
+        return None
+    if text.startswith("-") and not can_be_negative:
+        raise record.refuse(name, f"{text!r} is less than nothing")
+    if not re.fullmatch("-?[0-9]+", text):
+        raise record.refuse(name, f"{text!r} is not a whole number")
+    if abs(Decimal(text)) > LARGEST_NUMBER:
+        raise record.refuse(name, f"{text!r} is too much")
+    return int(Decimal(text))
+
+
+def _is_listed(record: Record, first: Record) -> bool:
+    published = _inherited("published", record, first)
+    status = _inherited("status", record, first)
+    if published and published.casefold() not in YES_NO:
+        raise record.refuse("published", f"{published!r} is neither true nor false")
+    if status and status.casefold() not in LISTED_STATUS:
+        raise record.refuse(
+            "status", f"{status!r} is none of {', '.join(LISTED_STATUS)}"
+        )
+    return YES_NO.get(published.casefold(), True) and LISTED_STATUS.get(
+        status.casefold(), True
+    )

@@ -1,0 +1,278 @@
+"""
+Engines, transactions and migrations for SQLite and PostgreSQL.
+
+A write on SQLite begins with BEGIN IMMEDIATE: a transaction that reads first and writes
+later fails at once with "database is locked" however long it was told to wait.
+
+On PostgreSQL the round trips decide how fast the shop is. So a single statement commits
+by itself, and only what needs several of them is put between BEGIN and COMMIT.
+"""
+
+import random
+import select
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib import resources
+from typing import Any, TypeVar
+
+from alembic import command
+from alembic.config import Config as AlembicConfig
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event, exc, make_url, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import ORMExecuteState, Session, sessionmaker
+
+from core.database.group_commit import FoldedWrites
+from core.database.turn import turn_of
+from core.errors import BusyError
+
+T = TypeVar("T")
+W = TypeVar("W")
+
+ATTEMPTS = 5
+BUSY_TIMEOUT_MS = 10_000
+POOL_SIZE = 10
+# What a large shop reads comes out of the system's memory, without copying it first.
+MAPPED_BYTES = 2**30
+# A machine that dies says nothing: without these a thread waits for it for minutes.
+SILENCE = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
+MIGRATION_KEY = 8_675_001  # any number, as long as only migrations use it
+# serialization_failure, deadlock_detected, lock_not_available
+PASSING_SQLSTATES = {"40001", "40P01", "55P03"}
+
+
+class LostRaceError(Exception):
+    """What a statement had looked at changed before it came to it: worth a new try."""
+
+
+def engine_options(url: str) -> dict[str, Any]:
+    """Return what create_engine needs besides the *url*."""
+    if url.startswith("sqlite"):
+        return {"connect_args": {"timeout": BUSY_TIMEOUT_MS / 1000}}
+    told = make_url(url).query  # what the address says of it, counts
+    return {
+        "connect_args": {key: SILENCE[key] for key in SILENCE if key not in told},
+        "isolation_level": "AUTOCOMMIT",
+        "pool_pre_ping": True,
+        # No connection is held while Stripe is asked, so few serve many threads, and
+        # one that was used just now is the quickest.
+        "pool_size": POOL_SIZE,
+        "max_overflow": 0,
+        "pool_use_lifo": True,
+    }
+
+
+def connect(url: str) -> "Database":
+    """Return the database at *url*; nothing is opened before it is needed."""
+    return Database(create_engine(url, **engine_options(url)))
+
+
+# Where a single statement is run: in a transaction, or, quicker, without a session.
+Executor = Session | Connection
+Rows = list[tuple[Any, ...]]
+
+
+def is_postgresql(executor: Executor) -> bool:
+    """Tell which of the two databases it works on."""
+    bind = executor.get_bind() if isinstance(executor, Session) else executor
+    return bind.dialect.name == "postgresql"
+
+
+def run(executor: Executor, statement: str, values: Mapping[str, object]) -> Rows:
+    """
+    Send *statement* by the driver itself; errors are SQLAlchemy's all the same.
+
+    What SQLAlchemy does around a statement costs about as much as the driver's work
+    for it, which counts where a processor serves many shoppers.
+    """
+    connection = executor if isinstance(executor, Connection) else executor.connection()
+    driver: Any = connection.connection.driver_connection
+    errors = connection.dialect.loaded_dbapi.Error
+    try:
+        rows: Rows = driver.execute(statement, values).fetchall()
+    except errors as error:
+        if connection.dialect.is_disconnect(error, driver, None):
+            connection.invalidate(error)
+        raise _translated(error, statement, values) from error
+    return rows
+
+
+def _translated(
+    error: Exception, statement: str, values: Mapping[str, object]
+) -> exc.DBAPIError:
+    """Return SQLAlchemy's error of the same name: all drivers have the same names."""
+    for kind in type(error).__mro__:
+        ours = getattr(exc, kind.__name__, None)
+        if isinstance(ours, type) and issubclass(ours, exc.DBAPIError):
+            return ours(statement, dict(values), error)
+    return exc.DBAPIError(statement, dict(values), error)
+
+
+class Database:
+    """One engine with the ways to use it: read(), write() and write_single()."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.is_sqlite = engine.dialect.name == "sqlite"
+        self._reader = sessionmaker(engine)
+        event.listen(self._reader, "do_orm_execute", _refuse_to_write)
+        event.listen(self._reader, "before_flush", _refuse_to_flush)
+        if self.is_sqlite:
+            event.listen(engine, "connect", _prepare_sqlite)
+            event.listen(engine, "begin", _begin)
+            self._writing = engine.execution_options(begin="BEGIN IMMEDIATE")
+            turn = turn_of(engine.url.database)
+            self._folded = FoldedWrites(self._writing, turn)
+        else:
+            event.listen(engine, "connect", _prepare_postgresql)
+            engine.dialect.do_ping = _ping  # type: ignore[method-assign,assignment]  # cheaper
+            self._writing = engine.execution_options(isolation_level="READ COMMITTED")
+        self._writer = sessionmaker(self._writing)
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """
+        Give a session that only reads; what it has loaded stays usable after it.
+
+        On PostgreSQL every statement sees what was committed when it began.
+        """
+        with self._reader() as session:
+            yield session
+
+    def write(self, work: Callable[[Session], T]) -> T:
+        """
+        Do *work* in one transaction and commit; any error rolls all of it back.
+
+        A deadlock or a busy database is tried again some times, so *work* must do
+        nothing but use the session; on SQLite another thread may do it. Raises
+        BusyError when that does not help.
+        """
+        return self._try_again(self._in_transaction, work)
+
+    def write_single(self, work: Callable[[Executor], T]) -> T:
+        """
+        Do *work* that is one statement on PostgreSQL, which commits by itself there.
+
+        That saves two of three round trips. *work* is given a connection, not a
+        session: statements, and none of the ORM's objects. Otherwise like write().
+        """
+        return self._try_again(self._in_one_statement, work)
+
+    def _in_transaction(self, work: Callable[[Session], T]) -> T:
+        if self.is_sqlite:
+            answer: T = self._folded.write(work)
+            return answer
+        with self._writer.begin() as session:
+            return work(session)
+
+    def _in_one_statement(self, work: Callable[[Executor], T]) -> T:
+        if self.is_sqlite:
+            answer: T = self._folded.write(work, in_session=False)
+            return answer
+        with self.engine.connect() as connection:
+            return work(connection)
+
+    def _try_again(self, attempt: Callable[[W], T], work: W) -> T:
+        for number in range(1, ATTEMPTS + 1):
+            try:
+                return attempt(work)
+            except (OperationalError, LostRaceError) as error:
+                if isinstance(error, OperationalError) and not _is_passing(error):
+                    raise
+                if number == ATTEMPTS:
+                    raise BusyError from error
+                time.sleep(random.uniform(0.01, 0.05) * number)  # noqa: S311
+        raise AssertionError("unreachable")
+
+    def migrate(self) -> None:
+        """Bring the schema up to date; safe to repeat and from two places at once."""
+        with self._writing.begin() as connection:
+            if not self.is_sqlite:
+                connection.execute(
+                    text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_KEY}
+                )
+            command.upgrade(alembic_config(connection), "head")
+
+    def is_migrated(self) -> bool:
+        """Tell whether the schema is the one that this program was written for."""
+        with self.engine.connect() as connection:
+            current = MigrationContext.configure(connection).get_current_revision()
+        scripts = ScriptDirectory.from_config(alembic_config())
+        return current == scripts.get_current_head()
+
+
+def alembic_config(connection: Connection | None = None) -> AlembicConfig:
+    """Return the settings of the migrations, to be run on *connection*."""
+    config = AlembicConfig()
+    config.set_main_option(
+        "script_location",
+        str(resources.files("core.database") / "migrations").replace("%", "%%"),
+    )
+    config.attributes["connection"] = connection
+    return config
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # SQLAlchemy, not sqlite3, begins transactions
+    connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+    connection.execute("PRAGMA journal_mode=WAL")
+    # NORMAL may lose the last commits when the power fails: a paid order, for example.
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute(f"PRAGMA mmap_size={MAPPED_BYTES}")
+
+
+def _prepare_postgresql(connection: Any, _record: object) -> None:
+    """
+    Let the driver prepare no statements behind a pooler such as PgBouncer.
+
+    In transaction mode it hands the prepared statements of one client to another. It
+    shows by the number of the server's process: the pooler made up one of its own.
+    """
+    (pid,) = connection.execute("SELECT pg_backend_pid()").fetchone()
+    if pid != connection.info.backend_pid:
+        connection.prepare_threshold = None
+
+
+def _ping(connection: Any) -> bool:
+    """
+    Tell whether the server is still there, without a round trip if it is silent.
+
+    A server that has ended, or has ended this connection, has said so: only then is
+    there something to read, and only then is it asked.
+    """
+    poll = select.poll()
+    poll.register(connection.pgconn.socket, select.POLLIN)
+    if poll.poll(0):
+        connection.execute("SELECT 1")
+    return True
+
+
+def _refuse_to_write(state: ORMExecuteState) -> None:
+    if state.is_insert or state.is_update or state.is_delete:
+        raise TypeError("a session that reads was asked to write")
+
+
+def _refuse_to_flush(session: Session, _context: object, _instances: object) -> None:
+    if session.new or session.dirty or session.deleted:
+        raise TypeError("a session that reads was asked to write")
+
+
+def _begin(connection: Connection) -> None:
+    run(connection, connection.get_execution_options().get("begin", "BEGIN"), {})
+
+
+def _is_passing(error: OperationalError) -> bool:
+    sqlstate = getattr(error.orig, "sqlstate", None)
+    if sqlstate is not None:
+        return sqlstate in PASSING_SQLSTATES
+    name = getattr(error.orig, "sqlite_errorname", "")
+    return name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))

@@ -1,0 +1,217 @@
+"""
+Orders: what is owed to customers, from the payment to the goods that have left.
+
+Invariant: a paid Stripe session has exactly one order, or exactly one refund if its
+units were gone when the payment came. All functions are rules: they work in the
+caller's transaction and never commit.
+"""
+
+import secrets
+from collections.abc import Mapping
+from datetime import datetime
+from enum import Enum, auto
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from core import records
+from core.database.engine import Executor
+from core.errors import InvalidQuantityError
+from core.models import (
+    AMOUNT,
+    FULFILLED,
+    PAID,
+    RESTOCK,
+    REVIEW,
+    Order,
+    OrderLine,
+    ToDo,
+)
+from core.payments.data import Payment
+from core.records import Noted
+from core.refunds import refunds
+from core.stock import ledger, reservations
+from core.stock.statements import statements_for
+
+NOT_NOTED = Noted("", "", "", "")
+
+
+class Confirmation(Enum):
+    """What became of a payment."""
+
+    CONFIRMED = auto()
+    CONFIRMED_LATE = auto()
+    """The hold was over, but the units were still free."""
+    ALREADY_CONFIRMED = auto()
+    """The same payment again; nothing was changed."""
+    PAID_TWICE = auto()
+    """The checkout has an order of another session; nothing was changed."""
+    TOO_LATE = auto()
+    """The hold was over and the units are gone; nothing was changed."""
+    REFUND_REQUESTED = auto()
+    """The payment is on its way back to the customer; nothing was changed."""
+
+
+def confirm(
+    session: Session,
+    checkout_id: int,
+    payment: Payment,
+    *,
+    now: datetime,
+    event: Noted = NOT_NOTED,
+    may_retake: bool = True,
+) -> Confirmation:
+    """
+    Sell the units of a paid checkout: one order with its lines and movements.
+
+    Goods that cost other than promised, or a total that does not add up, make the order
+    one for REVIEW. Safe to repeat, also at the same instant from elsewhere. A payment
+    whose refund was requested is not sold, even if units came back since; nor, unless
+    it *may_retake*, one whose hold was over.
+    """
+    if sell(session, checkout_id, payment, now=now, event=event):
+        return Confirmation.CONFIRMED
+    if not reservations.take_ended(session, checkout_id):
+        return _again(session, checkout_id, payment)
+    if refunds.was_sent_back(session, payment.stripe_session_id):
+        return Confirmation.REFUND_REQUESTED
+    if not may_retake or not reservations.retake(session, checkout_id, now=now):
+        return Confirmation.TOO_LATE
+    if not sell(session, checkout_id, payment, now=now, event=event, is_late=True):
+        raise AssertionError("what was taken again is not PENDING")
+    return Confirmation.CONFIRMED_LATE
+
+
+def sell(
+    session: Executor,
+    checkout_id: int,
+    payment: Payment,
+    *,
+    now: datetime,
+    event: Noted = NOT_NOTED,
+    is_late: bool = False,
+) -> bool:
+    """
+    Sell the units of a PENDING checkout, as confirm does. A single statement.
+
+    Stock and reserved fall together, so nothing is checked: the units are counted. The
+    customer's letter is written and *event* is noted with it. *is_late* after
+    reservations.retake. Safe to repeat: returns False and changes nothing unless the
+    checkout was PENDING.
+    """
+    bill = payment.bill
+    sale = {
+        **vars(bill),
+        "amount_cents": bill.total_cents,
+        "adds_up": bill.adds_up,
+        "stripe_session_id": payment.stripe_session_id,
+        "payment_intent": payment.payment_intent,
+        "token": secrets.token_urlsafe(24),
+        "was_late": is_late,
+        "cause": "paid late, units taken again" if is_late else "paid",
+        "event_id": event.id,
+        "event_type": event.type,
+        "event_effect": event.effect,
+        "now": now,
+    }
+    return statements_for(session).sell(session, checkout_id, sale)
+
+
+def _again(session: Session, checkout_id: int, payment: Payment) -> Confirmation:
+    """Tell the same payment from a second one for a checkout that has its order."""
+    if refunds.was_sent_back(session, payment.stripe_session_id):
+        return Confirmation.REFUND_REQUESTED
+    other = session.scalar(
+        select(Order.id).where(
+            Order.checkout_id == checkout_id,
+            Order.stripe_session_id != payment.stripe_session_id,
+        )
+    )
+    return Confirmation.ALREADY_CONFIRMED if other is None else Confirmation.PAID_TWICE
+
+
+def fulfil(session: Session, order_id: int, *, who: str, now: datetime) -> bool:
+    """
+    Note that the goods have left; safe to repeat.
+
+    Returns False and changes nothing unless the order was PAID: one for REVIEW is to be
+    accepted first, and what was refunded is not owed any more.
+    """
+    return _become(session, order_id, PAID, FULFILLED, who=who, now=now)
+
+
+def unfulfil(session: Session, order_id: int, *, who: str, now: datetime) -> bool:
+    """Take fulfil back; False if the order was not FULFILLED."""
+    return _become(session, order_id, FULFILLED, PAID, who=who, now=now)
+
+
+def accept(session: Session, order_id: int, *, who: str, now: datetime) -> bool:
+    """
+    Let an order for REVIEW stand as it was paid; False if it was none.
+
+    The owner's entry about its amount is ticked off with it.
+    """
+    if not _become(session, order_id, REVIEW, PAID, who=who, now=now):
+        return False
+    _tick_off(session, order_id, AMOUNT, who=who, now=now)
+    return True
+
+
+def _become(
+    session: Session, order_id: int, old: str, new: str, *, who: str, now: datetime
+) -> bool:
+    checkout_id = session.scalar(
+        update(Order)
+        .where(Order.id == order_id, Order.status == old)
+        .values(status=new, fulfilled_at=now if new == FULFILLED else None)
+        .returning(Order.checkout_id)
+        .execution_options(synchronize_session=False)
+    )
+    if checkout_id is None:
+        return False
+    records.add_step(session, checkout_id, f"{old} to {new}", who=who, now=now)
+    return True
+
+
+def take_back(
+    session: Session,
+    order_id: int,
+    units: Mapping[int, int],
+    *,
+    who: str,
+    now: datetime,
+) -> None:
+    """
+    Put units of an order back into the stock: product id to how many came back.
+
+    With that the owner has answered what came back of a refund that was made at Stripe.
+    Raises InvalidQuantityError, with nothing changed by the caller's rollback, for more
+    of a product than was sold and has not come back yet. Not safe to repeat.
+    """
+    for product_id, quantity in sorted(units.items()):
+        if quantity < 1:
+            raise InvalidQuantityError(product_id, quantity)
+        line = session.scalar(
+            update(OrderLine)
+            .where(
+                OrderLine.order_id == order_id,
+                OrderLine.product_id == product_id,
+                OrderLine.returned + quantity <= OrderLine.quantity,
+            )
+            .values(returned=OrderLine.returned + quantity)
+            .returning(OrderLine.id)
+            .execution_options(synchronize_session=False)
+        )
+        if line is None:
+            raise InvalidQuantityError(product_id, quantity)
+        ledger.take_back(session, product_id, quantity, order_id, who=who, now=now)
+    if units:
+        _tick_off(session, order_id, RESTOCK, who=who, now=now)
+
+
+def _tick_off(
+    session: Session, order_id: int, kind: str, *, who: str, now: datetime
+) -> None:
+    checkout_id = select(Order.checkout_id).where(Order.id == order_id)
+    which = (ToDo.checkout_id == checkout_id.scalar_subquery()) & (ToDo.kind == kind)
+    records.tick_off_all(session, which, who=who, now=now)

@@ -1,0 +1,169 @@
+"""
+What every day has brought, summed once when it is over.
+
+The owner's figures would cost more with every year of orders. So the days of the past
+are kept as sums, and only what came after them is summed anew. Days are summed in turn:
+what has a sum is every day up to the last one that has. A sale writes nothing here.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Date, bindparam, func, literal, select, text, union_all, update
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import Session
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+
+from core.database.engine import Database
+from core.models import Order, SalesDay, UtcDateTime
+
+ONE_DAY = timedelta(days=1)
+# An order carries the moment when its transaction began; it is there long before this.
+SETTLED_AFTER = timedelta(hours=1)
+# A shop that begins to sum has years of days; the sweep must not wait for all of them.
+DAYS_AT_ONCE = 100
+
+# The sums of a day and what they replace are always the same, so that it may be summed
+# twice, also at the same instant.
+_SUM_UP = text(
+    "INSERT INTO sales_day (day, currency, orders, amount_cents)"
+    " SELECT :day, currency, count(*), sum(amount_cents) FROM orders"
+    " WHERE created_at >= :start AND created_at < :end GROUP BY currency"
+    " ON CONFLICT (day, currency) DO UPDATE"
+    " SET orders = excluded.orders, amount_cents = excluded.amount_cents"
+).bindparams(
+    bindparam("day", type_=Date()),
+    bindparam("start", type_=UtcDateTime()),
+    bindparam("end", type_=UtcDateTime()),
+)
+
+
+@dataclass(frozen=True)
+class Drift:
+    """A day whose kept sums are not those of its orders; (orders, cents) of each."""
+
+    day: date
+    currency: str
+    kept: tuple[int, int]
+    found: tuple[int, int]
+
+
+class _utc_day(FunctionElement[date]):  # noqa: N801 (a function of SQL)
+    """The day of a moment, which the two databases cut out differently."""
+
+    type = Date()
+    inherit_cache = True
+
+
+@compiles(_utc_day, "sqlite")
+def _on_sqlite(element: _utc_day, compiler: SQLCompiler, **options: Any) -> str:
+    return f"date({compiler.process(element.clauses, **options)})"
+
+
+@compiles(_utc_day, "postgresql")
+def _on_postgresql(element: _utc_day, compiler: SQLCompiler, **options: Any) -> str:
+    moment = compiler.process(element.clauses, **options)
+    return f"CAST({moment} AT TIME ZONE 'UTC' AS DATE)"
+
+
+def total(session: Session) -> tuple[int, int]:
+    """Return how many orders there are and the cents that they brought."""
+    last, orders, cents = session.execute(
+        select(
+            func.max(SalesDay.day),
+            func.coalesce(func.sum(SalesDay.orders), 0),
+            func.coalesce(func.sum(SalesDay.amount_cents), 0),
+        )
+    ).one()
+    later = select(func.count(), func.coalesce(func.sum(Order.amount_cents), 0))
+    if last is not None:
+        later = later.where(Order.created_at >= _start(last + ONE_DAY))
+    more_orders, more_cents = session.execute(later.select_from(Order)).one()
+    return int(orders) + more_orders, int(cents) + int(more_cents)
+
+
+def roll_up(database: Database, *, now: datetime) -> int:
+    """
+    Sum up days that are over, the oldest first; return how many.
+
+    Safe to repeat and to run anywhere at once. A long past takes several calls.
+    """
+    for done in range(DAYS_AT_ONCE):
+        with database.read() as session:
+            day = _next_day(session, now)
+        if day is None:
+            return done
+        database.write_single(partial(_sum_up, day=day))
+    return DAYS_AT_ONCE
+
+
+def drift(session: Session) -> Iterator[Drift]:
+    """Compare all that was summed with the orders, in one statement."""
+    last = select(func.max(SalesDay.day)).scalar_subquery()
+    day = _utc_day(Order.created_at)
+    none = literal(0)
+    sides = union_all(
+        select(
+            SalesDay.day.label("day"),
+            SalesDay.currency.label("currency"),
+            SalesDay.orders.label("kept_orders"),
+            SalesDay.amount_cents.label("kept_cents"),
+            none.label("orders"),
+            none.label("cents"),
+        ),
+        select(
+            day,
+            Order.currency,
+            none,
+            none,
+            func.count(),
+            func.sum(Order.amount_cents),
+        )
+        .where(day <= last)
+        .group_by(day, Order.currency),
+    ).subquery()
+    kept = func.sum(sides.c.kept_orders), func.sum(sides.c.kept_cents)
+    found = func.sum(sides.c.orders), func.sum(sides.c.cents)
+    rows = session.execute(
+        select(sides.c.day, sides.c.currency, *kept, *found)
+        .group_by(sides.c.day, sides.c.currency)
+        .having((kept[0] != found[0]) | (kept[1] != found[1]))
+        .order_by(sides.c.day, sides.c.currency)
+    )
+    for row in rows:
+        numbers = [int(number) for number in row[2:]]
+        yield Drift(row[0], row[1], (numbers[0], numbers[1]), (numbers[2], numbers[3]))
+
+
+def sum_again(session: Session, day: date) -> None:
+    """Set a day's sums to what its orders say, whatever they were; safe to repeat."""
+    session.execute(
+        update(SalesDay).where(SalesDay.day == day).values(orders=0, amount_cents=0)
+    )
+    _sum_up(session, day)
+
+
+def _sum_up(session: Session, day: date) -> None:
+    session.execute(
+        _SUM_UP, {"day": day, "start": _start(day), "end": _start(day + ONE_DAY)}
+    )
+
+
+def _next_day(session: Session, now: datetime) -> date | None:
+    """Return the first day with orders that is over and has no sums."""
+    last = session.scalar(select(func.max(SalesDay.day)))
+    first = select(func.min(Order.created_at))
+    if last is not None:
+        first = first.where(Order.created_at >= _start(last + ONE_DAY))
+    moment = session.scalar(first)
+    if moment is None or _start(moment.date() + ONE_DAY) + SETTLED_AFTER > now:
+        return None
+    return moment.date()
+
+
+def _start(day: date) -> datetime:
+    return datetime.combine(day, time.min, UTC)

@@ -1,0 +1,7 @@
+"""
+What the owner sees and does: figures, history and accounts.
+
+Everything here is read from the rows that other rooms wrote; only accounts are written.
+"""
+
+__all__ = ["accounts", "case", "history", "reports"]

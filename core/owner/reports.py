@@ -1,0 +1,277 @@
+"""
+The read side for the owner: small frozen dataclasses, no rules.
+
+Everything is counted and cut by the database. What a glance costs grows with the number
+of products, not with the shop's past and not with how many are checking out: days that
+are over are sums already, and what can be many is counted only so far. A search among
+orders looks at all of them.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, func, literal, or_, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from core.database.rows import view_of
+from core.models import (
+    FAILED,
+    PENDING,
+    READY,
+    REQUESTED,
+    REVIEW,
+    SENDING,
+    SENT,
+    Checkout,
+    Mail,
+    Order,
+    OrderLine,
+    Product,
+    Refund,
+    StockReservation,
+    ToDo,
+)
+from core.orders import sales
+from core.orders import views as order_views
+from core.orders.views import OrderView
+
+MOST_COUNTED = 1000
+# A letter that did not arrive is told of so long on the overview, and then on its page.
+TOLD_FOR = timedelta(days=7)
+_NOT_SENT = (SENDING, FAILED)
+
+
+@dataclass(frozen=True)
+class StockLevel:
+    """A product as the owner sees it: stock, reserved, and with them what is free."""
+
+    product_id: int
+    sku: str
+    name: str
+    stock: int
+    reserved: int
+
+    @property
+    def available(self) -> int:
+        """Units that can be reserved now."""
+        return self.stock - self.reserved
+
+
+@dataclass(frozen=True)
+class OpenReservation:
+    """A PENDING reservation; *awaits_payment* when a delayed payment is on its way."""
+
+    checkout_id: int
+    product_id: int
+    product_name: str
+    quantity: int
+    unit_price_cents: int
+    currency: str
+    created_at: datetime
+    expires_at: datetime
+    awaits_payment: bool
+    stripe_session_id: str | None
+
+
+@dataclass(frozen=True)
+class MailView:
+    """A letter in the outbox: see models.Mail."""
+
+    id: int
+    kind: str
+    key: str
+    checkout_id: int | None
+    recipient: str
+    status: str
+    tries: int
+    created_at: datetime
+    sent_at: datetime | None
+    error: str
+
+
+@dataclass(frozen=True)
+class Totals:
+    """
+    The shop at a glance; *paid_cents* is what all orders together have brought.
+
+    More than MOST_COUNTED checkouts are told as MOST_COUNTED + 1.
+    """
+
+    products: int
+    stock: int
+    reserved: int
+    open_checkouts: int
+    overdue_checkouts: int
+    orders: int
+    paid_cents: int
+
+
+@dataclass(frozen=True)
+class Attention:
+    """
+    What a person has to look at: money that is not where it should be, letters that
+    wait, those of them that were tried before, and those of the last days of which
+    it is sure that they did not arrive, or of which nobody knows.
+
+    More than MOST_COUNTED of a kind are told as MOST_COUNTED + 1.
+    """
+
+    orders_to_review: int
+    refunds_open: int
+    to_dos: int
+    mails_unsent: int
+    mails_refused: int
+    mails_not_arrived: int
+
+
+def open_reservations(session: Session, *, limit: int = 500) -> list[OpenReservation]:
+    """List the PENDING reservations, the first to end on top."""
+    # Each of these has a line, so that no more of them can be wanted.
+    first = (
+        select(Checkout.id)
+        .where(_has(Checkout.status, PENDING))
+        .order_by(Checkout.expires_at)
+        .limit(limit)
+    )
+    return [
+        OpenReservation(
+            checkout_id=checkout.id,
+            product_id=line.product_id,
+            product_name=line.product_name,
+            quantity=line.quantity,
+            unit_price_cents=line.unit_price_cents,
+            currency=line.currency,
+            created_at=checkout.created_at,
+            expires_at=checkout.expires_at,
+            awaits_payment=checkout.awaits_payment,
+            stripe_session_id=checkout.stripe_session_id,
+        )
+        for checkout, line in session.execute(
+            select(Checkout, StockReservation)
+            .join(StockReservation, StockReservation.checkout_id == Checkout.id)
+            .where(Checkout.id.in_(first))
+            .order_by(Checkout.expires_at, Checkout.id, StockReservation.product_id)
+            .limit(limit)
+        )
+    ]
+
+
+def mails(session: Session, *, limit: int = 100) -> list[MailView]:
+    """List the letters, newest first; those that were not sent on top."""
+    query = select(Mail).order_by(Mail.status == SENT, Mail.id.desc()).limit(limit)
+    return [view_of(MailView, row) for row in session.scalars(query)]
+
+
+def totals(session: Session, now: datetime) -> Totals:
+    """Sum up the shop."""
+    products, stock, reserved = session.execute(
+        select(
+            func.count(),
+            func.coalesce(func.sum(Product.stock), 0),
+            func.coalesce(func.sum(Product.reserved), 0),
+        ).select_from(Product)
+    ).one()
+    orders, paid_cents = sales.total(session)
+    pending = _has(Checkout.status, PENDING)
+    due = Checkout.expires_at
+    return Totals(
+        products=products,
+        stock=int(stock),
+        reserved=int(reserved),
+        open_checkouts=_count(session, due, pending),
+        overdue_checkouts=_count(session, due, pending, due <= now),
+        orders=orders,
+        paid_cents=paid_cents,
+    )
+
+
+def attention(session: Session, now: datetime) -> Attention:
+    """Count what a person has to look at."""
+    return Attention(
+        orders_to_review=_count(session, Order.created_at, _has(Order.status, REVIEW)),
+        refunds_open=_count(session, Refund.created_at, _has(Refund.status, REQUESTED)),
+        to_dos=_count(session, ToDo.created_at, ToDo.done_at.is_(None)),
+        mails_unsent=_count(session, Mail.due_at, _has(Mail.status, READY)),
+        mails_refused=_count(
+            session, Mail.due_at, _has(Mail.status, READY), Mail.error != ""
+        ),
+        mails_not_arrived=_count(
+            session,
+            Mail.created_at,
+            # Spelled like its index; a letter that is under way is due later.
+            Mail.status.in_(literal(each, literal_execute=True) for each in _NOT_SENT),
+            Mail.due_at <= now,
+            Mail.created_at > now - TOLD_FOR,
+        ),
+    )
+
+
+def _has(column: InstrumentedAttribute[str], status: str) -> ColumnElement[bool]:
+    """Spell the status out: only then it is sure that the index for it is taken."""
+    return column == literal(status, literal_execute=True)
+
+
+def _count(
+    session: Session,
+    order: InstrumentedAttribute[datetime],
+    *conditions: ColumnElement[bool],
+) -> int:
+    """
+    Count rows up to MOST_COUNTED + 1, along the index of these rows by *order*.
+
+    Without an order PostgreSQL may look for the few newest among all that ever were.
+    """
+    some = select(order).where(*conditions).order_by(order).limit(MOST_COUNTED + 1)
+    return session.scalars(select(func.count()).select_from(some.subquery())).one()
+
+
+def stock_levels(
+    session: Session, *, text: str = "", limit: int = 500
+) -> list[StockLevel]:
+    """List products with *text* in name or SKU: most reserved, then least available."""
+    query = select(
+        Product.id, Product.sku, Product.name, Product.stock, Product.reserved
+    )
+    if text:
+        query = query.where(
+            or_(
+                Product.name.icontains(text, autoescape=True),
+                Product.sku.icontains(text, autoescape=True),
+            )
+        )
+    query = query.order_by(
+        Product.reserved.desc(),
+        Product.stock - Product.reserved,
+        Product.name,
+        Product.id,
+    )
+    return [StockLevel(*row) for row in session.execute(query.limit(limit))]
+
+
+def orders(
+    session: Session, *, text: str = "", status: str = "", limit: int = 100
+) -> list[OrderView]:
+    """
+    List the newest orders first, or only those of a *status* or with *text* in them.
+
+    That is their number, customer, Stripe session, payment or the name of a product.
+    """
+    query = select(Order).order_by(Order.id.desc()).limit(limit)
+    if status:
+        query = query.where(Order.status == status)
+    if not text:
+        return order_views.views(session, query)
+    sold = select(OrderLine.order_id).where(
+        OrderLine.product_name.icontains(text, autoescape=True)
+    )
+    found = [
+        Order.customer_name.icontains(text, autoescape=True),
+        Order.customer_email.icontains(text, autoescape=True),
+        Order.stripe_session_id.icontains(text, autoescape=True),
+        Order.payment_intent.icontains(text, autoescape=True),
+        Order.id.in_(sold),
+    ]
+    number = text.removeprefix("#")
+    if number.isdecimal() and len(number) < 18:
+        found.append(Order.id == int(number))
+    return order_views.views(session, query.where(or_(*found)))

@@ -1,0 +1,287 @@
+"""
+Stripe, as the shop uses it: sessions, refunds, disputes and signed events.
+
+How a call is made is in `stripe_client`, what a page is made of in `payment_request`.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import stripe
+
+from core.errors import (
+    AlreadyRefundedError,
+    PaymentError,
+    PaymentUnavailableError,
+    WebhookSignatureError,
+)
+from core.payments import reading
+from core.payments.client import StripeClient, is_missing
+from core.payments.data import (
+    DisputeReport,
+    Event,
+    Page,
+    PaymentSession,
+    RefundReport,
+    SessionRequest,
+)
+from core.payments.reading import REFUND_KEY, payment_session
+from core.payments.request import create_params
+
+if TYPE_CHECKING:
+    from stripe.params import RefundCreateParams, RefundListParams
+    from stripe.params.checkout import SessionListParams, SessionRetrieveParams
+
+T = TypeVar("T")
+
+# What endpoints should be made with: an event of another version may be shaped
+# otherwise.
+API_VERSION = stripe.api_version
+CREATE_RETRIES = 2
+SIGNATURE_TOLERANCE_SECONDS = 300
+PASSING_REFUND_CODES = ("balance_insufficient", "insufficient_funds")
+_SESSIONS, _REFUNDS, _DISPUTES = "/v1/checkout/sessions", "/v1/refunds", "/v1/disputes"
+_MOST_ROWS = 100
+# What a session only names, but an order tells.
+_EXPANDED = [
+    "payment_intent.latest_charge",
+    "discounts.promotion_code",
+    "shipping_cost.shipping_rate",
+]
+# Anybody may come back with an id of his own making, and it becomes part of an address.
+_ID = re.compile(r"[A-Za-z0-9_]+")
+
+
+class StripeGateway:
+    """Safe to share between threads."""
+
+    def __init__(
+        self,
+        secret_key: str,
+        webhook_secret: str,
+        api_base: str | None = None,
+    ) -> None:
+        self._webhook_secret = webhook_secret
+        self._is_live = "_live_" in secret_key
+        self._client = StripeClient(secret_key, api_base)
+
+    def create(
+        self, request: SessionRequest, *, retries: int = CREATE_RETRIES
+    ) -> PaymentSession:
+        """
+        Make the payment page, or return the one that this request has made before.
+
+        PaymentError means that there is certainly none, PaymentUnavailableError that
+        there may be one, and PaymentBusyError, which is one of these, that Stripe asks
+        to be asked again later.
+        """
+        key = request.idempotency_key
+        try:
+            answer = self._client.post(
+                _SESSIONS, create_params(request), key=key, retries=retries
+            )
+        except PaymentError as error:
+            is_refusal = not isinstance(error, PaymentUnavailableError)
+            if is_refusal and self._client.is_in_doubt(key):
+                raise PaymentUnavailableError(str(error)) from error
+            raise
+        return payment_session(answer)
+
+    def retrieve(self, session_id: str) -> PaymentSession | None:
+        """Return the session as it is now; None if Stripe knows no such session."""
+        if not _ID.fullmatch(session_id):
+            return None
+        params: SessionRetrieveParams = {"expand": _EXPANDED}
+        try:
+            return payment_session(
+                self._client.get(f"{_SESSIONS}/{session_id}", params, retries=1)
+            )
+        except PaymentError as error:
+            if is_missing(error):
+                return None
+            raise
+
+    def expire(self, session_id: str) -> PaymentSession | None:
+        """
+        Close the session, so that nobody can pay it; return what it is after that.
+
+        A refusal says nothing by itself: it was paid first, or closed before. Stripe is
+        asked which. None if Stripe knows no such session. Safe to repeat.
+        """
+        if not _ID.fullmatch(session_id):
+            return None
+        try:
+            # Without a key of our own: under one fixed key Stripe would play a stored
+            # 500 again for a day.
+            return payment_session(
+                self._client.post(f"{_SESSIONS}/{session_id}/expire", {}, retries=1)
+            )
+        except PaymentUnavailableError:
+            raise
+        except PaymentError:
+            return self.retrieve(session_id)
+
+    def find(self, checkout_key: str, *, since: datetime) -> PaymentSession | None:
+        """Look through the sessions made *since* then for the one with this key."""
+        after: str | None = ""
+        while after is not None:
+            page = self.sessions(since=since, after=after)
+            for session in page.rows:
+                if session.checkout_key == checkout_key:
+                    return session
+            after = page.next
+        return None
+
+    def sessions(self, *, since: datetime, after: str = "") -> Page[PaymentSession]:
+        """
+        Return a page of the sessions made *since* then, newest first.
+
+        What a session only names, such as a promotion code, a listed one does not tell.
+        """
+        return self._page(_SESSIONS, payment_session, since=since, after=after)
+
+    def refunds(self, *, since: datetime, after: str = "") -> Page[RefundReport]:
+        """Return a page of the refunds made *since* then, newest first."""
+        read = reading.refund_report
+        return self._page(_REFUNDS, read, since=since, after=after)
+
+    def disputes(self, *, since: datetime, after: str = "") -> Page[DisputeReport]:
+        """Return a page of the disputes begun *since* then, newest first."""
+        read = reading.dispute_report
+        return self._page(_DISPUTES, read, since=since, after=after)
+
+    def _page(
+        self,
+        path: str,
+        read: Callable[[Mapping[str, Any]], T],
+        *,
+        since: datetime,
+        after: str,
+    ) -> Page[T]:
+        params: SessionListParams = {
+            "created": {"gte": int(since.timestamp())},
+            "limit": _MOST_ROWS,
+        }
+        if after:
+            params["starting_after"] = after
+        listed = self._client.get(path, params, retries=1)
+        rows = listed["data"]
+        has_more = bool(rows) and listed["has_more"]
+        return Page([read(row) for row in rows], rows[-1]["id"] if has_more else None)
+
+    def refund(
+        self, payment_intent: str, amount_cents: int, *, key: str, attempt: str = ""
+    ) -> RefundReport:
+        """
+        Pay *amount_cents* back; return the refund. One *attempt*, one refund.
+
+        *key* is what the refund is known by at Stripe, whichever attempt made it; it is
+        the name of the first one, too.
+        PaymentError is a verdict on this refund, and AlreadyRefundedError is one of
+        these: others had taken all of the payment back. What may pass (a key that is
+        being changed, a balance too low) is PaymentUnavailableError, to be tried again.
+        """
+        params: RefundCreateParams = {
+            "payment_intent": payment_intent,
+            "amount": amount_cents,
+            "metadata": {REFUND_KEY: key},
+        }
+        try:
+            return reading.refund_report(
+                self._client.post(_REFUNDS, params, key=attempt or key, retries=2)
+            )
+        except PaymentUnavailableError:
+            raise
+        except PaymentError as error:
+            code = getattr(error.__cause__, "code", None)
+            if code == "charge_already_refunded":
+                return self._refund_made(payment_intent, amount_cents, key, error)
+            verdict = isinstance(error.__cause__, stripe.InvalidRequestError)
+            if verdict and code not in PASSING_REFUND_CODES:
+                raise
+            raise PaymentUnavailableError(str(error)) from error
+
+    def _refund_made(
+        self, payment_intent: str, amount_cents: int, key: str, refusal: PaymentError
+    ) -> RefundReport:
+        """All of it is back already: by this key a day ago, or by hand at Stripe."""
+        made = self.refunds_of(payment_intent)
+        ours = [refund for refund in made if refund.key == key]
+        same = [refund for refund in made if refund.amount_cents == amount_cents]
+        if not (ours or same):
+            raise AlreadyRefundedError(str(refusal)) from refusal.__cause__
+        return (ours or same)[0]
+
+    def refunds_of(self, payment_intent: str) -> list[RefundReport]:
+        """
+        Return all refunds of a payment, wherever they were made, newest first.
+
+        None for a payment that Stripe does not know. Raises PaymentUnavailableError
+        whenever Stripe does not tell.
+        """
+        params: RefundListParams = {
+            "payment_intent": payment_intent,
+            "limit": _MOST_ROWS,
+        }
+        try:
+            page = self._client.get(_REFUNDS, params, retries=1)
+        except PaymentUnavailableError:
+            raise
+        except PaymentError as error:
+            if is_missing(error):
+                return []
+            # A refusal to tell is no verdict on a refund.
+            raise PaymentUnavailableError(str(error)) from error
+        return [reading.refund_report(each) for each in page["data"]]
+
+    def dispute(self, dispute_id: str) -> DisputeReport | None:
+        """Return a dispute as it is now; None if Stripe knows no such dispute."""
+        if not _ID.fullmatch(dispute_id):
+            return None
+        try:
+            return reading.dispute_report(
+                self._client.get(f"{_DISPUTES}/{dispute_id}", {}, retries=1)
+            )
+        except PaymentError as error:
+            if is_missing(error):
+                return None
+            raise
+
+    def read_event(self, body: bytes, signature: str | None, now: datetime) -> Event:
+        """
+        Verify a webhook and return what it says.
+
+        Raises WebhookSignatureError for whatever is not an event that Stripe has signed
+        for this shop within five minutes of *now*, before or after.
+        """
+        try:
+            text = body.decode()
+            stripe.WebhookSignature.verify_header(
+                text, signature, self._webhook_secret, SIGNATURE_TOLERANCE_SECONDS
+            )
+            # The package takes a time in the future, however far.
+            times = re.findall(r"(?:^|,)\s*t=(\d+)", signature or "")
+            ahead = max(map(int, times)) - now.timestamp()
+            event = json.loads(text)
+            if ahead > SIGNATURE_TOLERANCE_SECONDS:
+                raise WebhookSignatureError
+            if event["object"] != "event" or event["livemode"] is not self._is_live:
+                raise WebhookSignatureError
+            return reading.event(event)
+        except (
+            stripe.SignatureVerificationError,
+            ValueError,  # not UTF-8, not JSON
+            TypeError,  # not ASCII in the header
+            AttributeError,
+            KeyError,
+            RecursionError,
+        ) as error:
+            raise WebhookSignatureError from error
+
+
+def epoch(moment: datetime) -> datetime:
+    """Cut *moment* to the whole seconds that Stripe counts in."""
+    return datetime.fromtimestamp(int(moment.timestamp()), tz=UTC)

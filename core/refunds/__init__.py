@@ -1,0 +1,15 @@
+"""
+Money that goes back: refunds, disputes and returned goods.
+
+Invariant: of a payment never more goes back than was paid, and each refund goes once.
+"""
+
+__all__ = [
+    "disputes",
+    "owed",
+    "refunds",
+    "returns",
+    "sending",
+    "stripe_reports",
+    "views",
+]

@@ -1,0 +1,109 @@
+"""Disputes: a bank wants a customer's payment back. Rules, as in `refunds`."""
+
+from datetime import datetime
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from core import records
+from core.models import DISPUTE_LOST, DISPUTE_OVER, DISPUTED, Dispute, Order, Refund
+from core.payments.data import DisputeReport
+from core.refunds import refunds
+
+
+def take_report(session: Session, report: DisputeReport, *, now: datetime) -> bool:
+    """
+    Note a dispute as it is at Stripe; the owner has an entry from the first time on.
+
+    When it has ended the entry comes up again, with a letter of how. Safe to repeat.
+    Returns whether anything was new. How it changed since is kept as a step of its
+    checkout. One about a payment that is not ours is passed over.
+    """
+    checkout_id = _checkout_of(session, report.payment_intent)
+    if checkout_id is None:
+        return False
+    is_new = _enter(session, report, checkout_id, now=now)
+    if not _note(session, report, now=now):
+        return False
+    records.add_step(
+        session,
+        checkout_id,
+        "DISPUTE",
+        cause=f"{report.status} ({report.reason})",
+        stripe_id=report.id,
+        now=now,
+    )
+    if report.status == DISPUTE_LOST:
+        refunds.tick_off_settled(session, report.payment_intent, now=now)
+    if report.status in DISPUTE_OVER and not is_new:
+        records.bring_up_again(session, _key(report), report.status, now=now)
+    session.flush()
+    return True
+
+
+def _key(report: DisputeReport) -> str:
+    return f"dispute-{report.id}"
+
+
+def _enter(
+    session: Session, report: DisputeReport, checkout_id: int, *, now: datetime
+) -> bool:
+    """Write a dispute and the owner's entry of it; False if both are there."""
+    is_new = records.add_to_do(
+        session,
+        DISPUTED,
+        _key(report),
+        checkout_id=checkout_id,
+        stripe_id=report.id,
+        payment_intent=report.payment_intent,
+        amount_cents=report.amount_cents,
+        currency=report.currency,
+        now=now,
+    )
+    if is_new:
+        session.add(
+            Dispute(
+                stripe_dispute_id=report.id,
+                payment_intent=report.payment_intent,
+                checkout_id=checkout_id,
+                amount_cents=report.amount_cents,
+                currency=report.currency,
+                status="",
+                created_at=now,
+                updated_at=now,
+            )
+        )
+        session.flush()
+    return is_new
+
+
+def _note(session: Session, report: DisputeReport, *, now: datetime) -> bool:
+    """Write down how a dispute stands; False if that is known, or it has ended."""
+    changed = session.scalar(
+        update(Dispute)
+        .where(
+            Dispute.stripe_dispute_id == report.id,
+            Dispute.status.not_in((report.status, *DISPUTE_OVER)),
+        )
+        .values(
+            amount_cents=report.amount_cents,
+            reason=report.reason,
+            status=report.status,
+            due_by=report.due_by,
+            updated_at=now,
+        )
+        .returning(Dispute.id)
+        .execution_options(synchronize_session=False)
+    )
+    return changed is not None
+
+
+def _checkout_of(session: Session, payment_intent: str) -> int | None:
+    """Find whose payment it is: an order's, or one that came too late."""
+    if not payment_intent:
+        return None
+    return session.scalar(
+        select(Order.checkout_id).where(Order.payment_intent == payment_intent)
+    ) or session.scalar(
+        select(Refund.checkout_id).where(Refund.payment_intent == payment_intent)
+    )

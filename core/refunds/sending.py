@@ -1,0 +1,230 @@
+"""
+Refunds on their way to Stripe, and Stripe's own word on them and on disputes.
+
+Workflows: what was decided is committed first, then Stripe is asked, then its answer is
+noted. Safe to repeat and to race.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from functools import partial
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from core.errors import (
+    AlreadyRefundedError,
+    PaymentError,
+    PaymentUnavailableError,
+    RefundRefusedError,
+    ShopError,
+)
+from core.models import AUTOMATIC, REQUESTED, SENT, Order, Refund
+from core.payments.data import DisputeReport, RefundReport
+from core.payments.pace import in_turn
+from core.refunds import disputes, owed, refunds, stripe_reports
+from core.shop import Shop
+
+logger = logging.getLogger(__name__)
+
+BATCH = 100
+CALLS_AT_ONCE = 8
+# Stripe knows a key for a day; after that the same request would be another refund.
+KEY_LIVES = timedelta(hours=23)
+# An error that Stripe keeps under a key is left behind after this, under another key.
+ANOTHER_KEY_AFTER = timedelta(seconds=10)
+
+
+def send_refunds(shop: Shop, *, of_session: str | None = None) -> int:
+    """
+    Send requested refunds, or those of one session, to Stripe; return how many went.
+
+    Safe to repeat: each has its key, so it goes once however often it is tried.
+    """
+    may_be_tried = or_(Refund.retry_at.is_(None), Refund.retry_at <= shop.clock())
+    query = (
+        select(Refund)
+        .where(Refund.status == REQUESTED, may_be_tried)
+        .order_by(Refund.created_at)
+    )
+    if of_session is not None:
+        query = query.where(Refund.stripe_session_id == of_session)
+    with shop.database.read() as session:
+        requested = session.scalars(query.limit(BATCH)).all()
+    if not requested:
+        return 0
+    with ThreadPoolExecutor(min(CALLS_AT_ONCE, len(requested))) as callers:
+        return sum(callers.map(lambda refund: _send(shop, refund), requested))
+
+
+def _send(shop: Shop, refund: Refund) -> bool:
+    try:
+        report = _refunded(shop, refund)
+    except PaymentUnavailableError as error:
+        logger.warning("refund %s is tried again: %s", refund.id, error)
+        shop.database.write(
+            lambda session: refunds.put_off(session, refund.id, now=shop.clock())
+        )
+        return False
+    except PaymentError as error:
+        logger.error("Stripe refused refund %s: %s", refund.id, error)
+        is_back = isinstance(error, AlreadyRefundedError)
+        failure = owed.SENT_BACK_BEFORE if is_back else str(error)
+        shop.database.write(
+            lambda session: refunds.fail(
+                session, refund.id, failure=failure, now=shop.clock()
+            )
+        )
+        return False
+    shop.database.write(
+        lambda session: stripe_reports.take_answer(
+            session, refund.id, report, now=shop.clock()
+        )
+    )
+    return True
+
+
+def _refunded(shop: Shop, refund: Refund) -> RefundReport:
+    if shop.clock() - refund.created_at > KEY_LIVES:
+        made = _made_before(shop, refund)
+        if made is not None:
+            return made
+    try:
+        return _ask_for(shop, refund)
+    except PaymentUnavailableError as error:
+        if refund.cause != AUTOMATIC or not error.is_concluded:
+            raise
+    # Under this key Stripe would play its error again for a day. This refund is of all
+    # that is left of the payment, which goes back only once under whatever key.
+    made = _made_before(shop, refund)
+    turn = (shop.clock() - refund.created_at) // ANOTHER_KEY_AFTER
+    return made or _ask_for(
+        shop, refund, attempt=f"{refund.idempotency_key}-again-{turn}"
+    )
+
+
+def _ask_for(shop: Shop, refund: Refund, *, attempt: str = "") -> RefundReport:
+    return shop.gateway.refund(
+        refund.payment_intent,
+        refund.amount_cents,
+        key=refund.idempotency_key,
+        attempt=attempt,
+    )
+
+
+def _made_before(shop: Shop, refund: Refund) -> RefundReport | None:
+    for report in shop.gateway.refunds_of(refund.payment_intent):
+        if report.key == refund.idempotency_key:
+            return report
+    return None
+
+
+def look_at_refunds(shop: Shop, payment_intent: str) -> None:
+    """Note what Stripe says of all refunds of a payment, also of those made there."""
+    take_reports(shop, shop.gateway.refunds_of(payment_intent))
+
+
+def take_reports(shop: Shop, reports: Sequence[RefundReport]) -> None:
+    """
+    Note what Stripe says of these refunds, all of it or nothing.
+
+    First those that failed: what they had taken is free for the others.
+    """
+    in_turn = sorted(reports, key=stripe_reports.has_failed, reverse=True)
+
+    def work(session: Session) -> None:
+        for report in in_turn:
+            stripe_reports.take_report(session, report, now=shop.clock())
+
+    try:
+        shop.database.write(work)
+    except RefundRefusedError as error:
+        # A refund here took the rest of the payment at this very moment; Stripe will
+        # refuse one of the two.
+        raise PaymentUnavailableError(str(error)) from error
+
+
+def take_listed(shop: Shop, reports: Sequence[RefundReport]) -> int:
+    """
+    Note what is new in a list of refunds; return how many payments could not be noted.
+
+    Each payment's refunds by themselves, so that one holds up no other.
+    """
+    kept = 0
+    by_payment: defaultdict[str, list[RefundReport]] = defaultdict(list)
+    for report in _news(shop, reports):
+        by_payment[report.payment_intent].append(report)
+    for payment_intent, its_reports in by_payment.items():
+        try:
+            take_reports(shop, its_reports)
+        except ShopError as error:
+            kept += 1
+            logger.warning("payment %s is looked at again: %s", payment_intent, error)
+        except Exception:
+            kept += 1
+            logger.exception("payment %s is looked at again", payment_intent)
+    return kept
+
+
+def _news(shop: Shop, reports: Sequence[RefundReport]) -> list[RefundReport]:
+    """Leave out what is known, and the refunds of payments that are not ours."""
+    intents = {report.payment_intent for report in reports}
+    with shop.database.read() as session:
+        known = dict(
+            session.execute(
+                select(Refund.stripe_refund_id, Refund.status).where(
+                    Refund.stripe_refund_id.in_([report.id for report in reports])
+                )
+            ).all()
+        )
+        ours = {
+            intent
+            for payments in (
+                select(Order.payment_intent).where(Order.payment_intent.in_(intents)),
+                select(Refund.payment_intent).where(Refund.payment_intent.in_(intents)),
+            )
+            for intent in session.scalars(payments)
+        }
+    return [
+        report
+        for report in reports
+        if report.payment_intent in ours
+        and known.get(report.id) != stripe_reports.status_of(report)
+    ]
+
+
+def look_at_open_refunds(shop: Shop) -> None:
+    """Ask Stripe after refunds that the banks still have; they may fail days later."""
+    with shop.database.read() as session:
+        intents = session.scalars(
+            select(Refund.payment_intent)
+            .where(Refund.status == SENT)
+            .order_by(Refund.id.desc())
+            .limit(BATCH)
+        ).all()
+    for payment_intent in sorted(set(intents)):
+        try:
+            in_turn(partial(look_at_refunds, shop, payment_intent))
+        except ShopError as error:
+            logger.warning("payment %s is looked at again: %s", payment_intent, error)
+
+
+def look_at_dispute(shop: Shop, dispute_id: str) -> None:
+    """Note what Stripe says of a dispute."""
+    report = shop.gateway.dispute(dispute_id)
+    if report is None:
+        raise PaymentUnavailableError("an event about a dispute unknown to Stripe")
+    take_disputes(shop, [report])
+
+
+def take_disputes(shop: Shop, reports: Sequence[DisputeReport]) -> None:
+    """Note what Stripe says of these disputes."""
+
+    def work(session: Session) -> None:
+        for report in reports:
+            disputes.take_report(session, report, now=shop.clock())
+
+    shop.database.write(work)

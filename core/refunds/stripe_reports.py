@@ -1,0 +1,225 @@
+"""
+What Stripe says of refunds, whoever made them: an answer, a message, or a list.
+
+All functions are rules: they work in the caller's transaction and never commit. A
+report may come twice, late, and before the answer to the request that it is about.
+"""
+
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.orm import Session
+
+from core import records
+from core.errors import RefundRefusedError
+from core.models import (
+    AUTOMATIC,
+    DONE,
+    FAILED,
+    REFUND_FAILED,
+    REQUESTED,
+    RESTOCK,
+    SENT,
+    STRIPE,
+    Order,
+    Refund,
+)
+from core.payments.data import RefundReport
+from core.refunds import owed, refunds
+
+_STATUSES = {"succeeded": DONE, "failed": FAILED, "canceled": FAILED}
+
+
+def take_report(session: Session, report: RefundReport, *, now: datetime) -> bool:
+    """
+    Note what Stripe says of a refund, also of one that was made there.
+
+    Safe to repeat and in any order. Returns whether anything was new. A refund of a
+    payment that is not ours is passed over.
+    """
+    refund_id = (
+        _known(session, report)
+        or _adopted(session, report, now=now)
+        # The answer to our own request may have been noted at this very moment.
+        or _known(session, report)
+    )
+    if refund_id is None:
+        refund_id = _note_stripes_own(session, report, now=now)
+        if refund_id is None:
+            return False
+    return _take_status(session, refund_id, report, now=now)
+
+
+def take_answer(
+    session: Session, refund_id: int, report: RefundReport, *, now: datetime
+) -> bool:
+    """
+    Note Stripe's answer to a request, as take_report does.
+
+    If the payment had gone back by hand before, the answer is that refund; when that is
+    an entry of its own here, this one has failed.
+    """
+    if _known(session, report) not in (None, refund_id):
+        failure = owed.SENT_BACK_BEFORE
+        return refunds.fail(session, refund_id, failure=failure, now=now)
+    _adopt(session, Refund.id == refund_id, report, now=now)
+    return _take_status(session, refund_id, report, now=now)
+
+
+def _known(session: Session, report: RefundReport) -> int | None:
+    return session.scalar(select(Refund.id).where(Refund.stripe_refund_id == report.id))
+
+
+def status_of(report: RefundReport) -> str:
+    """Return what a refund is here by what it is at Stripe."""
+    return _STATUSES.get(report.status, SENT)
+
+
+def has_failed(report: RefundReport) -> bool:
+    """Tell whether the money stayed where it was, or came back."""
+    return status_of(report) == FAILED
+
+
+def _take_status(
+    session: Session, refund_id: int, report: RefundReport, *, now: datetime
+) -> bool:
+    status = status_of(report)
+    if status == FAILED:
+        return refunds.fail(session, refund_id, failure=report.failure, now=now)
+    return refunds.become(session, refund_id, status, now=now)
+
+
+def _adopted(session: Session, report: RefundReport, *, now: datetime) -> int | None:
+    """Find the refund that we asked for, whose answer has not come (yet)."""
+    of_this_payment = Refund.payment_intent == report.payment_intent
+    if report.key:
+        is_asked_for = of_this_payment & (Refund.idempotency_key == report.key)
+    elif has_failed(report):
+        return None  # What failed by hand is still to be sent back by us.
+    else:
+        # By hand the whole of a payment was sent back that we were to send back.
+        is_asked_for = (
+            of_this_payment
+            & (Refund.amount_cents == report.amount_cents)
+            & (Refund.cause == AUTOMATIC)
+        )
+    return _adopt(session, is_asked_for, report, now=now)
+
+
+def _adopt(
+    session: Session,
+    is_asked_for: ColumnElement[bool],
+    report: RefundReport,
+    *,
+    now: datetime,
+) -> int | None:
+    """
+    Give a refund its id at Stripe; one that was refused there lives again.
+
+    None if there is none without an id; another transaction may have given it one.
+    """
+    refund = session.scalar(
+        select(Refund)
+        .where(is_asked_for, Refund.stripe_refund_id.is_(None))
+        .limit(1)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    if refund is None:
+        return None
+    refund.stripe_refund_id = report.id
+    if refund.status == FAILED:
+        refund.status = REQUESTED
+        if refund.order_id is not None:
+            _count(session, refund.order_id, refund.amount_cents, now=now)
+    session.flush()
+    return refund.id
+
+
+def _count(session: Session, order_id: int, cents: int, *, now: datetime) -> None:
+    if not refunds.count(session, order_id, cents, now=now):
+        order = session.get_one(Order, order_id, populate_existing=True)
+        raise RefundRefusedError(
+            wanted_cents=cents, left_cents=order.amount_cents - order.refunded_cents
+        )
+
+
+def _note_stripes_own(
+    session: Session, report: RefundReport, *, now: datetime
+) -> int | None:
+    """
+    Note a refund that was made at Stripe; None if its payment is not ours.
+
+    One that had failed before it was heard of has taken nothing: None, too.
+    """
+    paid = _payment_of(session, report.payment_intent)
+    if paid is None:
+        return None
+    values = _made_there(report, paid, now=now)
+    refund_id: int | None = records.insert_once(session, Refund, values)
+    if refund_id is None:
+        # Another message about it was quicker, at this very moment.
+        return _known(session, report)
+    if has_failed(report):
+        _enter(session, REFUND_FAILED, report, paid, now=now)
+        return None
+    if isinstance(paid, Order):
+        _count(session, paid.id, report.amount_cents, now=now)
+        _enter(session, RESTOCK, report, paid, now=now)
+    return refund_id
+
+
+def _payment_of(session: Session, payment_intent: str) -> Order | Refund | None:
+    """Find the order of a payment, or the refund of one that came too late for it."""
+    if not payment_intent:
+        return None
+    return session.scalar(
+        select(Order).where(Order.payment_intent == payment_intent)
+    ) or session.scalar(
+        select(Refund).where(
+            Refund.payment_intent == payment_intent, Refund.cause == AUTOMATIC
+        )
+    )
+
+
+def _made_there(
+    report: RefundReport, paid: Order | Refund, *, now: datetime
+) -> dict[str, object]:
+    values: dict[str, object] = {
+        "idempotency_key": f"stripe-{report.id}",
+        "checkout_id": paid.checkout_id,
+        "order_id": paid.id if isinstance(paid, Order) else None,
+        "stripe_session_id": paid.stripe_session_id,
+        "payment_intent": report.payment_intent,
+        "stripe_refund_id": report.id,
+        "amount_cents": report.amount_cents,
+        "currency": report.currency,
+        "cause": STRIPE,
+        "reason": paid.reason if isinstance(paid, Refund) else "",
+        "customer_email": paid.customer_email,
+        "created_at": now,
+    }
+    if has_failed(report):
+        values |= {"status": FAILED, "failed_at": now, "failure": report.failure}
+    return values
+
+
+def _enter(
+    session: Session,
+    kind: str,
+    report: RefundReport,
+    paid: Order | Refund,
+    *,
+    now: datetime,
+) -> None:
+    records.add_to_do(
+        session,
+        kind,
+        f"{kind.lower().replace('_', '-')}-{report.id}",
+        checkout_id=paid.checkout_id,
+        stripe_id=report.id,
+        payment_intent=report.payment_intent,
+        amount_cents=report.amount_cents,
+        currency=report.currency,
+        now=now,
+    )

@@ -1,0 +1,286 @@
+"""
+Each change of a checkout as one statement, for PostgreSQL.
+
+What costs is the round trip, so the whole of a change travels at once, and as a single
+statement is a transaction of its own, it needs no BEGIN and COMMIT around it. What they
+promise stands in `statements`, and SQLite's form of them in `sqlite`.
+
+Two things keep these statements from deadlocking. The checkout row comes first: what
+follows reads from the part that wrote it. Then products are taken in ascending id by a
+part of their own (ORDER BY id FOR NO KEY UPDATE), because a single statement does not
+sort by itself.
+"""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+
+from sqlalchemy import exc
+
+from core.database.engine import Executor, LostRaceError, Rows, run
+
+NOT_NULL_VIOLATION = "23502"
+
+# Not "status = 'PENDING'", which an index of the PENDING rows answers, too: while there
+# are few of them, the planner takes it for the way to any row, keeps that plan, and
+# reads all of them in a rush.
+_IS_PENDING = "checkout.status || '' = 'PENDING'"
+
+_CHECKOUT = """
+    INSERT INTO checkout (visitor, address, locale, notice, idempotency_key, offer_id,
+                          expires_at, stripe_expires_at, created_at)
+    SELECT %(visitor)s, %(address)s, %(locale)s, %(notice)s, %(idempotency_key)s,
+           %(offer_id)s, %(expires_at)s, %(stripe_expires_at)s, %(created_at)s"""
+
+_LINE = """
+    INSERT INTO stock_reservation (checkout_id, product_id, quantity,
+                                   unit_price_cents, currency, vat_bp, product_name,
+                                   expires_at)"""
+
+_RESERVED = """
+    RETURNING checkout_id, product_id, quantity, unit_price_cents, currency,
+              product_name"""
+
+# The first look leaves nothing behind when the units are gone. If they went after it,
+# the line has no price, which NOT NULL refuses, and with it the whole statement.
+RESERVE_ONE = f"""
+WITH made AS ({_CHECKOUT}
+    FROM product
+    WHERE id = %(product_id)s AND is_listed AND stock - reserved >= %(quantity)s
+    RETURNING id
+), claimed AS (
+    UPDATE product SET reserved = reserved + %(quantity)s
+    FROM made
+    WHERE product.id = %(product_id)s AND is_listed
+      AND stock - reserved >= %(quantity)s
+    RETURNING price_cents, currency, vat_bp, name
+)
+{_LINE}
+    SELECT made.id, %(product_id)s, %(quantity)s, price_cents, currency, vat_bp, name,
+           %(expires_at)s
+    FROM made LEFT JOIN claimed ON true
+{_RESERVED}
+"""  # noqa: S608 (nothing in it comes from outside)
+
+RESERVE_MANY = f"""
+WITH cart AS (
+    SELECT product_id, quantity
+    FROM unnest(CAST(%(product_ids)s AS bigint[]), CAST(%(quantities)s AS integer[]))
+      AS line (product_id, quantity)
+), made AS ({_CHECKOUT}
+    WHERE (
+        SELECT count(*) = %(lines)s AND min(currency) = max(currency)
+        FROM cart JOIN product ON product.id = product_id
+        WHERE is_listed AND stock - reserved >= quantity
+    )
+    RETURNING id
+), sorted AS (
+    SELECT product.id, quantity
+    FROM made, cart JOIN product ON product.id = product_id
+    ORDER BY product.id
+    FOR NO KEY UPDATE OF product
+), claimed AS (
+    UPDATE product SET reserved = reserved + quantity
+    FROM sorted
+    WHERE product.id = sorted.id AND is_listed AND stock - reserved >= quantity
+    RETURNING product.id, price_cents, currency, vat_bp, name
+)
+{_LINE}
+    SELECT made.id, product_id, quantity, price_cents, currency, vat_bp, name,
+           %(expires_at)s
+    FROM made CROSS JOIN cart LEFT JOIN claimed ON claimed.id = product_id
+{_RESERVED}
+"""  # noqa: S608 (nothing in it comes from outside)
+
+ATTACH = f"""
+WITH taken AS (
+    UPDATE checkout
+    SET stripe_session_id = %(stripe_session_id)s,
+        session_at = coalesce(session_at, %(now)s)
+    WHERE id = %(checkout_id)s AND {_IS_PENDING}
+      AND (stripe_session_id IS NULL OR stripe_session_id = %(stripe_session_id)s)
+    RETURNING id
+), noted AS (
+    UPDATE stock_reservation SET stripe_session_id = %(stripe_session_id)s
+    FROM taken WHERE checkout_id = taken.id
+)
+SELECT id FROM taken
+"""  # noqa: S608 (nothing in it comes from outside)
+
+_GIVE_BACK = """
+    UPDATE stock_reservation SET status = %(status)s
+    FROM taken WHERE checkout_id = taken.id
+    RETURNING product_id, quantity
+), units AS (
+    SELECT product_id, sum(quantity) AS quantity FROM closed GROUP BY product_id
+), sorted AS (
+    SELECT product.id, quantity
+    FROM units JOIN product ON product.id = product_id
+    ORDER BY product.id
+    FOR NO KEY UPDATE OF product
+), freed AS (
+    UPDATE product SET reserved = reserved - quantity
+    FROM sorted WHERE product.id = sorted.id
+)
+SELECT id FROM taken"""
+
+GIVE_BACK = f"""
+WITH taken AS (
+    UPDATE checkout
+    SET status = %(status)s, cause = %(cause)s, closed_at = %(now)s,
+        awaits_payment = false
+    WHERE id = %(checkout_id)s AND {_IS_PENDING}
+    RETURNING id
+), closed AS ({_GIVE_BACK}
+"""  # noqa: S608 (nothing in it comes from outside)
+
+# Whoever is at one of these checkouts right now decides about it: it is passed over.
+GIVE_ALL_BACK = f"""
+WITH free AS (
+    SELECT id FROM checkout
+    WHERE id = ANY(CAST(%(checkout_ids)s AS bigint[])) AND {_IS_PENDING}
+    ORDER BY id
+    FOR NO KEY UPDATE SKIP LOCKED
+), taken AS (
+    UPDATE checkout
+    SET status = %(status)s, cause = %(cause)s, closed_at = %(now)s,
+        awaits_payment = false
+    FROM free WHERE checkout.id = free.id AND {_IS_PENDING}
+    RETURNING checkout.id
+), closed AS ({_GIVE_BACK}
+"""  # noqa: S608 (nothing in it comes from outside)
+
+SELL = f"""
+WITH taken AS (
+    UPDATE checkout
+    SET status = 'CONFIRMED', cause = %(cause)s, closed_at = %(now)s,
+        awaits_payment = false,
+        stripe_session_id = coalesce(stripe_session_id, %(stripe_session_id)s)
+    WHERE id = %(checkout_id)s AND {_IS_PENDING}
+    RETURNING id, stripe_session_id, locale
+), sold AS (
+    UPDATE stock_reservation
+    SET status = 'CONFIRMED', stripe_session_id = taken.stripe_session_id
+    FROM taken WHERE checkout_id = taken.id
+    RETURNING product_id, quantity, unit_price_cents, currency, vat_bp, product_name
+), promised AS (
+    SELECT min(currency) AS currency,
+           sum(CAST(quantity AS bigint) * unit_price_cents) AS cents
+    FROM sold
+), sale AS (
+    INSERT INTO orders (checkout_id, stripe_session_id, payment_intent, token, status,
+                        was_late, currency, amount_cents, promised_currency,
+                        promised_cents, discount_cents, shipping_cents, tax_cents,
+                        promotion_code, shipping_option, customer_name, customer_email,
+                        customer_phone, shipping_name, shipping_address,
+                        billing_address, created_at)
+    SELECT taken.id, %(stripe_session_id)s, %(payment_intent)s, %(token)s,
+           CASE WHEN promised.cents = %(subtotal_cents)s AND %(adds_up)s
+                 AND promised.currency = %(currency)s
+                THEN 'PAID' ELSE 'REVIEW' END,
+           %(was_late)s, %(currency)s, %(amount_cents)s, promised.currency,
+           promised.cents, %(discount_cents)s, %(shipping_cents)s, %(tax_cents)s,
+           %(promotion_code)s, %(shipping_option)s, %(customer_name)s,
+           %(customer_email)s, %(customer_phone)s, %(shipping_name)s,
+           %(shipping_address)s, %(billing_address)s, %(now)s
+    FROM taken, promised
+    RETURNING id, status, stripe_session_id, payment_intent, amount_cents, currency,
+              customer_email, created_at
+), lines AS (
+    INSERT INTO order_line (order_id, product_id, product_name, quantity,
+                            unit_price_cents, vat_bp)
+    SELECT sale.id, product_id, product_name, quantity, unit_price_cents, vat_bp
+    FROM sale, sold ORDER BY product_id
+), movements AS (
+    INSERT INTO stock_movement (product_id, quantity, reason, order_id, created_at)
+    SELECT product_id, -quantity, 'sold', sale.id, %(now)s
+    FROM sale, sold ORDER BY product_id
+), sorted AS (
+    SELECT product.id, quantity
+    FROM sale, sold JOIN product ON product.id = product_id
+    ORDER BY product.id
+    FOR NO KEY UPDATE OF product
+), moved AS (
+    UPDATE product SET stock = stock - quantity, reserved = reserved - quantity
+    FROM sorted WHERE product.id = sorted.id
+), noted AS (
+    INSERT INTO stripe_event (id, type, object_id, effect, outcome, received_at)
+    SELECT CAST(%(event_id)s AS text), %(event_type)s, sale.stripe_session_id,
+           %(event_effect)s, 'PAID', sale.created_at
+    FROM sale WHERE CAST(%(event_id)s AS text) <> ''
+    ON CONFLICT DO NOTHING
+), entered AS (
+    INSERT INTO to_do (key, kind, checkout_id, stripe_id, payment_intent, amount_cents,
+                       currency, created_at)
+    SELECT 'amount-' || sale.stripe_session_id, 'AMOUNT', taken.id,
+           sale.stripe_session_id, coalesce(sale.payment_intent, ''),
+           sale.amount_cents, sale.currency, sale.created_at
+    FROM taken, sale WHERE sale.status = 'REVIEW'
+    ON CONFLICT DO NOTHING
+    RETURNING id, checkout_id, created_at
+), mailed AS (
+    INSERT INTO mail (key, kind, checkout_id, to_do_id, recipient, locale, due_at,
+                      created_at)
+    SELECT 'order-' || sale.id, 'ORDER', taken.id, NULL, sale.customer_email,
+           taken.locale, sale.created_at, sale.created_at
+    FROM taken, sale WHERE sale.customer_email <> ''
+    UNION ALL
+    SELECT 'to-do-' || id, 'TO_DO', checkout_id, id, '', 'nl', created_at, created_at
+    FROM entered
+)
+SELECT id FROM sale
+"""  # noqa: S608 (nothing in it comes from outside)
+
+
+def reserve(
+    executor: Executor, cart: Mapping[int, int], terms: Mapping[str, object]
+) -> Rows:
+    """Reserve; one line has a form of its own, which takes half as long."""
+    if len(cart) == 1:
+        ((product_id, quantity),) = cart.items()
+        statement = RESERVE_ONE
+        lines: dict[str, object] = {"product_id": product_id, "quantity": quantity}
+    else:
+        statement = RESERVE_MANY
+        lines = {
+            "product_ids": list(cart),
+            "quantities": list(cart.values()),
+            "lines": len(cart),
+        }
+    try:
+        return run(executor, statement, {**terms, **lines})
+    except exc.IntegrityError as error:
+        if getattr(error.orig, "sqlstate", None) == NOT_NULL_VIOLATION:
+            raise LostRaceError from error
+        raise
+
+
+def attach(
+    executor: Executor, checkout_id: int, stripe_session_id: str, *, now: datetime
+) -> bool:
+    """Note the session with the checkout and its lines."""
+    values: dict[str, object] = {
+        "checkout_id": checkout_id,
+        "stripe_session_id": stripe_session_id,
+        "now": now,
+    }
+    return bool(run(executor, ATTACH, values))
+
+
+def give_back(
+    executor: Executor, checkout_id: int, ended: Mapping[str, object]
+) -> bool:
+    """End one checkout, after whoever is at it right now."""
+    return bool(run(executor, GIVE_BACK, {**ended, "checkout_id": checkout_id}))
+
+
+def give_all_back(
+    executor: Executor, checkout_ids: Collection[int], ended: Mapping[str, object]
+) -> list[int]:
+    """End many, and pass over those that somebody is at right now."""
+    values = {**ended, "checkout_ids": list(checkout_ids)}
+    return [row[0] for row in run(executor, GIVE_ALL_BACK, values)]
+
+
+def sell(executor: Executor, checkout_id: int, sale: Mapping[str, object]) -> bool:
+    """Write the order while the units are taken off."""
+    return bool(run(executor, SELL, {**sale, "checkout_id": checkout_id}))

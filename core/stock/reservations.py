@@ -1,0 +1,333 @@
+"""
+Reserve, attach, prolong, cancel, expire, take again; to confirm is to sell (`orders`).
+
+Invariants: 0 <= reserved <= stock for every product, and reserved is the sum of its
+PENDING reservations. Every change is conditional: the rule is the WHERE of its
+statement, and no row back means refused. The hot ones stand in `postgres` and `sqlite`.
+
+All functions are rules: they work in the caller's transaction and never commit. On
+PostgreSQL those that say so are a single statement (Database.write_single).
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from core import records
+from core.database.engine import Executor, LostRaceError
+from core.errors import (
+    CartError,
+    EmptyCartError,
+    InsufficientStockError,
+    InvalidQuantityError,
+    ProductNotFoundError,
+    ShopError,
+    Shortage,
+)
+from core.models import (
+    CANCELLED,
+    EXPIRED,
+    PENDING,
+    Checkout,
+    Product,
+    StockReservation,
+    table,
+)
+from core.stock.statements import statements_for
+
+# Stripe takes no more lines than this in one session.
+MOST_LINES = 100
+MOST_UNITS = 1_000_000
+
+MIXED_CURRENCIES = "products in more than one currency"
+
+# In the order of ReservedLine.
+_PROMISED = ("product_id", "quantity", "unit_price_cents", "currency", "product_name")
+
+_checkout = table(Checkout)
+_product = table(Product)
+_reservation = table(StockReservation)
+
+_available = _product.c.stock - _product.c.reserved
+
+
+@dataclass(frozen=True)
+class Terms:
+    """
+    What a checkout is made with besides its cart; fixed at reserve, never changed.
+
+    *expires_at* ends the hold here, *stripe_expires_at* is the backstop at Stripe.
+    *notice* is the sentence that Stripe's page shows above its button; *offer_id* names
+    what else that page offers (StoredOffer).
+    """
+
+    visitor: str
+    address: str
+    locale: str
+    notice: str
+    idempotency_key: str
+    expires_at: datetime
+    stripe_expires_at: datetime
+    offer_id: int | None = None
+
+
+def sum_cart(lines: Iterable[tuple[int, object]]) -> dict[int, int]:
+    """
+    Add up the *lines* (product id, quantity) of one cart by product.
+
+    Refuses an empty cart (EmptyCartError), a quantity that is not a whole number over
+    0 (InvalidQuantityError) and more lines than Stripe takes (CartError).
+    """
+    cart: Counter[int] = Counter()
+    for product_id, quantity in lines:
+        # bool is an int to Python, not to a customer.
+        if type(quantity) is not int or quantity < 1:
+            raise InvalidQuantityError(product_id, quantity)
+        cart[product_id] += quantity
+        if cart[product_id] > MOST_UNITS:
+            raise InvalidQuantityError(product_id, quantity, limit=MOST_UNITS)
+    if not cart:
+        raise EmptyCartError
+    if len(cart) > MOST_LINES:
+        raise CartError(f"more than {MOST_LINES} different products")
+    return dict(cart)
+
+
+@dataclass(frozen=True)
+class ReservedLine:
+    """Units of one product, with the name and price that were promised for them."""
+
+    product_id: int
+    quantity: int
+    unit_price_cents: int
+    currency: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Reserved:
+    """A checkout that was made, and its lines in ascending product id."""
+
+    checkout_id: int
+    lines: tuple[ReservedLine, ...]
+
+
+def reserve(
+    session: Executor, cart: Mapping[int, int], terms: Terms, *, now: datetime
+) -> Reserved:
+    """
+    Reserve every line of *cart*, as sum_cart returns it, or none. A single statement.
+
+    Raises InsufficientStockError with every short line and what is available of it,
+    ProductNotFoundError or CartError; then nothing was reserved. Not safe to repeat:
+    each call is a checkout of its own.
+    """
+    fixed = {**_as_values(terms), "created_at": now}
+    rows = statements_for(session).reserve(session, cart, fixed)
+    if not rows:
+        raise _refusal(session, cart)
+    lines = sorted((ReservedLine(*row[1:]) for row in rows), key=_by_product)
+    return Reserved(rows[0][0], tuple(lines))
+
+
+def _as_values(terms: Terms) -> dict[str, object]:
+    return {field.name: getattr(terms, field.name) for field in fields(terms)}
+
+
+def _by_product(line: ReservedLine) -> int:
+    return line.product_id
+
+
+def _refusal(session: Executor, cart: Mapping[int, int]) -> ShopError | LostRaceError:
+    """Say why the lines of *cart* could not all be claimed."""
+    rows = session.execute(
+        select(_product.c.id, _available, _product.c.currency).where(
+            _product.c.id.in_(cart), _product.c.is_listed
+        )
+    ).all()
+    available = {row[0]: row[1] for row in rows}
+    unknown = sorted(cart.keys() - available.keys())
+    if unknown:
+        return ProductNotFoundError(unknown)
+    shortages = [
+        Shortage(product_id, quantity, available[product_id])
+        for product_id, quantity in sorted(cart.items())
+        if available[product_id] < quantity
+    ]
+    if shortages:
+        return InsufficientStockError(shortages)
+    if len({row[2] for row in rows}) > 1:
+        return CartError(MIXED_CURRENCIES)
+    # The units came back in this very moment.
+    return LostRaceError()
+
+
+def reserved(session: Session, checkout_id: int) -> tuple[Terms, Reserved]:
+    """Return what a checkout was made with, and what it has reserved."""
+    checkout = session.get_one(Checkout, checkout_id)
+    lines = session.execute(
+        select(*(_reservation.c[name] for name in _PROMISED))
+        .where(_reservation.c.checkout_id == checkout_id)
+        .order_by(_reservation.c.product_id)
+    )
+    terms = Terms(
+        **{field.name: getattr(checkout, field.name) for field in fields(Terms)}
+    )
+    return terms, Reserved(checkout_id, tuple(ReservedLine(*line) for line in lines))
+
+
+def attach(
+    session: Executor, checkout_id: int, stripe_session_id: str, *, now: datetime
+) -> bool:
+    """
+    Note the Stripe session of a PENDING checkout; safe to repeat with the same one.
+
+    Returns False if the checkout has ended meanwhile or has another session. A single
+    statement.
+    """
+    return statements_for(session).attach(
+        session, checkout_id, stripe_session_id, now=now
+    )
+
+
+def prolong(
+    session: Session, checkout_id: int, until: datetime, *, now: datetime
+) -> bool:
+    """
+    Keep the hold of a completed but still unpaid checkout *until* then.
+
+    Safe to repeat: the first time is kept as a step. Nothing prolongs a checkout that
+    has ended: then this returns False.
+    """
+    pending = (_checkout.c.id == checkout_id) & (_checkout.c.status == PENDING)
+    first = session.scalar(
+        update(_checkout)
+        .where(pending, ~_checkout.c.awaits_payment)
+        .values(awaits_payment=True, expires_at=until)
+        .returning(_checkout.c.id)
+    )
+    if first is not None:
+        cause = "completed, a delayed payment is on its way"
+        records.add_step(session, checkout_id, "PROLONGED", cause=cause, now=now)
+    elif (
+        session.scalar(
+            update(_checkout)
+            .where(pending)
+            .values(expires_at=until)
+            .returning(_checkout.c.id)
+        )
+        is None
+    ):
+        return False
+    session.execute(
+        update(_reservation)
+        .where(_reservation.c.checkout_id == checkout_id)
+        .values(expires_at=until)
+    )
+    return True
+
+
+def expire(session: Executor, checkout_id: int, *, cause: str, now: datetime) -> bool:
+    """
+    End a hold whose time is up and give its units back, once. A single statement.
+
+    Only after Stripe has said that the session is closed. Safe to repeat: returns False
+    and changes nothing unless the checkout was PENDING.
+    """
+    ended = _ended(EXPIRED, cause, now)
+    return statements_for(session).give_back(session, checkout_id, ended)
+
+
+def cancel(session: Executor, checkout_id: int, *, cause: str, now: datetime) -> bool:
+    """End a hold on purpose and give its units back, once; otherwise like expire."""
+    ended = _ended(CANCELLED, cause, now)
+    return statements_for(session).give_back(session, checkout_id, ended)
+
+
+def expire_all(
+    session: Executor, checkout_ids: Collection[int], *, cause: str, now: datetime
+) -> list[int]:
+    """
+    Expire many at once and return the ids of those that this call has ended.
+
+    A single statement: units are summed by product. A checkout that somebody else is
+    at right now is passed over (PostgreSQL). Otherwise like expire.
+    """
+    ended = _ended(EXPIRED, cause, now)
+    return statements_for(session).give_all_back(session, checkout_ids, ended)
+
+
+def _ended(status: str, cause: str, now: datetime) -> dict[str, object]:
+    return {"status": status, "cause": cause, "now": now}
+
+
+def take_ended(session: Session, checkout_id: int) -> bool:
+    """
+    Take the row of an EXPIRED or CANCELLED checkout until the end of the transaction.
+
+    Of two messages about one late payment the second waits here for what the first
+    decides. Returns False if the checkout has not ended so.
+    """
+    ended = session.scalar(
+        update(_checkout)
+        .where(
+            _checkout.c.id == checkout_id, _checkout.c.status.in_((EXPIRED, CANCELLED))
+        )
+        .values(retry_at=None)
+        .returning(_checkout.c.id)
+    )
+    return ended is not None
+
+
+def retake(session: Session, checkout_id: int, *, now: datetime) -> bool:
+    """
+    Take the units of an ended checkout again, all lines or none.
+
+    Only after take_ended, and only to be sold in the same transaction; how it had ended
+    is kept as a step. Returns False and changes nothing if any line is short now.
+    """
+    with session.begin_nested() as savepoint:
+        lines = session.execute(
+            update(_reservation)
+            .where(_reservation.c.checkout_id == checkout_id)
+            .values(status=PENDING)
+            .returning(_reservation.c.product_id, _reservation.c.quantity)
+        )
+        for product_id, quantity in sorted(lines.all()):
+            if not _claimed(session, product_id, quantity):
+                savepoint.rollback()
+                return False
+        ended = session.execute(
+            select(_checkout.c.status, _checkout.c.cause, _checkout.c.closed_at).where(
+                _checkout.c.id == checkout_id
+            )
+        ).one()
+        records.add_step(
+            session,
+            checkout_id,
+            ended.status,
+            cause=ended.cause,
+            now=ended.closed_at or now,
+        )
+        # awaits_payment keeps it out of the index that allows a visitor one open page:
+        # he may have one again. To sell clears it.
+        session.execute(
+            update(_checkout)
+            .where(_checkout.c.id == checkout_id)
+            .values(status=PENDING, awaits_payment=True)
+        )
+    return True
+
+
+def _claimed(session: Session, product_id: int, quantity: int) -> bool:
+    claimed = session.scalar(
+        update(_product)
+        .where(_product.c.id == product_id, _available >= quantity)
+        .values(reserved=_product.c.reserved + quantity)
+        .returning(_product.c.id)
+    )
+    return claimed is not None

@@ -1,0 +1,86 @@
+"""
+What changes a checkout: what is promised here, each database does in its own way.
+
+What must be true is in the WHERE of a statement; nothing back means that it was not.
+The checkout row decides for the whole cart, so each change takes that row first, and
+PostgreSQL, where there are several writers, takes the products in ascending id: so
+nothing deadlocks, and no cart is ever half EXPIRED, half CONFIRMED.
+"""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Protocol
+
+from core.database.engine import Executor, Rows, is_postgresql
+from core.stock import postgres, sqlite
+
+
+class Statements(Protocol):
+    """
+    The changes, for one database; on PostgreSQL each is a single statement.
+
+    All work in the caller's transaction, and those that end a checkout change nothing
+    unless it is PENDING.
+    """
+
+    def reserve(
+        self, executor: Executor, cart: Mapping[int, int], terms: Mapping[str, object]
+    ) -> Rows:
+        """
+        Make a checkout of *terms* and reserve each product of *cart*, or nothing.
+
+        A row for each line: checkout_id, product_id, quantity, unit_price_cents,
+        currency, product_name. None at all if any line could not be had, or if they
+        differ in currency. Raises LostRaceError when units went meanwhile.
+        """
+        ...
+
+    def attach(
+        self,
+        executor: Executor,
+        checkout_id: int,
+        stripe_session_id: str,
+        *,
+        now: datetime,
+    ) -> bool:
+        """Note the Stripe session of a PENDING checkout; False if it has another."""
+        ...
+
+    def give_back(
+        self, executor: Executor, checkout_id: int, ended: Mapping[str, object]
+    ) -> bool:
+        """End a checkout (status, cause, now), give its units back; False if ended."""
+        ...
+
+    def give_all_back(
+        self,
+        executor: Executor,
+        checkout_ids: Collection[int],
+        ended: Mapping[str, object],
+    ) -> list[int]:
+        """
+        End many; return the ids of those ended here.
+
+        Passed over are those that had ended and, on PostgreSQL, those that somebody
+        is at right now.
+        """
+        ...
+
+    def sell(
+        self, executor: Executor, checkout_id: int, sale: Mapping[str, object]
+    ) -> bool:
+        """
+        Take the units off, and write the order with its lines and movements.
+
+        *sale* has the columns of the order that do not follow from the reservations,
+        the cause, now, and the event that told of it. Goods that cost other than
+        promised, or a total that does not add up, make it an order for REVIEW with an
+        entry for the owner. The customer's letter is written, and the event noted.
+        False if the checkout was not PENDING.
+        """
+        ...
+
+
+def statements_for(executor: Executor) -> Statements:
+    """Return the statements of the database that it works on."""
+    return postgres if is_postgresql(executor) else sqlite
