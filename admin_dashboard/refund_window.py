@@ -16,7 +16,7 @@ from core.clock import utcnow
 from core.errors import InvalidQuantityError, NotFoundError, RefundRefusedError
 from core.orders.views import OrderLineView, OrderView
 from core.refunds import returns
-from core.refunds.returns import ChangedMeanwhileError, GivingBack
+from core.refunds.returns import ChangedMeanwhileError, RefundAndReturn
 from core.refunds.views import RefundView
 
 OPEN = "refund_window"
@@ -37,7 +37,7 @@ class Window:
     number: int | None
     with_money: bool = True
     customer: str = ""
-    asked: GivingBack | None = None
+    asked: RefundAndReturn | None = None
     is_filled_in: bool = False
     token: str = field(default_factory=lambda: secrets.token_hex(16))
 
@@ -75,7 +75,7 @@ def _open_again(failed: RefundView) -> None:
     window = Window(
         failed.checkout_id, failed.order_id, customer=customer, is_filled_in=True
     )
-    asked = GivingBack(
+    asked = RefundAndReturn(
         key=window.token,
         number=failed.order_id,
         cents=failed.owed_cents,
@@ -147,7 +147,7 @@ def _ask_what(window: Window, order: OrderView) -> None:
         if problem or cents is None:
             st.error(problem)
             return
-        asked = GivingBack(
+        asked = RefundAndReturn(
             key=window.token,
             number=order.number,
             cents=cents,
@@ -161,7 +161,7 @@ def _ask_what(window: Window, order: OrderView) -> None:
         st.rerun()
 
 
-def _units_of(line: OrderLineView, before: GivingBack | None) -> int:
+def _units_of(line: OrderLineView, before: RefundAndReturn | None) -> int:
     most = line.quantity - line.returned
     count = st.number_input(
         f"{words.plain(line.name)} (hoogstens {most})",
@@ -193,7 +193,7 @@ def _too_much(left: int, currency: str) -> str:
 
 
 def _ask_whether_sure(
-    window: Window, asked: GivingBack, order: OrderView | None
+    window: Window, asked: RefundAndReturn, order: OrderView | None
 ) -> None:
     amount = words.money(asked.cents, asked.currency)
     if asked.cents:
@@ -226,7 +226,7 @@ def _go_back(window: Window) -> None:
         st.session_state[OPEN] = replace(window, is_filled_in=False)
 
 
-def _carry_out(window: Window, asked: GivingBack) -> None:
+def _carry_out(window: Window, asked: RefundAndReturn) -> None:
     if not _take_token(window):
         return
 
@@ -256,7 +256,7 @@ def _take_token(window: Window) -> bool:
     return opened is not None and opened.token == window.token
 
 
-def _done(asked: GivingBack) -> str:
+def _done(asked: RefundAndReturn) -> str:
     parts = []
     if asked.cents:
         amount = words.money(asked.cents, asked.currency)

@@ -28,8 +28,9 @@ from benchmarks.stand import ENGINES, Stand
 from core.checkout.expiry import BATCH
 from core.clock import utcnow
 from core.database.engine import Database
-from core.models import PENDING, Checkout, UtcDateTime
+from core.models import EXPIRED, PENDING, Checkout, UtcDateTime
 from core.stock import reservations
+from core.stock.reservations import Closed
 
 FLAT_FROM = 10_000
 # What the database does best. The shop has no more than its own BATCH at once: Stripe
@@ -68,8 +69,8 @@ def _expire_batch(shop: Database, most: int) -> int:
             .limit(most)
         ).all()
     ended = shop.write_single(
-        lambda session: reservations.expire_all(
-            session, ids, cause="hold over", now=utcnow()
+        lambda session: reservations.end_all(
+            session, ids, Closed(EXPIRED, "hold over"), now=utcnow()
         )
     )
     return len(ended)

@@ -74,9 +74,9 @@ def connected(url: str, count: int) -> Iterator[list[sqlite3.Connection]]:
 
 
 Statements = tuple[str, ...]
-CANCEL: Statements = (sqlite.END, sqlite.END_LINES, sqlite.GIVE_BACK)
-SELL: Statements = (
-    sqlite.CONFIRM,
+CANCEL: Statements = (sqlite.END, sqlite.END_LINES, sqlite.RELEASE)
+CONFIRM: Statements = (
+    sqlite.CONFIRM_CHECKOUT,
     sqlite.CONFIRM_LINES,
     sqlite.TAKE_OFF,
     sqlite.ORDER,

@@ -66,8 +66,8 @@ def rate_of(stand: Stand, work: Work, crowd: Crowd) -> Measure:
 
 
 ENDS: dict[str, tuple[shop.End, str, floors.Values]] = {
-    "confirm": (shop.sell, postgres.SELL, floors.sale),
-    "cancel": (shop.cancel, postgres.GIVE_BACK, floors.cancellation),
+    "confirm": (shop.confirm, postgres.CONFIRM, floors.sale),
+    "cancel": (shop.cancel, postgres.END, floors.cancellation),
 }
 
 

@@ -10,9 +10,11 @@ from benchmarks.carts import Carts, new_terms
 from benchmarks.clients import Caller, Part
 from core.clock import utcnow
 from core.database.engine import Database, Executor, connect
+from core.models import CANCELLED
 from core.orders import orders
 from core.payments.data import Bill, Payment
 from core.stock import holds, reservations
+from core.stock.reservations import Closed
 
 End = Callable[[Executor, int], object]
 
@@ -63,12 +65,14 @@ class Look:
             holds.products_in(session, Carts().draw())
 
 
-def sell(session: Executor, checkout_id: int) -> object:
-    return orders.sell(session, checkout_id, payment_of(checkout_id), now=utcnow())
+def confirm(session: Executor, checkout_id: int) -> object:
+    return orders.confirm(session, checkout_id, payment_of(checkout_id), now=utcnow())
 
 
 def cancel(session: Executor, checkout_id: int) -> object:
-    return reservations.cancel(session, checkout_id, cause="hold over", now=utcnow())
+    return reservations.end(
+        session, checkout_id, Closed(CANCELLED, "hold over"), now=utcnow()
+    )
 
 
 def payment_of(checkout_id: int) -> Payment:

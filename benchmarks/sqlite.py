@@ -88,7 +88,7 @@ def _finding(
 
 
 ENDS = {
-    "confirm": (shop.sell, raw_sqlite.SELL),
+    "confirm": (shop.confirm, raw_sqlite.CONFIRM),
     "cancel": (shop.cancel, raw_sqlite.CANCEL),
 }
 

@@ -100,10 +100,12 @@ def _webhook(
     def confirm() -> float:
         ids = next(portions)
         if engine == POSTGRESQL:
-            statement = postgres.SELL
+            statement = postgres.CONFIRM
             work = floors.Ending(other, statement, floors.sale, ids)
             return rate_of(stand, work, SIXTEEN)()
-        return rate_of(stand, raw_sqlite.Ending(other, raw_sqlite.SELL, ids), ALONE)()
+        return rate_of(
+            stand, raw_sqlite.Ending(other, raw_sqlite.CONFIRM, ids), ALONE
+        )()
 
     taken = stand.in_turn({ORDERS: deliver, floor: confirm}, what=f"webhook, {engine}")
     return Finding(

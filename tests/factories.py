@@ -14,12 +14,11 @@ import stripe
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from core.checkout import events, payment_page
+from core.checkout import events, late_money, payment_page
 from core.checkout.payment_page import PaymentPage, Visitor
 from core.database.engine import Database
 from core.maintenance import doctor
 from core.models import Checkout, Product
-from core.orders import orders
 from core.orders.views import OrderView
 from core.owner import reports
 from core.payments.data import Bill, Event, Payment
@@ -215,7 +214,9 @@ def sold(
     """Sell *cart*; return the checkout's id."""
     checkout_id = reserved(database, cart, now)
     payment = payment_of(session_id, cents=cents, name=name)
-    database.write(lambda s: orders.confirm(s, checkout_id, payment, now=now))
+    database.write(
+        lambda s: late_money.confirm_or_retake(s, checkout_id, payment, now=now)
+    )
     return checkout_id
 
 

@@ -154,7 +154,7 @@ def _settle(
     if fresh.is_closed and session.status == "open":
         logger.warning("session %s could be paid and was closed", session.id)
         found.closed += 1
-    ending = settle(shop, known.checkout_id, fresh, cause="closed at Stripe")
+    ending = settle(shop, known.checkout_id, fresh)
     found.kept += ending is Ending.KEPT
     found.settled += ending in (Ending.PAID, Ending.CLOSED, Ending.AWAITS_PAYMENT)
 

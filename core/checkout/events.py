@@ -132,7 +132,7 @@ def _act_on_session(shop: Shop, event: Event, noted: Noted) -> str:
         raise PaymentUnavailableError("an event about a session unknown to Stripe")
     if event.type == "checkout.session.async_payment_failed":
         found = replace(found, payment_failed=True)
-    ending = settle(shop, checkout_id, found, cause="closed at Stripe", event=noted)
+    ending = settle(shop, checkout_id, found, event=noted)
     if ending is Ending.KEPT:
         raise PaymentUnavailableError("Stripe does not show yet what it reports")
     return ending.name
@@ -158,7 +158,7 @@ def settle_returned(shop: Shop, stripe_session_id: str) -> int | None:
         return None
     checkout_id = _checkout_of_session(shop, found)
     if checkout_id is not None:
-        settle(shop, checkout_id, found, cause="closed at Stripe")
+        settle(shop, checkout_id, found)
     return checkout_id
 
 

@@ -37,7 +37,7 @@ from core.payments.data import PaymentSession, SessionRequest
 from core.payments.gateway import epoch
 from core.shop import Shop
 from core.stock import holds, reservations
-from core.stock.reservations import Reserved, Terms
+from core.stock.reservations import Closed, Reserved, Terms
 
 logger = logging.getLogger(__name__)
 
@@ -102,7 +102,7 @@ def begin(
     try:
         _check_patience(give_up)
     except PaymentUnavailableError:
-        _take_back(shop, reserved.checkout_id, cause="Stripe was too slow")
+        _cancel(shop, reserved.checkout_id, cause="Stripe was too slow")
         raise
     request = settlement.request_for(terms, reserved, shop.config.offer)
     page = _make_page(shop, request, give_up=give_up)
@@ -175,9 +175,8 @@ def _end_own_page(
     if own is None:
         return False
     _refuse_early(shop, cart, own)
-    ending = settlement.end(
-        shop, own, status=CANCELLED, cause="replaced by a new checkout"
-    )
+    replaced = Closed(CANCELLED, "replaced by a new checkout")
+    ending = settlement.end(shop, own, replaced)
     if ending is Ending.KEPT:
         raise PaymentUnavailableError("the visitor's earlier page is still open")
     if ending is Ending.PAID and unless_paid:
@@ -279,7 +278,7 @@ def _make_page(
         raise
     except PaymentError as error:
         logger.error("Stripe refused checkout %s: %s", checkout_id, error)
-        _take_back(shop, checkout_id, cause="refused by Stripe")
+        _cancel(shop, checkout_id, cause="refused by Stripe")
         raise
     attached = shop.database.write_single(
         lambda session: reservations.attach(
@@ -304,11 +303,11 @@ def _created(shop: Shop, request: SessionRequest, *, give_up: float) -> PaymentS
     return shop.gateway.create(request)
 
 
-def _take_back(shop: Shop, checkout_id: int, *, cause: str) -> None:
-    """Give back what was reserved for a page that certainly does not exist."""
+def _cancel(shop: Shop, checkout_id: int, *, cause: str) -> None:
+    """Release what was reserved for a page that certainly does not exist."""
     shop.database.write_single(
-        lambda session: reservations.cancel(
-            session, checkout_id, cause=cause, now=shop.clock()
+        lambda session: reservations.end(
+            session, checkout_id, Closed(CANCELLED, cause), now=shop.clock()
         )
     )
 
@@ -332,9 +331,8 @@ def cancel(shop: Shop, checkout_id: int, visitor_id: str) -> Ending | None:
     if before is None:
         return None
     try:
-        ending = settlement.end(
-            shop, checkout_id, status=CANCELLED, cause="cancelled by the customer"
-        )
+        turned_back = Closed(CANCELLED, "cancelled by the customer")
+        ending = settlement.end(shop, checkout_id, turned_back)
     except PaymentError as error:
         logger.warning("checkout %s is kept: %s", checkout_id, error)
         return Ending.KEPT

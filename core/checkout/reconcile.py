@@ -214,7 +214,7 @@ def _look_at_delayed(shop: Shop, found: Reconciliation) -> None:
         try:
             fresh = in_turn(partial(shop.gateway.retrieve, session_id or ""))
             if fresh is not None:
-                ending = settle(shop, checkout_id, fresh, cause="closed at Stripe")
+                ending = settle(shop, checkout_id, fresh)
                 found.settled += ending in (Ending.PAID, Ending.CLOSED)
         except ShopError as error:
             # It is asked after again when its pause is over.

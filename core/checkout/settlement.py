@@ -16,7 +16,6 @@ import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum, auto
 
@@ -31,7 +30,6 @@ from core.errors import (
     ShopError,
 )
 from core.models import (
-    CANCELLED,
     EXPIRED,
     PAYMENT_FAILED,
     PENDING,
@@ -45,7 +43,7 @@ from core.payments.offer import Offer
 from core.records import Noted
 from core.shop import Shop
 from core.stock import reservations
-from core.stock.reservations import Reserved, Terms
+from core.stock.reservations import Closed, Reserved, Terms
 
 logger = logging.getLogger(__name__)
 
@@ -77,15 +75,9 @@ class Ending(Enum):
     """It was not PENDING any more; nothing was changed."""
 
 
+HOLD_OVER = Closed(EXPIRED, "hold over")
+CLOSED_AT_STRIPE = Closed(EXPIRED, "closed at Stripe")
 STILL_HELD = (Ending.KEPT, Ending.AWAITS_PAYMENT)
-
-
-@dataclass(frozen=True)
-class Closed:
-    """Nobody can pay any more: the units may go back, and this is how it ends."""
-
-    status: str
-    cause: str
 
 
 def settle(
@@ -93,18 +85,15 @@ def settle(
     checkout_id: int,
     session: PaymentSession,
     *,
-    status: str = EXPIRED,
-    cause: str = "hold over",
     event: Noted = NOT_NOTED,
 ) -> Ending:
     """
     Carry out what Stripe says of a checkout's *session*; safe to repeat and to race.
 
-    *status* and *cause* are what a closed session's checkout ends as. A sale notes the
-    *event* that told of it in the same transaction.
+    A sale notes the *event* that told of it in the same transaction.
     """
-    found = _judge(shop, checkout_id, session, Closed(status, cause), event)
-    return _give_back(shop, checkout_id, found)
+    found = _judge(shop, checkout_id, session, CLOSED_AT_STRIPE, event)
+    return _release(shop, checkout_id, found)
 
 
 def _judge(
@@ -116,7 +105,7 @@ def _judge(
 ) -> Ending | Closed:
     """Carry out what Stripe says, but for giving units back."""
     if session.is_paid:
-        return _sell(shop, checkout_id, session, event)
+        return _confirm(shop, checkout_id, session, event)
     if not session.is_closed and not session.awaits_payment:
         return Ending.KEPT
     with shop.database.read() as reading:
@@ -131,15 +120,15 @@ def _judge(
     return _prolong(shop, checkout, session)
 
 
-def end(shop: Shop, checkout_id: int, *, status: str, cause: str) -> Ending:
+def end(shop: Shop, checkout_id: int, closed: Closed) -> Ending:
     """
     End a checkout on this side only after its session is closed at Stripe.
 
     Raises PaymentUnavailableError when Stripe cannot tell; then the hold stays. Safe to
     repeat.
     """
-    found = _close_session(shop, checkout_id, Closed(status, cause))
-    return _give_back(shop, checkout_id, found)
+    found = _close_session(shop, checkout_id, closed)
+    return _release(shop, checkout_id, found)
 
 
 def _close_session(shop: Shop, checkout_id: int, closed: Closed) -> Ending | Closed:
@@ -236,16 +225,11 @@ def session_request(shop: Shop, checkout: Checkout) -> SessionRequest:
         return request_for(*reservations.reserved(session, checkout.id), offer)
 
 
-def _give_back(shop: Shop, checkout_id: int, found: Ending | Closed) -> Ending:
+def _release(shop: Shop, checkout_id: int, found: Ending | Closed) -> Ending:
     if isinstance(found, Ending):
         return found
-    give_back = (
-        reservations.cancel if found.status == CANCELLED else reservations.expire
-    )
     ended = shop.database.write_single(
-        lambda session: give_back(
-            session, checkout_id, cause=found.cause, now=shop.clock()
-        )
+        lambda session: reservations.end(session, checkout_id, found, now=shop.clock())
     )
     return Ending.CLOSED if ended else Ending.ENDED_BEFORE
 
@@ -265,15 +249,17 @@ def _prolong(shop: Shop, checkout: Checkout, paid: PaymentSession) -> Ending | C
     return Ending.AWAITS_PAYMENT if prolonged else Ending.ENDED_BEFORE
 
 
-def _sell(shop: Shop, checkout_id: int, paid: PaymentSession, event: Noted) -> Ending:
+def _confirm(
+    shop: Shop, checkout_id: int, paid: PaymentSession, event: Noted
+) -> Ending:
     payment = Payment(paid.id, paid.payment_intent, paid.bill, paid.refunded_cents)
     sold = shop.database.write_single(
-        lambda session: orders.sell(
+        lambda session: orders.confirm(
             session, checkout_id, payment, now=shop.clock(), event=event
         )
     )
     if not sold:
-        late_money.settle(
+        late_money.confirm_or_refund(
             shop,
             checkout_id,
             payment,
@@ -345,13 +331,13 @@ def end_all(shop: Shop, checkout_ids: Collection[int]) -> list[Ending]:
         while asked:
             answered, _ = wait(asked, return_when=FIRST_COMPLETED)
             found = {asked.pop(answer): answer.result() for answer in answered}
-            endings += _give_all_back(shop, found)
+            endings += _release_all(shop, found)
     return endings
 
 
 def _close_overdue(shop: Shop, checkout_id: int) -> Ending | Closed:
     try:
-        return _close_session(shop, checkout_id, Closed(EXPIRED, "hold over"))
+        return _close_session(shop, checkout_id, HOLD_OVER)
     except ShopError as error:
         logger.warning("checkout %s is kept: %s", checkout_id, error)
     except Exception:
@@ -359,22 +345,24 @@ def _close_overdue(shop: Shop, checkout_id: int) -> Ending | Closed:
     return Ending.KEPT
 
 
-def _give_all_back(shop: Shop, found: Mapping[int, Ending | Closed]) -> list[Ending]:
+def _release_all(shop: Shop, found: Mapping[int, Ending | Closed]) -> list[Ending]:
     endings = [each for each in found.values() if isinstance(each, Ending)]
-    closed: defaultdict[str, list[int]] = defaultdict(list)
+    closed: defaultdict[Closed, list[int]] = defaultdict(list)
     for checkout_id, each in found.items():
         if isinstance(each, Closed):
-            closed[each.cause].append(checkout_id)
-    for cause, ids in closed.items():
-        endings += _expire_all(shop, ids, cause)
+            closed[each].append(checkout_id)
+    for how, ids in closed.items():
+        endings += _release_together(shop, ids, how)
     return endings
 
 
-def _expire_all(shop: Shop, checkout_ids: list[int], cause: str) -> list[Ending]:
+def _release_together(
+    shop: Shop, checkout_ids: list[int], closed: Closed
+) -> list[Ending]:
     try:
         ended = shop.database.write_single(
-            lambda session: reservations.expire_all(
-                session, checkout_ids, cause=cause, now=shop.clock()
+            lambda session: reservations.end_all(
+                session, checkout_ids, closed, now=shop.clock()
             )
         )
     except Exception:

@@ -9,7 +9,6 @@ caller's transaction and never commit.
 import secrets
 from collections.abc import Mapping
 from datetime import datetime
-from enum import Enum, auto
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -29,60 +28,13 @@ from core.models import (
 )
 from core.payments.data import Payment
 from core.records import Noted
-from core.refunds import refunds
-from core.stock import ledger, reservations
+from core.stock import ledger
 from core.stock.statements import statements_for
 
 NOT_NOTED = Noted("", "", "", "")
 
 
-class Confirmation(Enum):
-    """What became of a payment."""
-
-    CONFIRMED = auto()
-    CONFIRMED_LATE = auto()
-    """The hold was over, but the units were still free."""
-    ALREADY_CONFIRMED = auto()
-    """The same payment again; nothing was changed."""
-    PAID_TWICE = auto()
-    """The checkout has an order of another session; nothing was changed."""
-    TOO_LATE = auto()
-    """The hold was over and the units are gone; nothing was changed."""
-    REFUND_REQUESTED = auto()
-    """The payment is on its way back to the customer; nothing was changed."""
-
-
 def confirm(
-    session: Session,
-    checkout_id: int,
-    payment: Payment,
-    *,
-    now: datetime,
-    event: Noted = NOT_NOTED,
-    may_retake: bool = True,
-) -> Confirmation:
-    """
-    Sell the units of a paid checkout: one order with its lines and movements.
-
-    Goods that cost other than promised, or a total that does not add up, make the order
-    one for REVIEW. Safe to repeat, also at the same instant from elsewhere. A payment
-    whose refund was requested is not sold, even if units came back since; nor, unless
-    it *may_retake*, one whose hold was over.
-    """
-    if sell(session, checkout_id, payment, now=now, event=event):
-        return Confirmation.CONFIRMED
-    if not reservations.take_ended(session, checkout_id):
-        return _again(session, checkout_id, payment)
-    if refunds.was_sent_back(session, payment.stripe_session_id):
-        return Confirmation.REFUND_REQUESTED
-    if not may_retake or not reservations.retake(session, checkout_id, now=now):
-        return Confirmation.TOO_LATE
-    if not sell(session, checkout_id, payment, now=now, event=event, is_late=True):
-        raise AssertionError("what was taken again is not PENDING")
-    return Confirmation.CONFIRMED_LATE
-
-
-def sell(
     session: Executor,
     checkout_id: int,
     payment: Payment,
@@ -92,7 +44,7 @@ def sell(
     is_late: bool = False,
 ) -> bool:
     """
-    Sell the units of a PENDING checkout, as confirm does. A single statement.
+    Sell the units of a PENDING checkout: an order with lines and movements, at once.
 
     Stock and reserved fall together, so nothing is checked: the units are counted. The
     customer's letter is written and *event* is noted with it. *is_late* after
@@ -114,20 +66,7 @@ def sell(
         "event_effect": event.effect,
         "now": now,
     }
-    return statements_for(session).sell(session, checkout_id, sale)
-
-
-def _again(session: Session, checkout_id: int, payment: Payment) -> Confirmation:
-    """Tell the same payment from a second one for a checkout that has its order."""
-    if refunds.was_sent_back(session, payment.stripe_session_id):
-        return Confirmation.REFUND_REQUESTED
-    other = session.scalar(
-        select(Order.id).where(
-            Order.checkout_id == checkout_id,
-            Order.stripe_session_id != payment.stripe_session_id,
-        )
-    )
-    return Confirmation.ALREADY_CONFIRMED if other is None else Confirmation.PAID_TWICE
+    return statements_for(session).confirm(session, checkout_id, sale)
 
 
 def fulfil(session: Session, order_id: int, *, who: str, now: datetime) -> bool:
@@ -173,7 +112,7 @@ def _become(
     return True
 
 
-def take_back(
+def return_units(
     session: Session,
     order_id: int,
     units: Mapping[int, int],
@@ -204,7 +143,7 @@ def take_back(
         )
         if line is None:
             raise InvalidQuantityError(product_id, quantity)
-        ledger.take_back(session, product_id, quantity, order_id, who=who, now=now)
+        ledger.return_units(session, product_id, quantity, order_id, who=who, now=now)
     if units:
         _tick_off(session, order_id, RESTOCK, who=who, now=now)
 

@@ -23,7 +23,7 @@ class ChangedMeanwhileError(Exception):
 
 
 @dataclass(frozen=True)
-class GivingBack:
+class RefundAndReturn:
     """
     What the owner has asked for, and what the order looked like to him.
 
@@ -43,7 +43,9 @@ class GivingBack:
     again: int | None = None
 
 
-def carry_out(session: Session, asked: GivingBack, *, who: str, now: datetime) -> bool:
+def carry_out(
+    session: Session, asked: RefundAndReturn, *, who: str, now: datetime
+) -> bool:
     """
     Request the refund and take the goods back, both or neither. A rule.
 
@@ -63,13 +65,13 @@ def carry_out(session: Session, asked: GivingBack, *, who: str, now: datetime) -
             now=now,
         )
     if asked.number is not None:
-        orders.take_back(session, asked.number, asked.units, who=who, now=now)
+        orders.return_units(session, asked.number, asked.units, who=who, now=now)
         session.flush()
         _check(session, asked.number, asked)
     return True
 
 
-def _check(session: Session, number: int, asked: GivingBack) -> None:
+def _check(session: Session, number: int, asked: RefundAndReturn) -> None:
     # What was changed above is ours by now: nobody else can change it before the end.
     refunded = session.scalar(select(Order.refunded_cents).where(Order.id == number))
     if asked.cents and refunded != asked.seen_refunded_cents + asked.cents:

@@ -48,7 +48,7 @@ def receive(
     )
 
 
-def take_back(
+def return_units(
     session: Session,
     product_id: int,
     quantity: int,
@@ -60,7 +60,7 @@ def take_back(
     """
     Book units of an order that came back; return the new stock. Not safe to repeat.
 
-    Whether so many were sold, the caller has checked (orders.take_back).
+    Whether so many were sold, the caller has checked (orders.return_units).
     """
     return _book(
         session,

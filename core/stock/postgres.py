@@ -106,7 +106,7 @@ WITH taken AS (
 SELECT id FROM taken
 """  # noqa: S608 (nothing in it comes from outside)
 
-_GIVE_BACK = """
+_RELEASE = """
     UPDATE stock_reservation SET status = %(status)s
     FROM taken WHERE checkout_id = taken.id
     RETURNING product_id, quantity
@@ -123,18 +123,18 @@ _GIVE_BACK = """
 )
 SELECT id FROM taken"""
 
-GIVE_BACK = f"""
+END = f"""
 WITH taken AS (
     UPDATE checkout
     SET status = %(status)s, cause = %(cause)s, closed_at = %(now)s,
         awaits_payment = false
     WHERE id = %(checkout_id)s AND {_IS_PENDING}
     RETURNING id
-), closed AS ({_GIVE_BACK}
+), closed AS ({_RELEASE}
 """  # noqa: S608 (nothing in it comes from outside)
 
 # Whoever is at one of these checkouts right now decides about it: it is passed over.
-GIVE_ALL_BACK = f"""
+END_ALL = f"""
 WITH free AS (
     SELECT id FROM checkout
     WHERE id = ANY(CAST(%(checkout_ids)s AS bigint[])) AND {_IS_PENDING}
@@ -146,10 +146,10 @@ WITH free AS (
         awaits_payment = false
     FROM free WHERE checkout.id = free.id AND {_IS_PENDING}
     RETURNING checkout.id
-), closed AS ({_GIVE_BACK}
+), closed AS ({_RELEASE}
 """  # noqa: S608 (nothing in it comes from outside)
 
-SELL = f"""
+CONFIRM = f"""
 WITH taken AS (
     UPDATE checkout
     SET status = 'CONFIRMED', cause = %(cause)s, closed_at = %(now)s,
@@ -266,21 +266,19 @@ def attach(
     return bool(run(executor, ATTACH, values))
 
 
-def give_back(
-    executor: Executor, checkout_id: int, ended: Mapping[str, object]
-) -> bool:
+def end(executor: Executor, checkout_id: int, ended: Mapping[str, object]) -> bool:
     """End one checkout, after whoever is at it right now."""
-    return bool(run(executor, GIVE_BACK, {**ended, "checkout_id": checkout_id}))
+    return bool(run(executor, END, {**ended, "checkout_id": checkout_id}))
 
 
-def give_all_back(
+def end_all(
     executor: Executor, checkout_ids: Collection[int], ended: Mapping[str, object]
 ) -> list[int]:
     """End many, and pass over those that somebody is at right now."""
     values = {**ended, "checkout_ids": list(checkout_ids)}
-    return [row[0] for row in run(executor, GIVE_ALL_BACK, values)]
+    return [row[0] for row in run(executor, END_ALL, values)]
 
 
-def sell(executor: Executor, checkout_id: int, sale: Mapping[str, object]) -> bool:
+def confirm(executor: Executor, checkout_id: int, sale: Mapping[str, object]) -> bool:
     """Write the order while the units are taken off."""
-    return bool(run(executor, SELL, {**sale, "checkout_id": checkout_id}))
+    return bool(run(executor, CONFIRM, {**sale, "checkout_id": checkout_id}))

@@ -1,5 +1,5 @@
 """
-Reserve, attach, prolong, cancel, expire, take again; to confirm is to sell (`orders`).
+Reserve, attach, prolong, end, take again; to confirm, see `orders`.
 
 Invariants: 0 <= reserved <= stock for every product, and reserved is the sum of its
 PENDING reservations. Every change is conditional: the rule is the WHERE of its
@@ -231,38 +231,36 @@ def prolong(
     return True
 
 
-def expire(session: Executor, checkout_id: int, *, cause: str, now: datetime) -> bool:
+@dataclass(frozen=True)
+class Closed:
+    """How a hold ends: EXPIRED when its time is up, CANCELLED on purpose, and why."""
+
+    status: str
+    cause: str
+
+
+def end(session: Executor, checkout_id: int, closed: Closed, *, now: datetime) -> bool:
     """
-    End a hold whose time is up and give its units back, once. A single statement.
+    Expire or cancel a hold and release its units, once. A single statement.
 
-    Only after Stripe has said that the session is closed. Safe to repeat: returns False
-    and changes nothing unless the checkout was PENDING.
+    Only after Stripe has said that nobody can pay any more. Safe to repeat: returns
+    False and changes nothing unless the checkout was PENDING.
     """
-    ended = _ended(EXPIRED, cause, now)
-    return statements_for(session).give_back(session, checkout_id, ended)
+    values = {**vars(closed), "now": now}
+    return statements_for(session).end(session, checkout_id, values)
 
 
-def cancel(session: Executor, checkout_id: int, *, cause: str, now: datetime) -> bool:
-    """End a hold on purpose and give its units back, once; otherwise like expire."""
-    ended = _ended(CANCELLED, cause, now)
-    return statements_for(session).give_back(session, checkout_id, ended)
-
-
-def expire_all(
-    session: Executor, checkout_ids: Collection[int], *, cause: str, now: datetime
+def end_all(
+    session: Executor, checkout_ids: Collection[int], closed: Closed, *, now: datetime
 ) -> list[int]:
     """
-    Expire many at once and return the ids of those that this call has ended.
+    End many holds at once and return the ids of those that this call has ended.
 
     A single statement: units are summed by product. A checkout that somebody else is
-    at right now is passed over (PostgreSQL). Otherwise like expire.
+    changing right now is skipped (PostgreSQL). Otherwise like end.
     """
-    ended = _ended(EXPIRED, cause, now)
-    return statements_for(session).give_all_back(session, checkout_ids, ended)
-
-
-def _ended(status: str, cause: str, now: datetime) -> dict[str, object]:
-    return {"status": status, "cause": cause, "now": now}
+    values = {**vars(closed), "now": now}
+    return statements_for(session).end_all(session, checkout_ids, values)
 
 
 def take_ended(session: Session, checkout_id: int) -> bool:

@@ -61,7 +61,7 @@ END_LINES = """
 UPDATE stock_reservation SET status = :status
 WHERE checkout_id IN (SELECT value FROM json_each(:checkout_ids))
 """
-GIVE_BACK = """
+RELEASE = """
 UPDATE product SET reserved = reserved - units.quantity
 FROM (
     SELECT product_id, sum(quantity) AS quantity
@@ -71,7 +71,7 @@ FROM (
 ) AS units
 WHERE product.id = units.product_id
 """
-CONFIRM = """
+CONFIRM_CHECKOUT = """
 UPDATE checkout
 SET status = 'CONFIRMED', cause = :cause, closed_at = :now, awaits_payment = 0,
     stripe_session_id = coalesce(stripe_session_id, :stripe_session_id)
@@ -173,30 +173,28 @@ def attach(
     return True
 
 
-def give_back(
-    executor: Executor, checkout_id: int, ended: Mapping[str, object]
-) -> bool:
+def end(executor: Executor, checkout_id: int, ended: Mapping[str, object]) -> bool:
     """End one checkout."""
-    return bool(give_all_back(executor, [checkout_id], ended))
+    return bool(end_all(executor, [checkout_id], ended))
 
 
-def give_all_back(
+def end_all(
     executor: Executor, checkout_ids: Collection[int], ended: Mapping[str, object]
 ) -> list[int]:
-    """End many; only those that were PENDING give their units back."""
+    """End many; only those that were PENDING release their units."""
     values = _texts({**ended, "checkout_ids": json.dumps(list(checkout_ids))})
     ids = [row[0] for row in run(executor, END, values)]
     if ids:
         values["checkout_ids"] = json.dumps(ids)
         run(executor, END_LINES, values)
-        run(executor, GIVE_BACK, values)
+        run(executor, RELEASE, values)
     return ids
 
 
-def sell(executor: Executor, checkout_id: int, sale: Mapping[str, object]) -> bool:
+def confirm(executor: Executor, checkout_id: int, sale: Mapping[str, object]) -> bool:
     """Take the units off, then write the order from the same lines."""
     values = _texts({**sale, "checkout_id": checkout_id})
-    confirmed = run(executor, CONFIRM, values)
+    confirmed = run(executor, CONFIRM_CHECKOUT, values)
     if not confirmed:
         return False
     values["noted"], values["locale"] = confirmed[0]

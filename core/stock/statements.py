@@ -46,13 +46,13 @@ class Statements(Protocol):
         """Note the Stripe session of a PENDING checkout; False if it has another."""
         ...
 
-    def give_back(
+    def end(
         self, executor: Executor, checkout_id: int, ended: Mapping[str, object]
     ) -> bool:
-        """End a checkout (status, cause, now), give its units back; False if ended."""
+        """End a checkout (status, cause, now), release its units; False if ended."""
         ...
 
-    def give_all_back(
+    def end_all(
         self,
         executor: Executor,
         checkout_ids: Collection[int],
@@ -66,7 +66,7 @@ class Statements(Protocol):
         """
         ...
 
-    def sell(
+    def confirm(
         self, executor: Executor, checkout_id: int, sale: Mapping[str, object]
     ) -> bool:
         """

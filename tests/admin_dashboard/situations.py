@@ -4,15 +4,16 @@ from datetime import timedelta
 
 from sqlalchemy import select
 
+from core.checkout import late_money
 from core.clock import utcnow
 from core.database.engine import Database
-from core.models import TOO_LATE, Order, Refund
-from core.orders import orders
+from core.models import CANCELLED, EXPIRED, TOO_LATE, Order, Refund
 from core.orders import views as order_views
 from core.orders.views import OrderView
 from core.payments.data import DisputeReport, Payment, RefundReport
 from core.refunds import disputes, refunds, stripe_reports
 from core.stock import reservations
+from core.stock.reservations import Closed
 from tests.factories import payment_of, reserved
 
 
@@ -37,7 +38,9 @@ def sold(
     checkout_id = reserved(database, cart, utcnow())
     paid = payment(checkout_id, amount_cents=amount_cents, name=name)
     database.write(
-        lambda session: orders.confirm(session, checkout_id, paid, now=utcnow())
+        lambda session: late_money.confirm_or_retake(
+            session, checkout_id, paid, now=utcnow()
+        )
     )
     return checkout_id
 
@@ -46,8 +49,8 @@ def refund_requested(database: Database, cart: dict[int, int]) -> None:
     checkout_id = reserved(database, cart, utcnow())
     late = payment(checkout_id, amount_cents=1295)
     database.write(
-        lambda session: reservations.expire(
-            session, checkout_id, cause="time", now=utcnow()
+        lambda session: reservations.end(
+            session, checkout_id, Closed(EXPIRED, "time"), now=utcnow()
         )
     )
     database.write(
@@ -68,8 +71,8 @@ def awaiting_payment(database: Database, cart: dict[int, int]) -> None:
 
 def ended(database: Database, checkout_id: int) -> None:
     database.write(
-        lambda session: reservations.cancel(
-            session, checkout_id, cause="customer", now=utcnow()
+        lambda session: reservations.end(
+            session, checkout_id, Closed(CANCELLED, "customer"), now=utcnow()
         )
     )
 

@@ -4,10 +4,10 @@ import pytest
 from sqlalchemy.orm import Session
 from streamlit.testing.v1 import AppTest
 
+from core.checkout import late_money
 from core.clock import utcnow
 from core.database.engine import Database
 from core.models import FULFILLED, PAID, PAID_TWICE, REFUNDED
-from core.orders import orders
 from core.orders.views import OrderView
 from core.owner import reports
 from core.payments.data import Bill, DisputeReport, Payment
@@ -96,7 +96,9 @@ def test_all_that_stripe_said_of_an_order_is_shown(database: Database, mug: int)
     )
     payment = Payment("cs_test_1", "pi_1", bill)
     database.write(
-        lambda session: orders.confirm(session, checkout_id, payment, now=utcnow())
+        lambda session: late_money.confirm_or_retake(
+            session, checkout_id, payment, now=utcnow()
+        )
     )
 
     page = shown(situations.order_of(database, checkout_id).number)

@@ -20,10 +20,11 @@ from multiprocessing.queues import Queue
 from core.clock import utcnow
 from core.database.engine import Database, connect
 from core.errors import InsufficientStockError
+from core.models import CANCELLED, EXPIRED
 from core.orders import orders
 from core.payments.data import Payment
 from core.stock import reservations
-from core.stock.reservations import Reserved
+from core.stock.reservations import Closed, Reserved
 from tests.factories import payment_of, terms
 
 PROCESSES = 2
@@ -133,16 +134,20 @@ class _Client:
         write = self.database.write_single
         if ending == "sold":
             payment = _payment(reserved)
-            return write(lambda e: orders.sell(e, number, payment, now=now))
+            return write(lambda e: orders.confirm(e, number, payment, now=now))
         if ending == "cancelled":
-            return write(lambda e: reservations.cancel(e, number, cause="", now=now))
+            return write(
+                lambda e: reservations.end(e, number, Closed(CANCELLED, ""), now=now)
+            )
         if ending == "expired":
-            return write(lambda e: reservations.expire(e, number, cause="", now=now))
+            return write(
+                lambda e: reservations.end(e, number, Closed(EXPIRED, ""), now=now)
+            )
         if ending == "expired in a batch":
             batch = [*range(max(1, number - BATCH), number + 1)]
             self.chance.shuffle(batch)
             return number in write(
-                lambda e: reservations.expire_all(e, batch, cause="", now=now)
+                lambda e: reservations.end_all(e, batch, Closed(EXPIRED, ""), now=now)
             )
         return True
 

@@ -9,8 +9,8 @@ import pytest
 from core.database.engine import Database
 from core.orders.views import OrderView
 from core.shop import Shop
-from tests.core.giving_back import order_in
 from tests.core.mailing import with_server
+from tests.core.money_back import order_in
 from tests.factories import add_product, sold
 from tests.smtp import MailServer
 

@@ -23,6 +23,7 @@ from core.models import CANCELLED, CONFIRMED, EXPIRED, PENDING, Checkout
 from core.owner import history
 from core.shop import Shop
 from core.stock import reservations
+from core.stock.reservations import Closed
 from tests.emulator import EmulatorServer
 from tests.factories import (
     FakeClock,
@@ -264,8 +265,8 @@ def test_a_page_that_comes_after_its_hold_has_ended_is_not_handed_out(
         with shop.database.read() as session:
             checkout_id = session.scalars(select(Checkout.id)).one()
         shop.database.write(
-            lambda session: reservations.cancel(
-                session, checkout_id, cause="test", now=shop.clock()
+            lambda session: reservations.end(
+                session, checkout_id, Closed(CANCELLED, "test"), now=shop.clock()
             )
         )
         stripe.release("create")

@@ -13,6 +13,7 @@ from core.errors import CopyError
 from core.maintenance import copying
 from core.maintenance.copying import Copied
 from core.models import (
+    EXPIRED,
     FULFILLED,
     PENDING,
     TOO_LATE,
@@ -29,6 +30,7 @@ from core.owner import accounts
 from core.payments.data import Payment
 from core.refunds import refunds
 from core.stock import reservations
+from core.stock.reservations import Closed
 from tests.factories import (
     add_product,
     assert_invariants,
@@ -136,7 +138,7 @@ def stock_up(database: Database, now: datetime) -> int:
     ]
 
     def work(session: Session) -> None:
-        reservations.expire(session, gone, cause="time", now=odd)
+        reservations.end(session, gone, Closed(EXPIRED, "time"), now=odd)
         reservations.prolong(session, waiting, odd + timedelta(days=9), now=odd)
         for paid in (payment(1), payment(2, 2**40)):
             refunds.request_automatic(session, gone, paid, kind=TOO_LATE, now=odd)

@@ -11,11 +11,11 @@ from sqlalchemy import CheckConstraint, event, inspect, select, text, update
 from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
 from sqlalchemy.orm import Session
 
+from core.checkout import late_money
 from core.database import engine
 from core.database.engine import Database, connect
 from core.errors import BusyError
 from core.models import PAID_TWICE, Base, Product
-from core.orders import orders
 from core.refunds import refunds
 from tests.factories import add_product, at_once, levels, payment_of, reserved
 from tests.programs import run_together
@@ -324,7 +324,7 @@ def sold_and_refunded(database: Database) -> None:
     payment = payment_of(cents=2500)
 
     def work(session: Session) -> None:
-        orders.confirm(session, checkout_id, payment, now=MOMENT)
+        late_money.confirm_or_retake(session, checkout_id, payment, now=MOMENT)
         refunds.request_automatic(
             session, checkout_id, payment, kind=PAID_TWICE, now=MOMENT
         )

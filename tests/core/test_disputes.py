@@ -16,8 +16,8 @@ from core.refunds import disputes, refunds
 from core.refunds import views as refund_views
 from core.refunds.views import DisputeView
 from core.shop import Shop
-from tests.core.giving_back import order_in, sent_back_late
 from tests.core.mailing import all_sent
+from tests.core.money_back import order_in, sent_back_late
 from tests.emulator import EmulatorServer
 from tests.factories import (
     FakeClock,

@@ -3,13 +3,14 @@ from datetime import datetime
 import pytest
 from sqlalchemy import select, text
 
+from core.checkout import late_money
 from core.database.engine import Database
 from core.maintenance import doctor
 from core.maintenance.doctor import Finding
-from core.models import StockMovement
-from core.orders import orders
+from core.models import CANCELLED, StockMovement
 from core.stock import reservations
-from tests.core.giving_back import fail, order_in, request
+from core.stock.reservations import Closed
+from tests.core.money_back import fail, order_in, request
 from tests.factories import add_product, levels, payment_of, reserved
 
 PAYMENT = payment_of()
@@ -31,9 +32,11 @@ def mug(database: Database, now: datetime) -> int:
     """Give a product of which one unit was sold, one is held and two came back."""
     product_id = add_product(database, stock_units=5, name="Mug")
     sold = reserved(database, {product_id: 1}, now)
-    database.write(lambda s: orders.confirm(s, sold, PAYMENT, now=now))
+    database.write(lambda s: late_money.confirm_or_retake(s, sold, PAYMENT, now=now))
     back = reserved(database, {product_id: 2}, now)
-    database.write(lambda s: reservations.cancel(s, back, cause="test", now=now))
+    database.write(
+        lambda s: reservations.end(s, back, Closed(CANCELLED, "test"), now=now)
+    )
     reserved(database, {product_id: 1}, now)
     return product_id
 

@@ -15,7 +15,7 @@ from core.orders import orders
 from core.orders.views import OrderView
 from core.refunds import refunds
 from core.refunds import views as refund_views
-from tests.core.giving_back import WHO, kinds_of, order_in, report_of, take
+from tests.core.money_back import WHO, kinds_of, order_in, report_of, take
 from tests.factories import (
     add_product,
     ask,
@@ -44,7 +44,9 @@ def steps_in(database: Database) -> list[tuple[str, str, datetime]]:
 def return_units(
     database: Database, order: OrderView, units: Mapping[int, int], now: datetime
 ) -> None:
-    database.write(lambda s: orders.take_back(s, order.number, units, who=WHO, now=now))
+    database.write(
+        lambda s: orders.return_units(s, order.number, units, who=WHO, now=now)
+    )
 
 
 def returned_in(database: Database) -> dict[int, int]:

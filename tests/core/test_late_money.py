@@ -8,6 +8,7 @@ from core.models import CANCELLED, CONFIRMED, PENDING
 from core.refunds import sending
 from core.shop import Shop
 from core.stock import ledger, reservations
+from core.stock.reservations import Closed
 from tests.emulator import EmulatorServer
 from tests.factories import (
     FakeClock,
@@ -25,8 +26,8 @@ from tests.factories import (
 def end_here_only(shop: Shop, page: PaymentPage) -> None:
     """End a hold without Stripe, as a bug or an owner's edit might."""
     shop.database.write(
-        lambda session: reservations.cancel(
-            session, page.checkout_id, cause="test", now=shop.clock()
+        lambda session: reservations.end(
+            session, page.checkout_id, Closed(CANCELLED, "test"), now=shop.clock()
         )
     )
 

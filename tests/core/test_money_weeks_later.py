@@ -15,7 +15,8 @@ from core.refunds import refunds, sending
 from core.refunds import views as refund_views
 from core.shop import Shop
 from core.stock import reservations
-from tests.core.giving_back import WHO, kinds_of, order_in, refunds_in
+from core.stock.reservations import Closed
+from tests.core.money_back import WHO, kinds_of, order_in, refunds_in
 from tests.emulator import EmulatorServer
 from tests.factories import (
     FakeClock,
@@ -91,8 +92,8 @@ def test_a_delayed_payment_of_a_hold_that_had_ended_is_not_lost(
     mug = add_product(shop.database)
     page = paid_by_debit(shop, stripe, mug)
     shop.database.write_single(
-        lambda session: reservations.expire(
-            session, page.checkout_id, cause="a test", now=shop.clock()
+        lambda session: reservations.end(
+            session, page.checkout_id, Closed(EXPIRED, "a test"), now=shop.clock()
         )
     )
     pass_days(shop, stripe, clock, 3)

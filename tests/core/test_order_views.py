@@ -3,13 +3,13 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from core.checkout import late_money
 from core.database.engine import Database
-from core.orders import orders
 from core.orders import views as order_views
 from core.orders.views import OrderView
 from core.payments.data import Bill, Payment
 from core.refunds import refunds
-from tests.core.giving_back import fail, order_in, request
+from tests.core.money_back import fail, order_in, request
 from tests.factories import add_product, ask, change, reserved, sold
 
 
@@ -54,7 +54,9 @@ def mixed(database: Database, now: datetime, bill: Bill = BILL) -> OrderView:
     change(database, book, vat_bp=900)
     checkout_id = reserved(database, {mug: 1, book: 2}, now)
     payment = Payment("cs_test_1", "pi_1", bill)
-    database.write(lambda s: orders.confirm(s, checkout_id, payment, now=now))
+    database.write(
+        lambda s: late_money.confirm_or_retake(s, checkout_id, payment, now=now)
+    )
     return order_in(database)
 
 
@@ -93,7 +95,9 @@ def test_another_currency_than_was_asked_for_has_no_difference_and_no_vat(
     checkout_id = reserved(database, {mug: 1}, now)
     bill = Bill(subtotal_cents=1250, total_cents=1250, currency="usd")
     payment = Payment("cs_test_1", "pi_1", bill)
-    database.write(lambda s: orders.confirm(s, checkout_id, payment, now=now))
+    database.write(
+        lambda s: late_money.confirm_or_retake(s, checkout_id, payment, now=now)
+    )
 
     order = order_in(database)
 
@@ -167,6 +171,8 @@ def test_the_cost_of_sending_what_is_free_has_its_vat(
     checkout_id = reserved(database, {gift: 1}, now)
     bill = Bill(subtotal_cents=0, total_cents=495, currency="eur", shipping_cents=495)
     payment = Payment("cs_test_1", "pi_1", bill)
-    database.write(lambda s: orders.confirm(s, checkout_id, payment, now=now))
+    database.write(
+        lambda s: late_money.confirm_or_retake(s, checkout_id, payment, now=now)
+    )
 
     assert order_in(database).vat == [(2100, 86)]

@@ -4,15 +4,16 @@ from datetime import datetime
 import pytest
 from sqlalchemy import select
 
+from core.checkout import late_money
+from core.checkout.late_money import Confirmation
 from core.database.engine import Database
 from core.models import CONFIRMED, EXPIRED, TOO_LATE, Order, StockMovement
-from core.orders import orders
-from core.orders.orders import Confirmation
 from core.payments.data import Payment, RefundReport
 from core.refunds import refunds, stripe_reports
 from core.refunds import views as refund_views
 from core.refunds.views import RefundView
 from core.stock import reservations
+from core.stock.reservations import Closed
 from tests.factories import (
     add_product,
     assert_invariants,
@@ -29,13 +30,17 @@ PAYMENT = payment_of(name="Marijke")
 def confirm(
     database: Database, checkout_id: int, now: datetime, payment: Payment = PAYMENT
 ) -> Confirmation:
-    return database.write(lambda s: orders.confirm(s, checkout_id, payment, now=now))
+    return database.write(
+        lambda s: late_money.confirm_or_retake(s, checkout_id, payment, now=now)
+    )
 
 
 def ended(database: Database, cart: dict[int, int], now: datetime) -> int:
     """Reserve *cart* and let its hold end; return the checkout's id."""
     checkout_id = reserved(database, cart, now)
-    database.write(lambda s: reservations.expire(s, checkout_id, cause="over", now=now))
+    database.write(
+        lambda s: reservations.end(s, checkout_id, Closed(EXPIRED, "over"), now=now)
+    )
     return checkout_id
 
 

@@ -15,7 +15,7 @@ from core.models import PENDING, Checkout
 from core.payments.data import Event
 from core.refunds import stripe_reports
 from core.shop import Shop
-from tests.core.giving_back import (
+from tests.core.money_back import (
     again,
     fail,
     key_of,

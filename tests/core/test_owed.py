@@ -12,7 +12,7 @@ from core.models import DONE, Mail, Refund
 from core.orders.views import OrderView
 from core.payments.data import DisputeReport
 from core.refunds import disputes, owed, refunds
-from tests.core.giving_back import (
+from tests.core.money_back import (
     again,
     fail,
     kinds_of,

@@ -22,6 +22,7 @@ from core.errors import InsufficientStockError, Shortage
 from core.models import CANCELLED, CONFIRMED, EXPIRED, PENDING, Checkout
 from core.orders import orders
 from core.stock import reservations
+from core.stock.reservations import Closed
 from tests.concurrency.watcher import deadlocks
 from tests.factories import (
     add_product,
@@ -87,20 +88,21 @@ def attach(executor: Executor, checkout_id: int, now: datetime) -> object:
 
 
 def cancel(executor: Executor, checkout_id: int, now: datetime) -> object:
-    return reservations.cancel(executor, checkout_id, cause="test", now=now)
+    return reservations.end(executor, checkout_id, Closed(CANCELLED, "test"), now=now)
 
 
 def expire(executor: Executor, checkout_id: int, now: datetime) -> object:
-    return reservations.expire(executor, checkout_id, cause="test", now=now)
+    return reservations.end(executor, checkout_id, Closed(EXPIRED, "test"), now=now)
 
 
 def expire_all(executor: Executor, checkout_id: int, now: datetime) -> object:
-    return reservations.expire_all(executor, [checkout_id], cause="test", now=now)
+    closed = Closed(EXPIRED, "test")
+    return reservations.end_all(executor, [checkout_id], closed, now=now)
 
 
 def sell(executor: Executor, checkout_id: int, now: datetime) -> object:
     payment = payment_of(f"cs_test_{checkout_id}", cents=3750)
-    return orders.sell(executor, checkout_id, payment, now=now)
+    return orders.confirm(executor, checkout_id, payment, now=now)
 
 
 @pytest.mark.parametrize("lines", [1, 3])
@@ -165,7 +167,7 @@ def test_many_checkouts_expire_in_one_round_trip(
 
     with messages(database) as sent:
         ended = database.write_single(
-            lambda e: reservations.expire_all(e, ids, cause="test", now=now)
+            lambda e: reservations.end_all(e, ids, Closed(EXPIRED, "test"), now=now)
         )
 
     assert sorted(ended) == ids
@@ -344,7 +346,7 @@ def test_a_batch_passes_over_whom_somebody_else_is_at(
         _, outcome = begin(
             aside,
             database,
-            lambda e: reservations.expire_all(e, ids, cause="test", now=now),
+            lambda e: reservations.end_all(e, ids, Closed(EXPIRED, "test"), now=now),
         )
         ended = outcome.result(PATIENCE_SECONDS)
 

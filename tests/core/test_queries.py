@@ -3,9 +3,10 @@ from datetime import datetime, timedelta
 import pytest
 
 from core.database.engine import Database
-from core.models import Product
+from core.models import CANCELLED, Product
 from core.orders.views import vat_within
 from core.stock import holds, reservations
+from core.stock.reservations import Closed
 from tests.factories import add_product, ask, change, reserved
 
 
@@ -134,7 +135,9 @@ def test_the_end_of_a_delayed_payment_promises_nothing(
 def test_what_has_ended_promises_no_units(database: Database, now: datetime) -> None:
     mug = add_product(database)
     checkout_id = reserved(database, {mug: 1}, now)
-    database.write(lambda s: reservations.cancel(s, checkout_id, cause="x", now=now))
+    database.write(
+        lambda s: reservations.end(s, checkout_id, Closed(CANCELLED, "x"), now=now)
+    )
 
     free = ask(
         database,

@@ -24,6 +24,7 @@ from core.payments.data import Event
 from core.refunds import views as refund_views
 from core.shop import Shop
 from core.stock import reservations
+from core.stock.reservations import Closed
 from tests.emulator import EmulatorServer
 from tests.factories import (
     FakeClock,
@@ -57,8 +58,8 @@ def forget_the_session(shop: Shop, page: PaymentPage) -> None:
 def ended(shop: Shop, page: PaymentPage) -> None:
     """End the hold here alone, as a bug or a backup that was put back would."""
     shop.database.write_single(
-        lambda session: reservations.expire(
-            session, page.checkout_id, cause="a test", now=shop.clock()
+        lambda session: reservations.end(
+            session, page.checkout_id, Closed(EXPIRED, "a test"), now=shop.clock()
         )
     )
 

@@ -10,12 +10,13 @@ from sqlalchemy.orm import Session
 
 from core.checkout import events, expiry, reconcile
 from core.checkout.payment_page import PaymentPage
-from core.models import Mail
+from core.models import EXPIRED, Mail
 from core.payments.data import Event
 from core.refunds import owed, sending, stripe_reports
 from core.shop import Shop
 from core.stock import reservations
-from tests.core.giving_back import key_of, kinds_of, order_in, refunds_in
+from core.stock.reservations import Closed
+from tests.core.money_back import key_of, kinds_of, order_in, refunds_in
 from tests.core.test_refunding import at_stripe, request
 from tests.emulator import EmulatorServer
 from tests.factories import (
@@ -49,8 +50,8 @@ def paid_too_late(shop: Shop, stripe: EmulatorServer) -> PaymentPage:
     mug = add_product(shop.database, stock_units=1)
     page = begin(shop, {mug: 1})
     shop.database.write_single(
-        lambda session: reservations.expire(
-            session, page.checkout_id, cause="a test", now=shop.clock()
+        lambda session: reservations.end(
+            session, page.checkout_id, Closed(EXPIRED, "a test"), now=shop.clock()
         )
     )
     begin(shop, {mug: 1})

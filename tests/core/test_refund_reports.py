@@ -8,7 +8,7 @@ import pytest
 from core.database.engine import Database
 from core.orders.views import OrderView
 from core.refunds import stripe_reports
-from tests.core.giving_back import (
+from tests.core.money_back import (
     key_of,
     kinds_of,
     order_in,

@@ -12,7 +12,7 @@ from core.orders.views import OrderView
 from core.payments.data import Event, RefundReport, SessionLine, SessionRequest
 from core.refunds import owed, refunds, sending
 from core.shop import Shop
-from tests.core.giving_back import WHO, key_of, kinds_of, order_in, refunds_in
+from tests.core.money_back import WHO, key_of, kinds_of, order_in, refunds_in
 from tests.emulator import EmulatorServer
 from tests.factories import (
     FakeClock,

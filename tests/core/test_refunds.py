@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from core import records
+from core.checkout import late_money
 from core.database.engine import Database
 from core.errors import NotFoundError, RefundRefusedError
 from core.models import DONE, SENT, Mail
@@ -13,7 +14,8 @@ from core.orders import orders
 from core.orders.views import OrderView
 from core.refunds import refunds
 from core.refunds import views as refund_views
-from tests.core.giving_back import (
+from tests.core.mailing import all_sent
+from tests.core.money_back import (
     WHO,
     again,
     fail,
@@ -26,7 +28,6 @@ from tests.core.giving_back import (
     sent_back_late,
     take,
 )
-from tests.core.mailing import all_sent
 from tests.factories import (
     add_product,
     ask,
@@ -95,7 +96,9 @@ def test_what_cost_nothing_has_no_payment_to_send_back(
 ) -> None:
     checkout_id = reserved(database, {add_product(database): 1}, now)
     free = payment_of(cents=0, intent=None)
-    database.write(lambda s: orders.confirm(s, checkout_id, free, now=now))
+    database.write(
+        lambda s: late_money.confirm_or_retake(s, checkout_id, free, now=now)
+    )
 
     with pytest.raises(NotFoundError):
         request(database, order_in(database), 1, now)

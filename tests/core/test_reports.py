@@ -8,13 +8,14 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from core.database.engine import Database
-from core.models import TOO_LATE
+from core.models import CANCELLED, TOO_LATE
 from core.orders import sales
 from core.owner import reports
 from core.owner.reports import StockLevel
 from core.refunds import refunds
 from core.refunds import views as refund_views
 from core.stock import reservations
+from core.stock.reservations import Closed
 from tests.factories import add_product, ask, change, payment_of, reserved, sold
 
 
@@ -39,7 +40,7 @@ def test_of_the_open_reservations_the_first_to_end_is_on_top(
     late = reserved(database, {mug: 1}, now, minutes=15)
     soon = reserved(database, {cup: 2, mug: 1}, now, minutes=5)
     gone = reserved(database, {mug: 1}, now, minutes=1)
-    database.write(lambda s: reservations.cancel(s, gone, cause="x", now=now))
+    database.write(lambda s: reservations.end(s, gone, Closed(CANCELLED, "x"), now=now))
 
     rows = ask(database, reports.open_reservations)
 

@@ -15,6 +15,7 @@ from core.errors import (
 )
 from core.models import CANCELLED, EXPIRED, PENDING, Checkout, Product
 from core.stock import reservations
+from core.stock.reservations import Closed
 from tests.factories import (
     add_product,
     assert_invariants,
@@ -113,20 +114,22 @@ def test_a_visitor_has_one_open_checkout_at_most(
     assert levels(database, mug) == (5, 1)
 
 
-@pytest.mark.parametrize(
-    ("end", "status"),
-    [(reservations.cancel, CANCELLED), (reservations.expire, EXPIRED)],
-)
+@pytest.mark.parametrize("status", [CANCELLED, EXPIRED])
 def test_ending_a_hold_gives_its_units_back_once(
-    database: Database, now: datetime, end, status: str
+    database: Database, now: datetime, status: str
 ) -> None:
     mug = add_product(database, stock_units=5)
     bowl = add_product(database, stock_units=5)
     other = reserved(database, {mug: 1}, now)
     checkout_id = reserved(database, {mug: 2, bowl: 3}, now)
 
-    first = database.write(lambda s: end(s, checkout_id, cause="test", now=now))
-    second = database.write(lambda s: end(s, checkout_id, cause="test", now=now))
+    def end() -> bool:
+        closed = Closed(status, "test")
+        return database.write(
+            lambda s: reservations.end(s, checkout_id, closed, now=now)
+        )
+
+    first, second = end(), end()
 
     assert (first, second) == (True, False)
     assert levels(database, mug) == (5, 1)
@@ -141,7 +144,9 @@ def test_nothing_prolongs_a_hold_that_has_ended(
 ) -> None:
     mug = add_product(database)
     checkout_id = reserved(database, {mug: 1}, now)
-    database.write(lambda s: reservations.expire(s, checkout_id, cause="test", now=now))
+    database.write(
+        lambda s: reservations.end(s, checkout_id, Closed(EXPIRED, "test"), now=now)
+    )
 
     prolonged = database.write(
         lambda s: reservations.prolong(s, checkout_id, now, now=now)

@@ -10,13 +10,14 @@ from sqlalchemy import select
 from core.checkout import events, expiry, reconcile
 from core.checkout.payment_page import PaymentPage
 from core.errors import PaymentUnavailableError
-from core.models import CONFIRMED, PENDING, Mail
+from core.models import CONFIRMED, EXPIRED, PENDING, Mail
 from core.payments.data import Event
 from core.refunds import refunds, sending
 from core.refunds import views as refund_views
 from core.shop import Shop
 from core.stock import reservations
-from tests.core.giving_back import WHO, kinds_of, order_in
+from core.stock.reservations import Closed
+from tests.core.money_back import WHO, kinds_of, order_in
 from tests.emulator import EmulatorServer
 from tests.factories import (
     FakeClock,
@@ -50,8 +51,8 @@ def paid_late(
     """Pay for a unit whose hold has ended, here alone, as after a restored backup."""
     page = begin(shop, {mug: 1})
     shop.database.write_single(
-        lambda session: reservations.expire(
-            session, page.checkout_id, cause="a test", now=shop.clock()
+        lambda session: reservations.end(
+            session, page.checkout_id, Closed(EXPIRED, "a test"), now=shop.clock()
         )
     )
     if not are_units_free:

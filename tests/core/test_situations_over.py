@@ -17,7 +17,7 @@ from core.models import CONFIRMED, EXPIRED, PENDING, Checkout, Mail
 from core.payments import pace
 from core.payments.offer import DELAYED_METHODS
 from core.shop import Shop
-from tests.core.giving_back import kinds_of, order_in
+from tests.core.money_back import kinds_of, order_in
 from tests.core.test_situations_paid import offering
 from tests.emulator import EmulatorServer
 from tests.factories import (

@@ -16,7 +16,7 @@ from core.payments.data import Event
 from core.payments.offer import Offer, ShippingOption
 from core.refunds import refunds
 from core.shop import Shop
-from tests.core.giving_back import WHO, kinds_of, order_in
+from tests.core.money_back import WHO, kinds_of, order_in
 from tests.emulator import EmulatorServer
 from tests.factories import (
     COMPLETED,

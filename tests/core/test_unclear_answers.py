@@ -14,6 +14,7 @@ from core.payments import gateway, request
 from core.payments.data import SessionRequest
 from core.shop import Shop
 from core.stock import reservations
+from core.stock.reservations import Closed
 from tests.core.test_situations_over import SUCCEEDED, pass_time
 from tests.core.test_situations_paid import letters, offering
 from tests.emulator import EmulatorServer
@@ -41,8 +42,8 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def end_here_only(shop: Shop, page: PaymentPage) -> None:
     shop.database.write_single(
-        lambda session: reservations.expire(
-            session, page.checkout_id, cause="a test", now=shop.clock()
+        lambda session: reservations.end(
+            session, page.checkout_id, Closed(EXPIRED, "a test"), now=shop.clock()
         )
     )
 

@@ -7,15 +7,17 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from core.checkout import late_money
+from core.checkout.late_money import Confirmation
 from core.database.engine import Database, connect
 from core.errors import NotFoundError
-from core.models import PENDING, TOO_LATE, Checkout, Mail, Refund, StripeEvent
+from core.models import EXPIRED, PENDING, TOO_LATE, Checkout, Mail, Refund, StripeEvent
 from core.orders import orders
-from core.orders.orders import Confirmation
 from core.payments.data import RefundReport
 from core.refunds import refunds, stripe_reports
 from core.refunds import views as refund_views
 from core.stock import reservations
+from core.stock.reservations import Closed
 from tests.deployment import past
 from tests.deployment.past import LATER, MOMENT
 from tests.factories import (
@@ -211,7 +213,9 @@ def test_an_order_from_before_can_be_accepted_refunded_and_its_units_taken_back(
     def work(session: Session) -> None:
         assert orders.accept(session, order.number, who=WHO, now=NOW)
         refunds.request_by_owner(session, order.number, 1000, who=WHO, now=NOW)
-        orders.take_back(session, order.number, {line.product_id: 1}, who=WHO, now=NOW)
+        orders.return_units(
+            session, order.number, {line.product_id: 1}, who=WHO, now=NOW
+        )
 
     database.write(work)
 
@@ -229,9 +233,11 @@ def test_a_hold_from_before_ends_like_any_other(
 
     def work(session: Session) -> object:
         if ending == "expired":
-            return reservations.expire(session, checkout_id, cause="over", now=NOW)
+            return reservations.end(
+                session, checkout_id, Closed(EXPIRED, "over"), now=NOW
+            )
         payment = payment_of("cs_open", intent="pi_open")
-        return orders.confirm(session, checkout_id, payment, now=NOW)
+        return late_money.confirm_or_retake(session, checkout_id, payment, now=NOW)
 
     became = database.write(work)
 

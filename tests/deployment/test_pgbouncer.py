@@ -10,7 +10,9 @@ from sqlalchemy import text
 from core.clock import utcnow
 from core.database.engine import Database, connect
 from core.errors import InsufficientStockError
+from core.models import CANCELLED, EXPIRED
 from core.stock import reservations
+from core.stock.reservations import Closed
 from tests.deployment.conftest import CONNECTIONS
 from tests.factories import (
     add_product,
@@ -53,9 +55,10 @@ def _trade_once(
     if turn % 3 == 0:
         sold(database, cart, now, session_id=f"cs_test_{name}")
         return
-    end = reservations.cancel if turn % 3 == 1 else reservations.expire
+    status = CANCELLED if turn % 3 == 1 else EXPIRED
     checkout_id = reserved(database, cart, now)
-    database.write(lambda s: end(s, checkout_id, cause="the test's", now=now))
+    closed = Closed(status, "the test's")
+    database.write(lambda s: reservations.end(s, checkout_id, closed, now=now))
 
 
 def server_connections(database: Database) -> int:

@@ -251,7 +251,7 @@ class Steps(RuleBasedStateMachine):
             )
             if restocks:
                 self.world.database.write(
-                    lambda session: orders.take_back(
+                    lambda session: orders.return_units(
                         session, order_id, {product_id: 1}, who="owner", now=now
                     )
                 )

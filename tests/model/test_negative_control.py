@@ -7,15 +7,16 @@ from hypothesis.errors import FlakyFailure
 from sqlalchemy import update
 
 from core.checkout import late_money, settlement
-from core.checkout.settlement import Closed, Ending
+from core.checkout.late_money import Confirmation
+from core.checkout.settlement import Ending
 from core.config import Config
 from core.database.engine import Database
 from core.errors import PaymentUnavailableError
 from core.models import Refund
-from core.orders.orders import Confirmation
 from core.refunds import refunds, sending
 from core.shop import Shop
 from core.stock import reservations
+from core.stock.reservations import Closed
 from tests.emulator import EmulatorServer
 from tests.model.test_model import make_impatient, run
 
@@ -27,7 +28,9 @@ Patch = Callable[[pytest.MonkeyPatch], None]
 
 
 def late_money_is_ignored(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(late_money, "settle", lambda *_, **__: Confirmation.TOO_LATE)
+    patch.setattr(
+        late_money, "confirm_or_refund", lambda *_, **__: Confirmation.TOO_LATE
+    )
 
 
 def no_refund_is_requested(patch: pytest.MonkeyPatch) -> None:
@@ -57,12 +60,12 @@ def units_go_back_though_stripe_is_silent(patch: pytest.MonkeyPatch) -> None:
 def a_page_is_replaced_and_stays_open(patch: pytest.MonkeyPatch) -> None:
     asked = settlement.end
 
-    def end(shop: Shop, checkout_id: int, *, status: str, cause: str) -> Ending:
-        if cause != "replaced by a new checkout":
-            return asked(shop, checkout_id, status=status, cause=cause)
+    def end(shop: Shop, checkout_id: int, closed: Closed) -> Ending:
+        if closed.cause != "replaced by a new checkout":
+            return asked(shop, checkout_id, closed)
         shop.database.write_single(
-            lambda session: reservations.cancel(
-                session, checkout_id, cause=cause, now=shop.clock()
+            lambda session: reservations.end(
+                session, checkout_id, closed, now=shop.clock()
             )
         )
         return Ending.CLOSED

@@ -27,13 +27,22 @@ from core.database.engine import Database
 from core.errors import ShopError
 from core.mail import outbox
 from core.mail.letter import Letter
-from core.models import PENDING, REQUESTED, Base, Checkout, Mail, Product, Refund
+from core.models import (
+    EXPIRED,
+    PENDING,
+    REQUESTED,
+    Base,
+    Checkout,
+    Mail,
+    Product,
+    Refund,
+)
 from core.offers import Offers
 from core.payments.gateway import StripeGateway
 from core.refunds import refunds
 from core.shop import Shop
 from core.stock import ledger, reservations
-from core.stock.reservations import Reserved, Terms
+from core.stock.reservations import Closed, Reserved, Terms
 from tests.emulator import EmulatorServer
 from tests.factories import FakeClock, add_product, at_once
 
@@ -231,8 +240,8 @@ class World:
         """Give units back whose page stays open, as in a database that was put back."""
         self.unheld.add(session_id)
         self.database.write_single(
-            lambda session: reservations.expire(
-                session, checkout_id, cause="ended by hand", now=self.clock()
+            lambda session: reservations.end(
+                session, checkout_id, Closed(EXPIRED, "ended by hand"), now=self.clock()
             )
         )
 

@@ -7,8 +7,10 @@ from flask.testing import FlaskClient
 from core.checkout import events
 from core.clock import utcnow
 from core.database.engine import Database
+from core.models import CANCELLED
 from core.refunds import views as refund_views
 from core.stock import reservations
+from core.stock.reservations import Closed
 from tests.emulator import EmulatorServer
 from tests.factories import FakeClock, add_product, begin, levels, sessions_at
 
@@ -72,8 +74,8 @@ def test_the_route_sends_the_refunds_that_are_owed(
     shop = app.extensions["shop"]
     page = begin(shop, {mug: 1})
     database.write(
-        lambda session: reservations.cancel(
-            session, page.checkout_id, cause="test", now=utcnow()
+        lambda session: reservations.end(
+            session, page.checkout_id, Closed(CANCELLED, "test"), now=utcnow()
         )
     )
     begin(shop, {mug: 1})

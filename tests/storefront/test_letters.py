@@ -12,12 +12,12 @@ from flask import Flask
 from sqlalchemy import select, update
 
 from core import records
+from core.checkout import late_money
 from core.config import Config
 from core.database.engine import Database
 from core.mail import outbox
 from core.mail.letter import Letter, copy_of
 from core.models import SENT, TO_DO_KINDS, Checkout, Mail
-from core.orders import orders
 from core.owner import accounts
 from core.payments.data import Bill, DisputeReport, Payment
 from core.refunds import disputes, refunds
@@ -81,7 +81,9 @@ def order(
         shipping_address=json.dumps(ADDRESS),
     )
     payment = Payment("cs_test_1", "pi_1", paid)
-    database.write(lambda s: orders.confirm(s, checkout_id, payment, now=now))
+    database.write(
+        lambda s: late_money.confirm_or_retake(s, checkout_id, payment, now=now)
+    )
     return checkout_id
 
 
@@ -263,7 +265,9 @@ def test_a_refund_by_itself_says_why(
     checkout_id = reserved(database, {vase: 1}, now)
     if kind == "PAID_TWICE":
         first = payment_of()
-        database.write(lambda s: orders.confirm(s, checkout_id, first, now=now))
+        database.write(
+            lambda s: late_money.confirm_or_retake(s, checkout_id, first, now=now)
+        )
     speak(database, checkout_id, locale)
     database.write(
         lambda session: refunds.request_automatic(
@@ -359,7 +363,9 @@ def test_an_order_tells_its_day_and_the_phone_that_was_given(
     bill = replace(payment_of().bill, customer_phone="+31 6 12345678")
     payment = Payment("cs_test_1", "pi_1", bill)
     at = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
-    database.write(lambda s: orders.confirm(s, checkout_id, payment, now=at))
+    database.write(
+        lambda s: late_money.confirm_or_retake(s, checkout_id, payment, now=at)
+    )
 
     text = plain(read("order-1").text)
 

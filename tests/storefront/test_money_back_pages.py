@@ -8,10 +8,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from core.checkout import events
+from core.checkout.late_money import confirm_or_retake
 from core.clock import utcnow
 from core.database.engine import Database
 from core.models import AUTOMATIC, FAILED
-from core.orders import orders
 from core.payments.data import Bill, DisputeReport, Payment
 from core.payments.offer import ShippingOption
 from core.refunds import disputes, refunds, sending
@@ -159,7 +159,7 @@ def test_an_orders_page_tells_prices_in_the_currency_that_they_were_in(
     checkout_id = reserved(database, {mug: 1}, utcnow())
     bill = Bill(subtotal_cents=1250, total_cents=1250, currency="usd")
     payment = Payment("cs_test_1", "pi_1", bill)
-    database.write(lambda s: orders.confirm(s, checkout_id, payment, now=utcnow()))
+    database.write(lambda s: confirm_or_retake(s, checkout_id, payment, now=utcnow()))
     (order,) = orders_of(database)
 
     page = shown(client, f"/orders/{order.token}")

@@ -5,13 +5,14 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from core.database.engine import Database
-from core.models import TOO_LATE, Refund
+from core.models import EXPIRED, TOO_LATE, Refund
 from core.orders.views import OrderView
 from core.payments.data import RefundReport
 from core.refunds import refunds, stripe_reports
 from core.refunds import views as refund_views
 from core.refunds.views import RefundView, ToDoView
 from core.stock import reservations
+from core.stock.reservations import Closed
 from tests.factories import add_product, ask, orders_of, payment_of, reserved
 
 WHO = "owner@shop.example"
@@ -89,7 +90,7 @@ def sent_back_late(
     payment = payment_of(session_id, intent=intent)
 
     def work(session: Session) -> None:
-        reservations.expire(session, checkout_id, cause="hold over", now=now)
+        reservations.end(session, checkout_id, Closed(EXPIRED, "hold over"), now=now)
         refunds.request_automatic(session, checkout_id, payment, kind=TOO_LATE, now=now)
 
     database.write(work)
