@@ -1,11 +1,8 @@
 """What the entries for the owner mean, and what to do about them."""
 
 from admin_dashboard import words
-from core.models import (
+from core.models.records import (
     AMOUNT,
-    DISPUTE_LOST,
-    DISPUTE_OVER,
-    DISPUTE_PREVENTED,
     DISPUTED,
     PAID_TWICE,
     REFUND_FAILED,
@@ -14,6 +11,7 @@ from core.models import (
     TOO_LATE,
     UNKNOWN_SESSION,
 )
+from core.models.refunds import DISPUTE_LOST, DISPUTE_OVER, DISPUTE_PREVENTED
 from core.refunds.views import ToDoView
 
 TITLES = {

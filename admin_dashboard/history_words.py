@@ -5,20 +5,10 @@ from collections.abc import Mapping
 
 from admin_dashboard import words
 from admin_dashboard.entry_words import TITLES
-from core.models import (
-    CANCELLED,
-    CONFIRMED,
-    EXPIRED,
-    FULFILLED,
-    GONE_MAIL,
-    ORDER_MAIL,
-    OWED_MAIL,
-    PAID,
-    REFUND_MAIL,
-    REVIEW,
-    STRIPE,
-    TO_DO_MAIL,
-)
+from core.models.checkout import CANCELLED, CONFIRMED, EXPIRED
+from core.models.mail import GONE_MAIL, ORDER_MAIL, OWED_MAIL, REFUND_MAIL, TO_DO_MAIL
+from core.models.orders import FULFILLED, PAID, REVIEW
+from core.models.refunds import STRIPE
 from core.owner.history import Step
 from core.refunds.owed import SENT_BACK_BEFORE
 from core.refunds.refunds import NO_PAYMENT

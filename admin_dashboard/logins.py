@@ -6,7 +6,7 @@ import time
 from itsdangerous import BadData, URLSafeTimedSerializer
 
 from core.database.engine import Database
-from core.models import Owner
+from core.models.owner import Owner
 from core.owner import accounts
 
 COOKIE = "voorraad_owner"

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from admin_dashboard import history_words, words
-from core.models import AUTOMATIC, FAILED, OWNER, STRIPE
+from core.models.refunds import AUTOMATIC, FAILED, OWNER, STRIPE
 from core.refunds.views import DisputeView, RefundView
 
 Numbers = Mapping[int | None, int]

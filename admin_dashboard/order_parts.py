@@ -8,7 +8,7 @@ import streamlit as st
 from admin_dashboard import history_words, money_tables, words
 from admin_dashboard.columns import MONEY_COLUMNS, with_amounts
 from admin_dashboard.export import csv_of
-from core.models import DISPUTE_LOST, DISPUTE_OVER
+from core.models.refunds import DISPUTE_LOST, DISPUTE_OVER
 from core.orders.views import OrderLineView, OrderView
 from core.owner.case import Case
 from core.refunds.views import DisputeView

@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from core.clock import utcnow
 from core.config import Config
 from core.database.engine import Database, connect
-from core.models import Order
+from core.models.orders import Order
 from core.orders.views import OrderView
 from core.owner import case, reports
 from core.owner.case import Case

@@ -10,28 +10,18 @@ from babel import Locale
 from babel.dates import format_datetime
 from babel.numbers import format_currency, format_decimal
 
-from core.models import (
-    AUTOMATIC,
-    DONE,
-    FAILED,
-    FULFILLED,
+from core.models.mail import (
     GONE_MAIL,
     ORDER_MAIL,
     OWED_MAIL,
-    OWNER,
-    PAID,
-    PAID_TWICE,
     READY,
     REFUND_MAIL,
-    REFUNDED,
-    REQUESTED,
-    REVIEW,
     SENDING,
-    SENT,
-    STRIPE,
     TO_DO_MAIL,
-    TOO_LATE,
 )
+from core.models.orders import FULFILLED, PAID, REFUNDED, REVIEW
+from core.models.records import PAID_TWICE, TOO_LATE
+from core.models.refunds import AUTOMATIC, DONE, FAILED, OWNER, REQUESTED, SENT, STRIPE
 from core.orders.views import OrderView
 from core.owner.reports import MOST_COUNTED, OpenReservation
 from core.refunds.views import DisputeView, RefundView

@@ -28,7 +28,8 @@ from benchmarks.stand import ENGINES, Stand
 from core.checkout.expiry import BATCH
 from core.clock import utcnow
 from core.database.engine import Database
-from core.models import EXPIRED, PENDING, Checkout, UtcDateTime
+from core.models.base import UtcDateTime
+from core.models.checkout import EXPIRED, PENDING, Checkout
 from core.stock import reservations
 from core.stock.reservations import Closed
 

@@ -19,7 +19,7 @@ from benchmarks.clients import Caller, Part
 from benchmarks.load import HOT, PRODUCTS
 from benchmarks.shop import payment_of
 from core.clock import utcnow
-from core.models import CANCELLED
+from core.models.checkout import CANCELLED
 from core.stock import postgres
 
 # A token that begins with the time, as the shop's own do.

@@ -17,7 +17,9 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from benchmarks.carts import Carts, new_terms
 from benchmarks.clients import Caller, Part
-from core.models import PENDING, Checkout, Product, StockReservation
+from core.models.catalogue import Product
+from core.models.checkout import PENDING, Checkout
+from core.models.stock import StockReservation
 from core.stock.reservations import Terms
 
 # Without it the SUM would read all that is held; the shop itself needs no such index.

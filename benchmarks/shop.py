@@ -10,7 +10,7 @@ from benchmarks.carts import Carts, new_terms
 from benchmarks.clients import Caller, Part
 from core.clock import utcnow
 from core.database.engine import Database, Executor, connect
-from core.models import CANCELLED
+from core.models.checkout import CANCELLED
 from core.orders import orders
 from core.payments.data import Bill, Payment
 from core.stock import holds, reservations

@@ -23,7 +23,8 @@ from benchmarks.shop import opened
 from benchmarks.sqlite import RAW
 from benchmarks.stand import ENGINES, POSTGRESQL, Stand
 from benchmarks.web import JSON, WORKERS, checkout
-from core.models import PENDING, Checkout, Order
+from core.models.checkout import PENDING, Checkout
+from core.models.orders import Order
 from core.stock import postgres
 from tests.emulator import EmulatorServer
 

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from core import records
 from core.database.engine import Database
-from core.models import StoredOffer
+from core.models.checkout import StoredOffer
 from core.payments.offer import Offer
 
 

@@ -18,18 +18,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from core.database.engine import is_postgresql
-from core.models import (
-    GONE_MAIL,
-    READY,
-    REFUND_MAIL,
-    TO_DO_MAIL,
-    Base,
-    CheckoutStep,
-    Mail,
-    StripeEvent,
-    ToDo,
-    table,
-)
+from core.models.base import Base, table
+from core.models.mail import GONE_MAIL, READY, REFUND_MAIL, TO_DO_MAIL, Mail
+from core.models.records import CheckoutStep, StripeEvent, ToDo
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from core.mail import outbox
 from core.maintenance import copying, doctor
 from core.maintenance.copying import Copied
 from core.maintenance.doctor import Finding
-from core.models import Product
+from core.models.catalogue import Product
 from core.owner import accounts
 from core.refunds import views as refund_views
 from core.shop import Shop

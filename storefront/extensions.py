@@ -11,7 +11,7 @@ from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
 from werkzeug.exceptions import TooManyRequests
 
-from core.models import Base
+from core.models.base import Base
 from core.shop import Shop
 
 db = SQLAlchemy(metadata=Base.metadata)

@@ -13,16 +13,16 @@ from flask_babel import force_locale, gettext
 from sqlalchemy.orm import Session
 
 from core.mail.letter import Letter, LetterWriter
-from core.models import (
+from core.models.mail import (
     GONE_MAIL,
     ORDER_MAIL,
     OWED_MAIL,
     REFUND_MAIL,
-    REVIEW,
     TO_DO_MAIL,
     Mail,
-    Refund,
 )
+from core.models.orders import REVIEW
+from core.models.refunds import Refund
 from core.orders import views as order_views
 from core.orders.views import OrderLineView, OrderView
 from core.refunds import owed

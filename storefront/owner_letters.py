@@ -12,11 +12,10 @@ from flask_babel import gettext, lazy_gettext
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core.models import (
+from core.models.mail import Mail
+from core.models.owner import Owner
+from core.models.records import (
     AMOUNT,
-    DISPUTE_LOST,
-    DISPUTE_OVER,
-    DISPUTE_PREVENTED,
     DISPUTED,
     PAID_TWICE,
     REFUND_FAILED,
@@ -24,9 +23,8 @@ from core.models import (
     RESTOCK,
     TOO_LATE,
     UNKNOWN_SESSION,
-    Mail,
-    Owner,
 )
+from core.models.refunds import DISPUTE_LOST, DISPUTE_OVER, DISPUTE_PREVENTED
 from core.refunds import views as refund_views
 from core.refunds.views import ToDoView
 from storefront import language

@@ -19,7 +19,7 @@ from flask_babel import gettext
 from werkzeug.wrappers import Response
 
 from core.errors import Shortage
-from core.models import Product
+from core.models.catalogue import Product
 from core.orders import views as order_views
 from core.stock import holds
 from core.stock.holds import ProductView

@@ -16,7 +16,7 @@ from core.errors import (
     PaymentError,
     ProductNotFoundError,
 )
-from core.models import CONFIRMED, PAYMENT_FAILED, PENDING, Checkout
+from core.models.checkout import CONFIRMED, PAYMENT_FAILED, PENDING, Checkout
 from core.orders import views as order_views
 from core.orders.views import OrderView
 from core.refunds import owed, refunds

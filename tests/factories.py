@@ -18,7 +18,8 @@ from core.checkout import events, late_money, payment_page
 from core.checkout.payment_page import PaymentPage, Visitor
 from core.database.engine import Database
 from core.maintenance import doctor
-from core.models import Checkout, Product
+from core.models.catalogue import Product
+from core.models.checkout import Checkout
 from core.orders.views import OrderView
 from core.owner import reports
 from core.payments.data import Bill, Event, Payment

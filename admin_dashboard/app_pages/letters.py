@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 from admin_dashboard import acting, letter_file, shop_data, words
 from core.clock import utcnow
 from core.mail import outbox
-from core.models import FAILED, SENDING, SENT
+from core.models.mail import SENDING
+from core.models.refunds import FAILED, SENT
 from core.owner.reports import MailView
 
 ROWS = 100

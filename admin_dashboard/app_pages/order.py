@@ -13,7 +13,7 @@ from admin_dashboard import (
     shop_data,
 )
 from core.clock import utcnow
-from core.models import FULFILLED, PAID, REVIEW
+from core.models.orders import FULFILLED, PAID, REVIEW
 from core.orders import orders
 from core.orders.views import OrderView
 from core.owner.case import Case

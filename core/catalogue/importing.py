@@ -26,7 +26,8 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from core.catalogue.product_file import LARGEST_NUMBER, OPTIONS, ProductRow, parse
 from core.catalogue.product_table import COLUMN_NAMES
 from core.errors import CatalogueError
-from core.models import ADJUSTED, RECEIVED, Product, StockMovement
+from core.models.catalogue import Product
+from core.models.stock import ADJUSTED, RECEIVED, StockMovement
 
 NOTE = "product file"
 LONGEST_SLUG = 200

@@ -16,16 +16,10 @@ from sqlalchemy.orm import Session
 from core import records
 from core.checkout.settlement import Ending, settle
 from core.errors import PaymentUnavailableError, ShopError
-from core.models import (
-    PAID_TWICE,
-    PENDING,
-    TOO_LATE,
-    UNKNOWN_SESSION,
-    Checkout,
-    Order,
-    Refund,
-    ToDo,
-)
+from core.models.checkout import PENDING, Checkout
+from core.models.orders import Order
+from core.models.records import PAID_TWICE, TOO_LATE, UNKNOWN_SESSION, ToDo
+from core.models.refunds import Refund
 from core.payments.data import PaymentSession
 from core.payments.pace import in_turn
 from core.shop import Shop

@@ -14,7 +14,9 @@ from sqlalchemy import or_, select
 from core import records
 from core.checkout.settlement import Ending, settle
 from core.errors import CheckoutNotFoundError, PaymentUnavailableError
-from core.models import Checkout, Order, StripeEvent
+from core.models.checkout import Checkout
+from core.models.orders import Order
+from core.models.records import StripeEvent
 from core.payments.data import Event, PaymentSession
 from core.payments.gateway import API_VERSION
 from core.records import Noted

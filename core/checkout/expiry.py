@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import or_, select, tuple_, update
 
 from core.checkout.settlement import STILL_HELD, Ending, end_all
-from core.models import PENDING, Checkout
+from core.models.checkout import PENDING, Checkout
 from core.refunds import sending
 from core.shop import Shop
 

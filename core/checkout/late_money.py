@@ -15,7 +15,8 @@ from enum import Enum, auto
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core.models import Order, StockReservation
+from core.models.orders import Order
+from core.models.stock import StockReservation
 from core.orders import orders
 from core.orders.orders import NOT_NOTED
 from core.payments.data import Payment

@@ -32,7 +32,9 @@ from core.errors import (
     Shortage,
     TooManyHoldsError,
 )
-from core.models import CANCELLED, EXPIRED, PENDING, Checkout, Product, StockReservation
+from core.models.catalogue import Product
+from core.models.checkout import CANCELLED, EXPIRED, PENDING, Checkout
+from core.models.stock import StockReservation
 from core.payments.data import PaymentSession, SessionRequest
 from core.payments.gateway import epoch
 from core.shop import Shop

@@ -24,7 +24,7 @@ from core.checkout.comparison import Reconciliation, compare_all
 from core.checkout.payment_page import STRIPE_AFTER_HOLD, STRIPE_LEAST
 from core.checkout.settlement import CLOCK_MARGIN, Ending, settle
 from core.errors import ShopError
-from core.models import PENDING, Checkout, Reconciled
+from core.models.checkout import PENDING, Checkout, Reconciled
 from core.payments import pace
 from core.payments.data import Page
 from core.payments.pace import in_turn

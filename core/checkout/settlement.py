@@ -29,13 +29,8 @@ from core.errors import (
     PaymentUnavailableError,
     ShopError,
 )
-from core.models import (
-    EXPIRED,
-    PAYMENT_FAILED,
-    PENDING,
-    Checkout,
-    StockReservation,
-)
+from core.models.checkout import EXPIRED, PAYMENT_FAILED, PENDING, Checkout
+from core.models.stock import StockReservation
 from core.orders import orders
 from core.orders.orders import NOT_NOTED
 from core.payments.data import Payment, PaymentSession, SessionLine, SessionRequest

@@ -3,7 +3,7 @@
 from dataclasses import fields
 from typing import TypeVar
 
-from core.models import Base
+from core.models.base import Base
 
 V = TypeVar("V")
 

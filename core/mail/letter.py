@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from core.config import Config
 from core.mail.smtp import NotTakenError, ascii_address
-from core.models import TO_DO_MAIL, Mail
+from core.models.mail import TO_DO_MAIL, Mail
 
 
 @dataclass(frozen=True)

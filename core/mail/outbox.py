@@ -24,7 +24,8 @@ from core.clock import new_token
 from core.config import Config, Smtp
 from core.mail.letter import LetterWriter, Message, compose, host_of, keep_copy
 from core.mail.smtp import ANSWER_SECONDS, Connection, NobodyKnowsError, NotTakenError
-from core.models import FAILED, READY, SENDING, SENT, Mail
+from core.models.mail import READY, SENDING, Mail
+from core.models.refunds import FAILED, SENT
 from core.shop import Shop
 
 logger = logging.getLogger(__name__)

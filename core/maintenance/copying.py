@@ -39,7 +39,7 @@ from core.database.engine import Database, connect
 from core.errors import ConfigError, CopyError
 from core.maintenance import doctor
 from core.maintenance.doctor import Finding
-from core.models import Base
+from core.models.every import METADATA, TABLES
 
 Sums = dict[str, set[tuple[Any, ...]]]
 """What is in each table: a row of sums for each status, the number of rows first."""
@@ -48,7 +48,6 @@ Progress = Callable[[str, int, int], None]
 
 BATCH = 1000
 COPY_KEY = 8_675_002  # any number, as long as only copies use it
-TABLES = Base.metadata.sorted_tables  # what others refer to comes first
 
 
 @dataclass(frozen=True)
@@ -161,7 +160,7 @@ def _make_ready(target: Database) -> None:
     with _writing(target) as connection, connection.begin():
         _require_empty(connection)
         there = {*inspect(connection).get_table_names()}
-    if not there & {*Base.metadata.tables, "alembic_version"}:
+    if not there & {*METADATA.tables, "alembic_version"}:
         target.migrate()
     elif not target.is_migrated():
         raise CopyError(

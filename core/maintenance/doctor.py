@@ -12,18 +12,11 @@ from datetime import datetime
 from sqlalchemy import Select, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from core.models import (
-    ADJUSTED,
-    CONFIRMED,
-    FAILED,
-    PENDING,
-    Checkout,
-    Order,
-    Product,
-    Refund,
-    StockMovement,
-    StockReservation,
-)
+from core.models.catalogue import Product
+from core.models.checkout import CONFIRMED, PENDING, Checkout
+from core.models.orders import Order
+from core.models.refunds import FAILED, Refund
+from core.models.stock import ADJUSTED, StockMovement, StockReservation
 from core.orders import sales
 
 

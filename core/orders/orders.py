@@ -16,16 +16,8 @@ from sqlalchemy.orm import Session
 from core import records
 from core.database.engine import Executor
 from core.errors import InvalidQuantityError
-from core.models import (
-    AMOUNT,
-    FULFILLED,
-    PAID,
-    RESTOCK,
-    REVIEW,
-    Order,
-    OrderLine,
-    ToDo,
-)
+from core.models.orders import FULFILLED, PAID, REVIEW, Order, OrderLine
+from core.models.records import AMOUNT, RESTOCK, ToDo
 from core.payments.data import Payment
 from core.records import Noted
 from core.stock import ledger

@@ -19,7 +19,8 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from core.database.engine import Database
-from core.models import Order, SalesDay, UtcDateTime
+from core.models.base import UtcDateTime
+from core.models.orders import Order, SalesDay
 
 ONE_DAY = timedelta(days=1)
 # An order carries the moment when its transaction began; it is there long before this.

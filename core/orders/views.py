@@ -13,17 +13,16 @@ from datetime import datetime
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from core.models import (
+from core.models.orders import Order, OrderLine
+from core.models.refunds import (
     DISPUTE_LOST,
     DISPUTE_OVER,
     REQUESTED,
     SENT,
     Dispute,
-    Order,
-    OrderLine,
     Refund,
-    StockReservation,
 )
+from core.models.stock import StockReservation
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.errors import OwnerError
-from core.models import Owner
+from core.models.owner import Owner
 
 SHORTEST_PASSWORD = 8
 

@@ -6,7 +6,9 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from core.database.rows import view_of
-from core.models import Checkout, Dispute, Order, Refund
+from core.models.checkout import Checkout
+from core.models.orders import Order
+from core.models.refunds import Dispute, Refund
 from core.orders import views as order_views
 from core.orders.views import OrderView, Wanted
 from core.owner import history

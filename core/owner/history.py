@@ -13,22 +13,13 @@ from typing import TypeVar
 from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.orm import Session
 
-from core.models import (
-    FAILED,
-    PENDING,
-    RETURNED,
-    SENDING,
-    Base,
-    Checkout,
-    CheckoutStep,
-    Dispute,
-    Mail,
-    Order,
-    Refund,
-    StockMovement,
-    StripeEvent,
-    ToDo,
-)
+from core.models.base import Base
+from core.models.checkout import PENDING, Checkout
+from core.models.mail import SENDING, Mail
+from core.models.orders import Order
+from core.models.records import CheckoutStep, StripeEvent, ToDo
+from core.models.refunds import FAILED, Dispute, Refund
+from core.models.stock import RETURNED, StockMovement
 
 Row = TypeVar("Row", bound=Base)
 

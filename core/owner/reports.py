@@ -14,23 +14,13 @@ from sqlalchemy import ColumnElement, func, literal, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from core.database.rows import view_of
-from core.models import (
-    FAILED,
-    PENDING,
-    READY,
-    REQUESTED,
-    REVIEW,
-    SENDING,
-    SENT,
-    Checkout,
-    Mail,
-    Order,
-    OrderLine,
-    Product,
-    Refund,
-    StockReservation,
-    ToDo,
-)
+from core.models.catalogue import Product
+from core.models.checkout import PENDING, Checkout
+from core.models.mail import READY, SENDING, Mail
+from core.models.orders import REVIEW, Order, OrderLine
+from core.models.records import ToDo
+from core.models.refunds import FAILED, REQUESTED, SENT, Refund
+from core.models.stock import StockReservation
 from core.orders import sales
 from core.orders import views as order_views
 from core.orders.views import OrderView

@@ -6,7 +6,9 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from core import records
-from core.models import DISPUTE_LOST, DISPUTE_OVER, DISPUTED, Dispute, Order, Refund
+from core.models.orders import Order
+from core.models.records import DISPUTED
+from core.models.refunds import DISPUTE_LOST, DISPUTE_OVER, Dispute, Refund
 from core.payments.data import DisputeReport
 from core.refunds import refunds
 

@@ -8,17 +8,9 @@ by hand at Stripe; and a bank may have taken the money back in a dispute.
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
-from core.models import (
-    DISPUTE_LOST,
-    FAILED,
-    PAID_TWICE,
-    STRIPE,
-    TOO_LATE,
-    Dispute,
-    Order,
-    Refund,
-    ToDo,
-)
+from core.models.orders import Order
+from core.models.records import PAID_TWICE, TOO_LATE, ToDo
+from core.models.refunds import DISPUTE_LOST, FAILED, STRIPE, Dispute, Refund
 
 # Why a refund failed that found all of its payment gone back by others.
 SENT_BACK_BEFORE = "already sent back"

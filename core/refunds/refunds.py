@@ -14,30 +14,19 @@ from sqlalchemy.orm import Session
 from core import records
 from core.clock import new_token
 from core.errors import NotFoundError, RefundRefusedError
-from core.models import (
+from core.models.checkout import Checkout
+from core.models.mail import OWED_MAIL, REFUND_MAIL
+from core.models.orders import FULFILLED, PAID, REFUNDED, REVIEW, Order
+from core.models.records import (
     AMOUNT,
-    AUTOMATIC,
-    DONE,
-    FAILED,
-    FULFILLED,
-    OWED_MAIL,
-    OWNER,
-    PAID,
     PAID_TWICE,
     REFUND_FAILED,
-    REFUND_MAIL,
     REFUND_WAITS,
-    REFUNDED,
-    REQUESTED,
-    REVIEW,
-    SENT,
     TOO_LATE,
-    Checkout,
     CheckoutStep,
-    Order,
-    Refund,
     ToDo,
 )
+from core.models.refunds import AUTOMATIC, DONE, FAILED, OWNER, REQUESTED, SENT, Refund
 from core.payments.data import Payment
 from core.refunds import owed
 

@@ -13,7 +13,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core.models import Order, OrderLine
+from core.models.orders import Order, OrderLine
 from core.orders import orders
 from core.refunds import refunds
 

@@ -22,7 +22,8 @@ from core.errors import (
     RefundRefusedError,
     ShopError,
 )
-from core.models import AUTOMATIC, REQUESTED, SENT, Order, Refund
+from core.models.orders import Order
+from core.models.refunds import AUTOMATIC, REQUESTED, SENT, Refund
 from core.payments.data import DisputeReport, RefundReport
 from core.payments.pace import in_turn
 from core.refunds import disputes, owed, refunds, stripe_reports

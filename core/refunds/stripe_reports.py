@@ -12,18 +12,9 @@ from sqlalchemy.orm import Session
 
 from core import records
 from core.errors import RefundRefusedError
-from core.models import (
-    AUTOMATIC,
-    DONE,
-    FAILED,
-    REFUND_FAILED,
-    REQUESTED,
-    RESTOCK,
-    SENT,
-    STRIPE,
-    Order,
-    Refund,
-)
+from core.models.orders import Order
+from core.models.records import REFUND_FAILED, RESTOCK
+from core.models.refunds import AUTOMATIC, DONE, FAILED, REQUESTED, SENT, STRIPE, Refund
 from core.payments.data import RefundReport
 from core.refunds import owed, refunds
 

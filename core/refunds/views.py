@@ -11,7 +11,9 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from core.database.rows import view_of
-from core.models import FAILED, Dispute, Order, Refund, ToDo
+from core.models.orders import Order
+from core.models.records import ToDo
+from core.models.refunds import FAILED, Dispute, Refund
 from core.orders import views as order_views
 from core.refunds import owed
 from core.refunds.refunds import failure_keys

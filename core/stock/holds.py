@@ -11,13 +11,9 @@ from datetime import datetime
 from sqlalchemy import Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
-from core.models import (
-    CONFIRMED,
-    PENDING,
-    Checkout,
-    Product,
-    StockReservation,
-)
+from core.models.catalogue import Product
+from core.models.checkout import CONFIRMED, PENDING, Checkout
+from core.models.stock import StockReservation
 
 # Of the holds that end next, so many are looked at to tell when units may be free.
 SOONEST = 5_000

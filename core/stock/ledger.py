@@ -16,7 +16,8 @@ from core.errors import (
     ProductNotFoundError,
     StockAdjustmentError,
 )
-from core.models import ADJUSTED, RECEIVED, RETURNED, Product, StockMovement
+from core.models.catalogue import Product
+from core.models.stock import ADJUSTED, RECEIVED, RETURNED, StockMovement
 
 
 def receive(

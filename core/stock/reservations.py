@@ -28,15 +28,10 @@ from core.errors import (
     ShopError,
     Shortage,
 )
-from core.models import (
-    CANCELLED,
-    EXPIRED,
-    PENDING,
-    Checkout,
-    Product,
-    StockReservation,
-    table,
-)
+from core.models.base import table
+from core.models.catalogue import Product
+from core.models.checkout import CANCELLED, EXPIRED, PENDING, Checkout
+from core.models.stock import StockReservation
 from core.stock.statements import statements_for
 
 # Stripe takes no more lines than this in one session.

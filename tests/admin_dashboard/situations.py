@@ -7,7 +7,10 @@ from sqlalchemy import select
 from core.checkout import late_money
 from core.clock import utcnow
 from core.database.engine import Database
-from core.models import CANCELLED, EXPIRED, TOO_LATE, Order, Refund
+from core.models.checkout import CANCELLED, EXPIRED
+from core.models.orders import Order
+from core.models.records import TOO_LATE
+from core.models.refunds import Refund
 from core.orders import views as order_views
 from core.orders.views import OrderView
 from core.payments.data import DisputeReport, Payment, RefundReport

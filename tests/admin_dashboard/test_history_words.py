@@ -10,11 +10,9 @@ import pytest
 from admin_dashboard import entry_words, history_words
 from core.checkout.events import OF_INTEREST
 from core.checkout.settlement import Ending
-from core.models import (
-    MAIL_KINDS,
-    STATUSES,
-    TO_DO_KINDS,
-)
+from core.models.checkout import STATUSES
+from core.models.mail import MAIL_KINDS
+from core.models.records import TO_DO_KINDS
 from core.owner.history import Step
 from core.refunds import owed, refunds
 

@@ -10,7 +10,8 @@ from sqlalchemy import update
 
 from core.clock import utcnow
 from core.database.engine import Database
-from core.models import FAILED, READY, SENDING, SENT, Mail
+from core.models.mail import READY, SENDING, Mail
+from core.models.refunds import FAILED, SENT
 from core.owner import reports
 from core.owner.reports import MailView
 from tests.admin_dashboard import situations

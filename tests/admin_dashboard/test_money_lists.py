@@ -6,7 +6,7 @@ from streamlit.testing.v1 import AppTest
 from core import records
 from core.clock import utcnow
 from core.database.engine import Database
-from core.models import FAILED, REQUESTED
+from core.models.refunds import FAILED, REQUESTED
 from core.refunds import views as refund_views
 from tests.admin_dashboard import situations
 from tests.admin_dashboard.page import button, labels, opened, press, rows

@@ -7,7 +7,8 @@ from streamlit.testing.v1 import AppTest
 from core.checkout import late_money
 from core.clock import utcnow
 from core.database.engine import Database
-from core.models import FULFILLED, PAID, PAID_TWICE, REFUNDED
+from core.models.orders import FULFILLED, PAID, REFUNDED
+from core.models.records import PAID_TWICE
 from core.orders.views import OrderView
 from core.owner import reports
 from core.payments.data import Bill, DisputeReport, Payment

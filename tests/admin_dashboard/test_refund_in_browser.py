@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from core.database.engine import Database
-from core.models import FULFILLED
+from core.models.orders import FULFILLED
 from core.orders import views as order_views
 from core.owner import reports
 from core.refunds import views as refund_views

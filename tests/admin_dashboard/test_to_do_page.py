@@ -6,7 +6,7 @@ from admin_dashboard import entry_words
 from core import records
 from core.clock import utcnow
 from core.database.engine import Database
-from core.models import TO_DO_KINDS, UNKNOWN_SESSION, ToDo
+from core.models.records import TO_DO_KINDS, UNKNOWN_SESSION, ToDo
 from core.refunds import views as refund_views
 from tests.admin_dashboard import situations
 from tests.admin_dashboard.page import infos, labels, opened, press, texts

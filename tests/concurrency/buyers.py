@@ -20,7 +20,9 @@ from sqlalchemy.orm import Session
 from core.clock import utcnow
 from core.database.engine import Database, connect
 from core.errors import InsufficientStockError
-from core.models import Checkout, Product, StockReservation
+from core.models.catalogue import Product
+from core.models.checkout import Checkout
+from core.models.stock import StockReservation
 from core.stock import reservations
 from tests.factories import terms
 

@@ -20,7 +20,7 @@ from multiprocessing.queues import Queue
 from core.clock import utcnow
 from core.database.engine import Database, connect
 from core.errors import InsufficientStockError
-from core.models import CANCELLED, EXPIRED
+from core.models.checkout import CANCELLED, EXPIRED
 from core.orders import orders
 from core.payments.data import Payment
 from core.stock import reservations

@@ -23,16 +23,10 @@ from stripe import WebhookSignature
 
 from core.clock import utcnow
 from core.database.engine import Database
-from core.models import (
-    ORDER_MAIL,
-    PENDING,
-    SENT,
-    Checkout,
-    Mail,
-    Order,
-    Reconciled,
-    Refund,
-)
+from core.models.checkout import PENDING, Checkout, Reconciled
+from core.models.mail import ORDER_MAIL, Mail
+from core.models.orders import Order
+from core.models.refunds import SENT, Refund
 from tests.concurrency.rush import Answer, answers, rush
 from tests.concurrency.traps import PostgresTrap, SqliteTrap, Trap
 from tests.emulator import EmulatorServer

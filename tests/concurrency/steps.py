@@ -5,7 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from core.checkout.events import ABOUT_REFUNDS
-from core.models import DONE, READY, REQUESTED, SENDING, SENT
+from core.models.mail import READY, SENDING
+from core.models.refunds import DONE, REQUESTED, SENT
 from tests.concurrency.standing import REFUNDS, SESSIONS, Found, Stage
 from tests.factories import COMPLETED
 

@@ -4,7 +4,7 @@ import pytest
 
 from core.clock import utcnow
 from core.database.engine import Database
-from core.models import EXPIRED, PENDING
+from core.models.checkout import EXPIRED, PENDING
 from tests.concurrency.conftest import OpenStorefront
 from tests.concurrency.rush import answers, rush
 from tests.emulator import EmulatorServer

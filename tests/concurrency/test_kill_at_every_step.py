@@ -15,17 +15,11 @@ from sqlalchemy import func, select
 
 from core.clock import utcnow
 from core.database.engine import Database
-from core.models import (
-    PENDING,
-    READY,
-    REQUESTED,
-    Checkout,
-    Mail,
-    Order,
-    OrderLine,
-    Product,
-    Refund,
-)
+from core.models.catalogue import Product
+from core.models.checkout import PENDING, Checkout
+from core.models.mail import READY, Mail
+from core.models.orders import Order, OrderLine
+from core.models.refunds import REQUESTED, Refund
 from core.owner import accounts
 from tests.concurrency.conftest import OpenStorefront
 from tests.concurrency.standing import (

@@ -13,7 +13,8 @@ import pytest
 from sqlalchemy import func, select
 
 from core.database.engine import Database
-from core.models import EXPIRED, PENDING, Checkout, Product
+from core.models.catalogue import Product
+from core.models.checkout import EXPIRED, PENDING, Checkout
 from tests.concurrency.conftest import OpenStorefront
 from tests.concurrency.rush import Answer, answers, rush
 from tests.emulator import EmulatorServer

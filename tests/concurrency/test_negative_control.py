@@ -10,7 +10,8 @@ from sqlalchemy import func, select
 
 from core.database.engine import Database, connect
 from core.maintenance import doctor
-from core.models import PENDING, StockReservation
+from core.models.checkout import PENDING
+from core.models.stock import StockReservation
 from tests.concurrency.buyers import (
     BUYERS,
     by_for_update,

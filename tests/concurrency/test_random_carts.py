@@ -6,7 +6,8 @@ import pytest
 from sqlalchemy import func, select
 
 from core.database.engine import Database
-from core.models import Order, OrderLine, Product
+from core.models.catalogue import Product
+from core.models.orders import Order, OrderLine
 from tests.concurrency.random_carts import ENDINGS, shop_at_random
 from tests.concurrency.watcher import Watcher, deadlocks
 from tests.factories import add_product, assert_invariants

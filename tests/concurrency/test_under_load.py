@@ -15,7 +15,9 @@ from sqlalchemy.orm import Session
 
 from core.clock import utcnow
 from core.database.engine import Database
-from core.models import CANCELLED, CONFIRMED, EXPIRED, PENDING, Checkout, Order, Product
+from core.models.catalogue import Product
+from core.models.checkout import CANCELLED, CONFIRMED, EXPIRED, PENDING, Checkout
+from core.models.orders import Order
 from core.refunds import views as refund_views
 from tests.concurrency.conftest import OpenStorefront
 from tests.concurrency.shoppers import Street, Visit

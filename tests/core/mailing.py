@@ -10,7 +10,8 @@ from core.config import Smtp
 from core.database.engine import Database
 from core.mail import outbox
 from core.mail.letter import Letter
-from core.models import ORDER_MAIL, SENT, Mail
+from core.models.mail import ORDER_MAIL, Mail
+from core.models.refunds import SENT
 from core.shop import Shop
 
 SENDER = "Voorraad <shop@voorraad.example>"

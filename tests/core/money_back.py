@@ -5,7 +5,9 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from core.database.engine import Database
-from core.models import EXPIRED, TOO_LATE, Refund
+from core.models.checkout import EXPIRED
+from core.models.records import TOO_LATE
+from core.models.refunds import Refund
 from core.orders.views import OrderView
 from core.payments.data import RefundReport
 from core.refunds import refunds, stripe_reports

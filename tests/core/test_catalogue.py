@@ -13,7 +13,9 @@ from sqlalchemy import select, update
 from core.catalogue.importing import ImportReport, export_products, import_products
 from core.database.engine import Database
 from core.errors import CatalogueError
-from core.models import ADJUSTED, RECEIVED, SOLD, Base, Product, StockMovement
+from core.models.catalogue import Product
+from core.models.every import TABLES
+from core.models.stock import ADJUSTED, RECEIVED, SOLD, StockMovement
 from core.stock import ledger
 from tests.factories import add_product, assert_invariants, levels, reserved
 
@@ -43,7 +45,7 @@ def everything(database: Database) -> dict[str, list[dict[str, Any]]]:
                 dict(row._mapping)
                 for row in session.execute(select(table).order_by(*table.primary_key))
             ]
-            for table in Base.metadata.sorted_tables
+            for table in TABLES
         }
 
 
@@ -338,7 +340,7 @@ def test_an_export_makes_the_same_catalogue_in_an_empty_shop(
 
 def empty(database: Database) -> None:
     def work(session: Any) -> None:
-        for table in reversed(Base.metadata.sorted_tables):
+        for table in reversed(TABLES):
             session.execute(table.delete())
 
     database.write(work)

@@ -19,7 +19,7 @@ from core.errors import (
     ProductNotFoundError,
     TooManyHoldsError,
 )
-from core.models import CANCELLED, CONFIRMED, EXPIRED, PENDING, Checkout
+from core.models.checkout import CANCELLED, CONFIRMED, EXPIRED, PENDING, Checkout
 from core.owner import history
 from core.shop import Shop
 from core.stock import reservations

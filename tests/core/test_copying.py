@@ -12,19 +12,11 @@ from core.database.engine import Database, connect
 from core.errors import CopyError
 from core.maintenance import copying
 from core.maintenance.copying import Copied
-from core.models import (
-    EXPIRED,
-    FULFILLED,
-    PENDING,
-    TOO_LATE,
-    Base,
-    Checkout,
-    Dispute,
-    Order,
-    Reconciled,
-    StoredOffer,
-    StripeEvent,
-)
+from core.models.checkout import EXPIRED, PENDING, Checkout, Reconciled, StoredOffer
+from core.models.every import TABLES
+from core.models.orders import FULFILLED, Order
+from core.models.records import TOO_LATE, StripeEvent
+from core.models.refunds import Dispute
 from core.orders import sales
 from core.owner import accounts
 from core.payments.data import Payment
@@ -157,7 +149,7 @@ def everything(database: Database) -> dict[str, list[Any]]:
                 tuple(row)
                 for row in session.execute(select(table).order_by(*table.primary_key))
             ]
-            for table in Base.metadata.sorted_tables
+            for table in TABLES
         }
 
 

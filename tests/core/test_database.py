@@ -15,7 +15,9 @@ from core.checkout import late_money
 from core.database import engine
 from core.database.engine import Database, connect
 from core.errors import BusyError
-from core.models import PAID_TWICE, Base, Product
+from core.models.catalogue import Product
+from core.models.every import METADATA, TABLES
+from core.models.records import PAID_TWICE
 from core.refunds import refunds
 from tests.factories import add_product, at_once, levels, payment_of, reserved
 from tests.programs import run_together
@@ -94,7 +96,7 @@ def test_migrating_an_empty_database_makes_the_schema(empty: Database) -> None:
 
     assert not before
     assert empty.is_migrated()
-    assert {*Base.metadata.tables} <= {*inspect(empty.engine).get_table_names()}
+    assert {*METADATA.tables} <= {*inspect(empty.engine).get_table_names()}
 
 
 def test_migrating_again_changes_nothing(database: Database) -> None:
@@ -125,7 +127,7 @@ def test_the_models_are_what_the_migrations_make(database: Database) -> None:
         context = MigrationContext.configure(
             connection, opts={"compare_type": True, "render_as_batch": True}
         )
-        differences = compare_metadata(context, Base.metadata)
+        differences = compare_metadata(context, METADATA)
 
     assert differences == []
 
@@ -143,7 +145,7 @@ def test_every_check_of_the_models_is_in_the_database(database: Database) -> Non
             for constraint in table.constraints
             if isinstance(constraint, CheckConstraint)
         }
-        for table in Base.metadata.sorted_tables
+        for table in TABLES
     }
 
     assert {name: checks(name) for name in expected} == expected

@@ -9,7 +9,8 @@ from core import records
 from core.checkout import events
 from core.database.engine import Database
 from core.errors import PaymentUnavailableError
-from core.models import CheckoutStep, Mail
+from core.models.mail import Mail
+from core.models.records import CheckoutStep
 from core.orders.views import OrderView
 from core.payments.data import DisputeReport, Event
 from core.refunds import disputes, refunds

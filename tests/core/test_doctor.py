@@ -7,7 +7,8 @@ from core.checkout import late_money
 from core.database.engine import Database
 from core.maintenance import doctor
 from core.maintenance.doctor import Finding
-from core.models import CANCELLED, StockMovement
+from core.models.checkout import CANCELLED
+from core.models.stock import StockMovement
 from core.stock import reservations
 from core.stock.reservations import Closed
 from tests.core.money_back import fail, order_in, request

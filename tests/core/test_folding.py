@@ -22,7 +22,8 @@ from core.database import engine as engines
 from core.database.engine import connect
 from core.database.group_commit import MOST_AT_ONCE, FoldedWrites, Work
 from core.errors import BusyError
-from core.models import Owner, table
+from core.models.base import table
+from core.models.owner import Owner
 from tests.factories import at_once, eventually
 from tests.programs import environment
 

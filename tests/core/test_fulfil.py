@@ -10,7 +10,9 @@ from sqlalchemy.orm import Session
 
 from core.database.engine import Database
 from core.errors import InvalidQuantityError
-from core.models import CheckoutStep, OrderLine, StockMovement
+from core.models.orders import OrderLine
+from core.models.records import CheckoutStep
+from core.models.stock import StockMovement
 from core.orders import orders
 from core.orders.views import OrderView
 from core.refunds import refunds

@@ -4,7 +4,7 @@ import pytest
 
 from core.checkout import events, expiry, settlement
 from core.checkout.payment_page import PaymentPage, Visitor
-from core.models import CANCELLED, CONFIRMED, PENDING
+from core.models.checkout import CANCELLED, CONFIRMED, PENDING
 from core.refunds import sending
 from core.shop import Shop
 from core.stock import ledger, reservations

@@ -7,7 +7,8 @@ from sqlalchemy.orm import Session
 from core.mail import outbox
 from core.mail.letter import Letter, copy_of
 from core.mail.outbox import Sent
-from core.models import READY, SENT, TO_DO_MAIL, Mail
+from core.models.mail import READY, TO_DO_MAIL, Mail
+from core.models.refunds import SENT
 from core.shop import Shop
 from tests.core.mailing import (
     TEXT,

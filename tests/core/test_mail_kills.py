@@ -13,7 +13,8 @@ import sys
 import pytest
 
 from core.mail.outbox import Sent
-from core.models import READY, SENDING, SENT
+from core.models.mail import READY, SENDING
+from core.models.refunds import SENT
 from core.shop import Shop
 from tests.core.mailing import (
     SENDER,

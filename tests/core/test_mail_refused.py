@@ -3,7 +3,8 @@ from datetime import timedelta
 import pytest
 
 from core.mail.outbox import MOST_TRIES, Sent
-from core.models import FAILED, READY, SENDING
+from core.models.mail import READY, SENDING
+from core.models.refunds import FAILED
 from core.shop import Shop
 from tests.core.mailing import (
     add_letter,

@@ -1,7 +1,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 from core.mail.outbox import Sent
-from core.models import READY, SENDING
+from core.models.mail import READY, SENDING
 from core.shop import Shop
 from tests.core.mailing import (
     add_letter,

@@ -6,7 +6,9 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import event
 
-from core.models import EXPIRED, READY, SENT
+from core.models.checkout import EXPIRED
+from core.models.mail import READY
+from core.models.refunds import SENT
 from core.scheduler import Scheduler
 from core.shop import Shop
 from tests.core.mailing import add_letter, letter, live, with_server, words

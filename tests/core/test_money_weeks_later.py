@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 from core.checkout import events, expiry, reconcile
 from core.checkout.payment_page import PaymentPage
 from core.errors import PaymentError
-from core.models import EXPIRED, Reconciled
+from core.models.checkout import EXPIRED, Reconciled
 from core.payments import gateway, pace
 from core.refunds import refunds, sending
 from core.refunds import views as refund_views

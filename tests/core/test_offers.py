@@ -13,7 +13,7 @@ from core.checkout import expiry
 from core.config import Config
 from core.database.engine import Database, connect
 from core.errors import PaymentUnavailableError
-from core.models import StoredOffer
+from core.models.checkout import StoredOffer
 from core.offers import Offers
 from core.payments.offer import DELAYED_METHODS, Offer, ShippingOption
 from core.shop import Shop

@@ -7,7 +7,10 @@ from sqlalchemy import select
 from core.checkout import late_money
 from core.checkout.late_money import Confirmation
 from core.database.engine import Database
-from core.models import CONFIRMED, EXPIRED, TOO_LATE, Order, StockMovement
+from core.models.checkout import CONFIRMED, EXPIRED
+from core.models.orders import Order
+from core.models.records import TOO_LATE
+from core.models.stock import StockMovement
 from core.payments.data import Payment, RefundReport
 from core.refunds import refunds, stripe_reports
 from core.refunds import views as refund_views

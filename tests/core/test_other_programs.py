@@ -11,7 +11,7 @@ from core.checkout import events
 from core.checkout.payment_page import PaymentPage
 from core.database.engine import Database
 from core.errors import PaymentError, PaymentUnavailableError
-from core.models import PENDING, Checkout
+from core.models.checkout import PENDING, Checkout
 from core.payments.data import Event
 from core.refunds import stripe_reports
 from core.shop import Shop

@@ -8,7 +8,8 @@ from sqlalchemy import select
 from core import records
 from core.database.engine import Database
 from core.errors import NotFoundError
-from core.models import DONE, Mail, Refund
+from core.models.mail import Mail
+from core.models.refunds import DONE, Refund
 from core.orders.views import OrderView
 from core.payments.data import DisputeReport
 from core.refunds import disputes, owed, refunds

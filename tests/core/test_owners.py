@@ -5,7 +5,7 @@ from sqlalchemy import select
 
 from core.database.engine import Database
 from core.errors import OwnerError
-from core.models import Owner
+from core.models.owner import Owner
 from core.owner import accounts
 
 EMAIL, PASSWORD = "marijke@shop.example", "correct horse"

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, create_engine, func, select, text
 
 from core.database.engine import Database, Executor, connect
 from core.errors import InsufficientStockError, Shortage
-from core.models import CANCELLED, CONFIRMED, EXPIRED, PENDING, Checkout
+from core.models.checkout import CANCELLED, CONFIRMED, EXPIRED, PENDING, Checkout
 from core.orders import orders
 from core.stock import reservations
 from core.stock.reservations import Closed

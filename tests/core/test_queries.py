@@ -3,7 +3,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from core.database.engine import Database
-from core.models import CANCELLED, Product
+from core.models.catalogue import Product
+from core.models.checkout import CANCELLED
 from core.orders.views import vat_within
 from core.stock import holds, reservations
 from core.stock.reservations import Closed

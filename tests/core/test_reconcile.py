@@ -11,14 +11,8 @@ from core.checkout import events, expiry, reconcile
 from core.checkout.comparison import Reconciliation
 from core.checkout.payment_page import PaymentPage
 from core.errors import PaymentUnavailableError
-from core.models import (
-    CONFIRMED,
-    EXPIRED,
-    PENDING,
-    UNKNOWN_SESSION,
-    Checkout,
-    Reconciled,
-)
+from core.models.checkout import CONFIRMED, EXPIRED, PENDING, Checkout, Reconciled
+from core.models.records import UNKNOWN_SESSION
 from core.payments import pace
 from core.payments.data import Event
 from core.refunds import views as refund_views

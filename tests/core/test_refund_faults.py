@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 
 from core.checkout import events, expiry, reconcile
 from core.checkout.payment_page import PaymentPage
-from core.models import EXPIRED, Mail
+from core.models.checkout import EXPIRED
+from core.models.mail import Mail
 from core.payments.data import Event
 from core.refunds import owed, sending, stripe_reports
 from core.shop import Shop

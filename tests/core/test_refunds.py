@@ -9,7 +9,8 @@ from core import records
 from core.checkout import late_money
 from core.database.engine import Database
 from core.errors import NotFoundError, RefundRefusedError
-from core.models import DONE, SENT, Mail
+from core.models.mail import Mail
+from core.models.refunds import DONE, SENT
 from core.orders import orders
 from core.orders.views import OrderView
 from core.refunds import refunds

@@ -8,7 +8,8 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from core.database.engine import Database
-from core.models import CANCELLED, TOO_LATE
+from core.models.checkout import CANCELLED
+from core.models.records import TOO_LATE
 from core.orders import sales
 from core.owner import reports
 from core.owner.reports import StockLevel

@@ -13,7 +13,8 @@ from core.errors import (
     ProductNotFoundError,
     Shortage,
 )
-from core.models import CANCELLED, EXPIRED, PENDING, Checkout, Product
+from core.models.catalogue import Product
+from core.models.checkout import CANCELLED, EXPIRED, PENDING, Checkout
 from core.stock import reservations
 from core.stock.reservations import Closed
 from tests.factories import (

@@ -6,7 +6,7 @@ from sqlalchemy import make_url, select, text
 
 from core.database.engine import Database, connect
 from core.maintenance import doctor
-from core.models import SalesDay
+from core.models.orders import SalesDay
 from core.orders import sales
 from core.scheduler import Scheduler
 from core.shop import Shop

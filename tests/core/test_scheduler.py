@@ -8,7 +8,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import event, select
 
-from core.models import CONFIRMED, EXPIRED, PENDING, TOO_LATE, Checkout
+from core.models.checkout import CONFIRMED, EXPIRED, PENDING, Checkout
+from core.models.records import TOO_LATE
 from core.payments.data import Payment
 from core.refunds import refunds
 from core.scheduler import PATIENCE_SECONDS, Scheduler

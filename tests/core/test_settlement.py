@@ -9,7 +9,8 @@ from core.checkout import events, expiry, settlement
 from core.checkout.expiry import Sweep
 from core.checkout.payment_page import PaymentPage
 from core.errors import CheckoutNotFoundError, PaymentUnavailableError
-from core.models import CONFIRMED, EXPIRED, PENDING, Checkout, StripeEvent
+from core.models.checkout import CONFIRMED, EXPIRED, PENDING, Checkout
+from core.models.records import StripeEvent
 from core.payments.data import Event
 from core.payments.gateway import StripeGateway
 from core.shop import Shop

@@ -24,7 +24,7 @@ from core.errors import (
     PaymentError,
     PaymentUnavailableError,
 )
-from core.models import CANCELLED, CONFIRMED, PENDING, Checkout
+from core.models.checkout import CANCELLED, CONFIRMED, PENDING, Checkout
 from core.payments import client
 from core.payments.gateway import StripeGateway
 from core.payments.offer import DELAYED_METHODS

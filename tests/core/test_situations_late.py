@@ -10,7 +10,8 @@ from sqlalchemy import select
 from core.checkout import events, expiry, reconcile
 from core.checkout.payment_page import PaymentPage
 from core.errors import PaymentUnavailableError
-from core.models import CONFIRMED, EXPIRED, PENDING, Mail
+from core.models.checkout import CONFIRMED, EXPIRED, PENDING
+from core.models.mail import Mail
 from core.payments.data import Event
 from core.refunds import refunds, sending
 from core.refunds import views as refund_views

@@ -13,7 +13,8 @@ from core.checkout.expiry import Sweep
 from core.checkout.payment_page import PaymentPage, Visitor
 from core.checkout.settlement import Ending
 from core.errors import PaymentUnavailableError
-from core.models import CONFIRMED, EXPIRED, PENDING, Checkout, Mail
+from core.models.checkout import CONFIRMED, EXPIRED, PENDING, Checkout
+from core.models.mail import Mail
 from core.payments import pace
 from core.payments.offer import DELAYED_METHODS
 from core.shop import Shop

@@ -11,7 +11,10 @@ from sqlalchemy import select
 
 from core.checkout import events, expiry, reconcile, settlement
 from core.errors import NotFoundError
-from core.models import AMOUNT, CONFIRMED, EXPIRED, Mail, Order, StripeEvent
+from core.models.checkout import CONFIRMED, EXPIRED
+from core.models.mail import Mail
+from core.models.orders import Order
+from core.models.records import AMOUNT, StripeEvent
 from core.payments.data import Event
 from core.payments.offer import Offer, ShippingOption
 from core.refunds import refunds

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from core.checkout.events import OF_INTEREST
-from core.models import TO_DO_KINDS
+from core.models.records import TO_DO_KINDS
 from core.payments.gateway import API_VERSION
 
 ROOT = Path(__file__).resolve().parents[2]

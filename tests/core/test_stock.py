@@ -10,7 +10,7 @@ from core.errors import (
     ProductNotFoundError,
     StockAdjustmentError,
 )
-from core.models import StockMovement
+from core.models.stock import StockMovement
 from core.stock import ledger
 from tests.factories import add_product, assert_invariants, levels, reserved
 

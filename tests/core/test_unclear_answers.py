@@ -9,7 +9,7 @@ from sqlalchemy import select
 from core.checkout import events, expiry, settlement
 from core.checkout.payment_page import PaymentPage
 from core.errors import PaymentUnavailableError
-from core.models import EXPIRED, PENDING, Checkout
+from core.models.checkout import EXPIRED, PENDING, Checkout
 from core.payments import gateway, request
 from core.payments.data import SessionRequest
 from core.shop import Shop

@@ -17,7 +17,7 @@ from sqlalchemy.exc import OperationalError
 from core.clock import utcnow
 from core.config import Config
 from core.database.engine import Database, connect
-from core.models import Checkout
+from core.models.checkout import Checkout
 from tests import postgres
 from tests.factories import (
     add_product,

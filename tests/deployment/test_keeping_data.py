@@ -11,7 +11,10 @@ from core.checkout import late_money
 from core.checkout.late_money import Confirmation
 from core.database.engine import Database, connect
 from core.errors import NotFoundError
-from core.models import EXPIRED, PENDING, TOO_LATE, Checkout, Mail, Refund, StripeEvent
+from core.models.checkout import EXPIRED, PENDING, Checkout
+from core.models.mail import Mail
+from core.models.records import TOO_LATE, StripeEvent
+from core.models.refunds import Refund
 from core.orders import orders
 from core.payments.data import RefundReport
 from core.refunds import refunds, stripe_reports

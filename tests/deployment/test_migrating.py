@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import inspect, text
 
 from core.database.engine import MIGRATION_KEY, Database, connect
-from core.models import Base
+from core.models.base import Base
 from tests.factories import ask, eventually
 from tests.programs import ROOT, environment
 

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from core.clock import utcnow
 from core.database.engine import Database, connect
 from core.errors import InsufficientStockError
-from core.models import CANCELLED, EXPIRED
+from core.models.checkout import CANCELLED, EXPIRED
 from core.stock import reservations
 from core.stock.reservations import Closed
 from tests.deployment.conftest import CONNECTIONS

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 from sqlalchemy import select
 
-from core.models import Product
+from core.models.catalogue import Product
 from tests.end_to_end.conftest import ROOT
 from tests.end_to_end.customer import Customer, OpenShop
 

@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from core.database.engine import connect
-from core.models import Base
+from core.models.base import Base
 
 ROOT = Path(__file__).resolve().parents[2]
 PORT_VARIABLES = ("STOREFRONT_PORT", "DASHBOARD_PORT", "STRIPE_EMULATOR_PORT")

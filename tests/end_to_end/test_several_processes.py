@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 
 from core.clock import utcnow
 from core.database.engine import Database, connect
-from core.models import PENDING, Checkout, StockReservation
+from core.models.checkout import PENDING, Checkout
+from core.models.stock import StockReservation
 from core.owner import accounts
 from tests.concurrency.rush import ANSWER_SECONDS, answers, rush
 from tests.dashboard_server import DashboardServer

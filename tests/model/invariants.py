@@ -6,26 +6,19 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import func, select
 
 from core.maintenance import doctor
-from core.models import (
-    AUTOMATIC,
-    DONE,
-    FAILED,
+from core.models.catalogue import Product
+from core.models.checkout import PENDING, Checkout
+from core.models.mail import Mail
+from core.models.orders import Order
+from core.models.records import (
     PAID_TWICE,
-    PENDING,
     REFUND_FAILED,
-    SENT,
-    SOLD,
     TOO_LATE,
     UNKNOWN_SESSION,
-    Checkout,
-    Mail,
-    Order,
-    Product,
-    Refund,
-    StockMovement,
-    StockReservation,
     ToDo,
 )
+from core.models.refunds import AUTOMATIC, DONE, FAILED, SENT, Refund
+from core.models.stock import SOLD, StockMovement, StockReservation
 from core.refunds.owed import SENT_BACK_BEFORE
 from tests.model.world import Json, World
 

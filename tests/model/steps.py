@@ -15,7 +15,9 @@ from sqlalchemy import select
 from core.config import Config
 from core.database.engine import Database
 from core.errors import ShopError
-from core.models import FAILED, Checkout, Order, OrderLine, Refund
+from core.models.checkout import Checkout
+from core.models.orders import Order, OrderLine
+from core.models.refunds import FAILED, Refund
 from core.orders import orders
 from core.refunds import refunds
 from tests.emulator import EmulatorServer

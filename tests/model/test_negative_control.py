@@ -12,7 +12,7 @@ from core.checkout.settlement import Ending
 from core.config import Config
 from core.database.engine import Database
 from core.errors import PaymentUnavailableError
-from core.models import Refund
+from core.models.refunds import Refund
 from core.refunds import refunds, sending
 from core.shop import Shop
 from core.stock import reservations

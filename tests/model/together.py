@@ -10,7 +10,7 @@ from typing import Literal
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from core.models import Checkout
+from core.models.checkout import Checkout
 from tests.model.steps import CARTS, NUMBERS, WHO, Steps, stumbles
 from tests.model.world import PRODUCTS, VISITORS, Json, Stumble
 

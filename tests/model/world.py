@@ -27,16 +27,11 @@ from core.database.engine import Database
 from core.errors import ShopError
 from core.mail import outbox
 from core.mail.letter import Letter
-from core.models import (
-    EXPIRED,
-    PENDING,
-    REQUESTED,
-    Base,
-    Checkout,
-    Mail,
-    Product,
-    Refund,
-)
+from core.models.base import Base
+from core.models.catalogue import Product
+from core.models.checkout import EXPIRED, PENDING, Checkout
+from core.models.mail import Mail
+from core.models.refunds import REQUESTED, Refund
 from core.offers import Offers
 from core.payments.gateway import StripeGateway
 from core.refunds import refunds

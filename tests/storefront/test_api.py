@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 
 from core.clock import utcnow
 from core.database.engine import Database
-from core.models import Checkout
+from core.models.checkout import Checkout
 from tests.emulator import EmulatorServer
 from tests.factories import add_product, levels, open_sessions
 from tests.storefront.conftest import json_of

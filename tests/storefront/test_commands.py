@@ -15,7 +15,8 @@ from sqlalchemy import select, text
 from core.clock import utcnow
 from core.config import Config
 from core.database.engine import Database, connect
-from core.models import Base, Product
+from core.models.base import Base
+from core.models.catalogue import Product
 from core.owner import accounts
 from core.stock import ledger
 from storefront import create_app

@@ -7,7 +7,7 @@ from flask.testing import FlaskClient
 from core.checkout import events
 from core.clock import utcnow
 from core.database.engine import Database
-from core.models import CANCELLED
+from core.models.checkout import CANCELLED
 from core.refunds import views as refund_views
 from core.stock import reservations
 from core.stock.reservations import Closed

@@ -17,7 +17,10 @@ from core.config import Config
 from core.database.engine import Database
 from core.mail import outbox
 from core.mail.letter import Letter, copy_of
-from core.models import SENT, TO_DO_KINDS, Checkout, Mail
+from core.models.checkout import Checkout
+from core.models.mail import Mail
+from core.models.records import TO_DO_KINDS
+from core.models.refunds import SENT
 from core.owner import accounts
 from core.payments.data import Bill, DisputeReport, Payment
 from core.refunds import disputes, refunds

@@ -11,7 +11,7 @@ from core.checkout import events
 from core.checkout.late_money import confirm_or_retake
 from core.clock import utcnow
 from core.database.engine import Database
-from core.models import AUTOMATIC, FAILED
+from core.models.refunds import AUTOMATIC, FAILED
 from core.payments.data import Bill, DisputeReport, Payment
 from core.payments.offer import ShippingOption
 from core.refunds import disputes, refunds, sending

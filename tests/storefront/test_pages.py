@@ -8,7 +8,7 @@ from werkzeug.test import TestResponse
 
 from core.clock import utcnow
 from core.database.engine import Database
-from core.models import Product
+from core.models.catalogue import Product
 from core.stock import holds
 from tests.emulator import EmulatorServer
 from tests.factories import (

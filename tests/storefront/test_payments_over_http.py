@@ -17,7 +17,10 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from core.database.engine import Database
-from core.models import CONFIRMED, EXPIRED, Base, Checkout, Mail, StripeEvent
+from core.models.base import Base
+from core.models.checkout import CONFIRMED, EXPIRED, Checkout
+from core.models.mail import Mail
+from core.models.records import StripeEvent
 from core.orders.views import OrderView
 from core.refunds import views as refund_views
 from core.refunds.views import RefundView

@@ -10,7 +10,8 @@ from flask import Flask
 from sqlalchemy import update
 
 from core.database.engine import Database
-from core.models import UNKNOWN_SESSION, Checkout
+from core.models.checkout import Checkout
+from core.models.records import UNKNOWN_SESSION
 from core.shop import Shop
 from tests.emulator import EmulatorServer
 from tests.factories import add_product, begin, orders_of

@@ -1,0 +1,51 @@
+"""Products."""
+
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, String, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from core.models.base import Base, Id
+
+
+class Product(Base):
+    __tablename__ = "product"
+    __table_args__ = (
+        CheckConstraint("stock >= 0", name="stock_not_negative"),
+        CheckConstraint("reserved >= 0", name="reserved_not_negative"),
+        CheckConstraint("reserved <= stock", name="reserved_within_stock"),
+        CheckConstraint("price_cents >= 0", name="price_not_negative"),
+        CheckConstraint("vat_bp BETWEEN 0 AND 10000", name="vat_is_a_rate"),
+        UniqueConstraint("handle", "option_values"),
+        # Stock and reserved change all the time; room on the page keeps that cheap.
+        {"postgresql_with": {"fillfactor": 50}},
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    slug: Mapped[str] = mapped_column(String(200), unique=True)
+    sku: Mapped[str] = mapped_column(server_default="")
+    name: Mapped[str]
+    price_cents: Mapped[int]
+    currency: Mapped[str] = mapped_column(String(3), server_default="eur")
+    vat_bp: Mapped[int] = mapped_column(server_default="2100")
+    stock: Mapped[int] = mapped_column(server_default="0")
+    reserved: Mapped[int] = mapped_column(server_default="0")
+    description: Mapped[str] = mapped_column(server_default="")
+    kind: Mapped[str] = mapped_column(server_default="")
+    vendor: Mapped[str] = mapped_column(server_default="")
+    tags: Mapped[str] = mapped_column(server_default="")
+    image: Mapped[str] = mapped_column(server_default="")
+    image_alt: Mapped[str] = mapped_column(server_default="")
+    handle: Mapped[str]
+    title: Mapped[str]
+    option_names: Mapped[str] = mapped_column(server_default="")
+    option_values: Mapped[str] = mapped_column(server_default="")
+    # What product files have told of the stock, so that a file imported again after a
+    # sale does not bring the sold units back.
+    imported_quantity: Mapped[int | None]
+    is_listed: Mapped[bool] = mapped_column(server_default=text("true"))
+    created_at: Mapped[datetime]
+
+    @property
+    def available(self) -> int:
+        return self.stock - self.reserved

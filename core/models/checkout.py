@@ -1,0 +1,95 @@
+"""Checkouts, the offers they were made with, and how far they were reconciled."""
+
+from datetime import datetime
+
+from sqlalchemy import Index, String, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from core.models.base import Base, Id, one_of, where
+
+PENDING = "PENDING"
+CONFIRMED = "CONFIRMED"
+EXPIRED = "EXPIRED"
+CANCELLED = "CANCELLED"
+STATUSES = (PENDING, CONFIRMED, EXPIRED, CANCELLED)
+
+
+class StoredOffer(Base):
+    """
+    What a payment page offers by the settings; a row for each offer there ever was.
+
+    A checkout names the one that it was made with: a second try sends the same bytes,
+    even if the shop was started with other settings meanwhile. *content* is JSON.
+    """
+
+    __tablename__ = "offer"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    content: Mapped[str] = mapped_column(unique=True)
+    created_at: Mapped[datetime]
+
+
+class Checkout(Base):
+    """
+    One attempt to buy. Its status decides for the whole cart.
+
+    What Stripe is asked for is derived from this row and its reservations alone, so
+    that a second try sends the same bytes under the same idempotency key.
+    """
+
+    __tablename__ = "checkout"
+    __table_args__ = (
+        one_of("status", STATUSES),
+        # One live payment page for each visitor: a second one could be paid, too.
+        Index(
+            "uq_checkout_open_visitor",
+            "visitor",
+            unique=True,
+            **where("status = 'PENDING' AND NOT awaits_payment"),
+        ),
+        Index(
+            "ix_checkout_due",
+            "expires_at",
+            **where("status = 'PENDING'"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    visitor: Mapped[str] = mapped_column(String(64))
+    address: Mapped[str] = mapped_column(String(64), server_default="")
+    status: Mapped[str] = mapped_column(String(9), server_default=PENDING)
+    cause: Mapped[str] = mapped_column(server_default="")
+    locale: Mapped[str] = mapped_column(String(8), server_default="nl")
+    notice: Mapped[str] = mapped_column(server_default="")
+    idempotency_key: Mapped[str] = mapped_column(String(64), unique=True)
+    stripe_session_id: Mapped[str | None] = mapped_column(String(255), unique=True)
+    stripe_expires_at: Mapped[datetime]
+    offer_id: Mapped[int | None]
+    session_at: Mapped[datetime | None]
+    awaits_payment: Mapped[bool] = mapped_column(server_default=text("false"))
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    retry_at: Mapped[datetime | None]
+    closed_at: Mapped[datetime | None]
+
+
+# Cause of a checkout whose delayed payment failed.
+PAYMENT_FAILED = "payment failed"
+
+
+class Reconciled(Base):
+    """
+    How far the shop has compared itself with Stripe; a single row.
+
+    *looked_back_at* is when all that may still change was last compared; a look back
+    that is under way goes on after the session *look_on_after*.
+    """
+
+    __tablename__ = "reconciled"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    until: Mapped[datetime]
+    looked_back_at: Mapped[datetime]
+    look_on_after: Mapped[str] = mapped_column(server_default="")
+    taken_until: Mapped[datetime]
+    finished_at: Mapped[datetime | None]

@@ -1,0 +1,61 @@
+"""The outbox."""
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, Index, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from core.models.base import Base, Id, one_of, where
+from core.models.checkout import Checkout
+from core.models.records import ToDo
+from core.models.refunds import FAILED, SENT, Refund
+
+READY = "READY"
+SENDING = "SENDING"
+
+# A mail about an order, a refund that Stripe has taken, one that failed, goods that
+# were gone when nothing was to be paid, or an entry for the owner.
+ORDER_MAIL = "ORDER"
+REFUND_MAIL = "REFUND"
+OWED_MAIL = "OWED"
+GONE_MAIL = "GONE"
+TO_DO_MAIL = "TO_DO"
+MAIL_KINDS = (ORDER_MAIL, REFUND_MAIL, OWED_MAIL, GONE_MAIL, TO_DO_MAIL)
+
+
+class Mail(Base):
+    """
+    A letter in the outbox, written with what it tells about and sent after that.
+
+    *key* names the letter, so that it is written once. READY until it is about to be
+    handed over, SENDING while nobody can tell whether it was, then SENT; FAILED if it
+    was refused for good. It has no text: that is made of what it is about.
+    """
+
+    __tablename__ = "mail"
+    __table_args__ = (
+        one_of("status", (READY, SENDING, SENT, FAILED)),
+        one_of("kind", MAIL_KINDS),
+        Index("ix_mail_due", "due_at", **where("status = 'READY'")),
+        Index(
+            "ix_mail_not_arrived",
+            "created_at",
+            **where("status IN ('SENDING', 'FAILED')"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    key: Mapped[str] = mapped_column(String(255), unique=True)
+    kind: Mapped[str] = mapped_column(String(6))
+    checkout_id: Mapped[int | None] = mapped_column(ForeignKey(Checkout.id), index=True)
+    refund_id: Mapped[int | None] = mapped_column(ForeignKey(Refund.id))
+    to_do_id: Mapped[int | None] = mapped_column(ForeignKey(ToDo.id))
+    recipient: Mapped[str] = mapped_column(server_default="")
+    locale: Mapped[str] = mapped_column(String(8), server_default="nl")
+    status: Mapped[str] = mapped_column(String(7), server_default=READY)
+    tries: Mapped[int] = mapped_column(server_default="0")
+    claim: Mapped[str] = mapped_column(String(64), server_default="")
+    due_at: Mapped[datetime]
+    created_at: Mapped[datetime]
+    sent_at: Mapped[datetime | None]
+    error: Mapped[str] = mapped_column(server_default="")
