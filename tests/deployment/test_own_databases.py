@@ -17,7 +17,9 @@ from tests.own_databases import OwnDatabases, UnusableServerError
 from tests.programs import ROOT
 
 PASSWORD = "p@ss:w/rd %41"
-A_TEST = "tests/core/test_database.py::test_migrating_again_changes_nothing[postgres]"
+A_TEST = (
+    "tests/core/database/test_engine.py::test_migrating_again_changes_nothing[postgres]"
+)
 RUN_SECONDS = 60
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]

@@ -8,7 +8,7 @@ from core.catalogue.product_file import ProductRow, clean_description, parse
 from core.catalogue.product_table import LARGEST_FILE
 from core.errors import CatalogueError
 
-REAL_FILE = Path(__file__).parents[3] / "shared" / "data" / "shopify-apparel.csv"
+REAL_FILE = Path(__file__).parents[4] / "shared" / "data" / "shopify-apparel.csv"
 
 CLASSIC = "Handle,Title,Option1 Name,Option1 Value,Variant Inventory Qty,Variant Price"
 

@@ -19,7 +19,7 @@ from core.models.stock import ADJUSTED, RECEIVED, SOLD, StockMovement
 from core.stock import ledger
 from tests.factories import add_product, assert_invariants, levels, reserved
 
-REAL_FILE = Path(__file__).parents[3] / "shared" / "data" / "shopify-apparel.csv"
+REAL_FILE = Path(__file__).parents[4] / "shared" / "data" / "shopify-apparel.csv"
 HEADER = "Handle,Title,Option1 Name,Option1 Value,Variant Inventory Qty,Variant Price"
 TWO_TOPS = ["top,Top,Size,S,5,60", "top,,,M,0,60"]
 

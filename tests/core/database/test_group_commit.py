@@ -439,7 +439,7 @@ def test_what_was_answered_is_there_after_a_kill(
 WRITE_FOR_EVER = """
 import itertools, sys, threading
 from core import database
-from tests.core.test_folding import add
+from tests.core.database.test_group_commit import add
 
 shop = database.connect(sys.argv[1])
 numbers = itertools.count()

@@ -18,7 +18,7 @@ from core.shop import Shop
 from core.stock import reservations
 from core.stock.reservations import Closed
 from tests.core.money_back import key_of, kinds_of, order_in, refunds_in
-from tests.core.test_refunding import at_stripe, request
+from tests.core.refunds.test_sending import at_stripe, request
 from tests.emulator import EmulatorServer
 from tests.factories import (
     FakeClock,

@@ -14,7 +14,7 @@ from core.checkout.events import OF_INTEREST
 from core.models.records import TO_DO_KINDS
 from core.payments.gateway import API_VERSION
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 DOCUMENT = ROOT / "docs" / "payments.md"
 NAMED = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
 CODE = re.compile(r"`([^`\n]+)`")
