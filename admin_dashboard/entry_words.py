@@ -12,7 +12,7 @@ from core.models.records import (
     UNKNOWN_SESSION,
 )
 from core.models.refunds import DISPUTE_LOST, DISPUTE_OVER, DISPUTE_PREVENTED
-from core.refunds.views import ToDoView
+from core.owner.to_dos import ToDoView
 
 TITLES = {
     AMOUNT: "Ander bedrag betaald dan gevraagd",

@@ -23,8 +23,9 @@ from core.orders.views import OrderView
 from core.owner import case, reports
 from core.owner.case import Case
 from core.owner.reports import Attention, MailView, OpenReservation, StockLevel, Totals
+from core.owner.to_dos import ToDoView, entries
 from core.refunds import views as refund_views
-from core.refunds.views import DisputeView, RefundView, ToDoView
+from core.refunds.views import DisputeView, RefundView
 
 FRESH_SECONDS = 2
 MOST_ANSWERS = 100
@@ -103,7 +104,7 @@ def disputes(limit: int) -> list[DisputeView]:
 @fresh
 def to_dos(limit: int, *, done: bool = False) -> list[ToDoView]:
     with shop_database().read() as session:
-        return refund_views.to_dos(session, done=done, limit=limit)
+        return entries(session, done=done, limit=limit)
 
 
 @fresh

@@ -8,12 +8,13 @@ from typing import Any
 
 from benchmarks.carts import Carts, new_terms
 from benchmarks.clients import Caller, Part
+from core.catalogue import products
 from core.clock import utcnow
 from core.database.engine import Database, Executor, connect
 from core.models.checkout import CANCELLED
 from core.orders import orders
 from core.payments.data import Bill, Payment
-from core.stock import holds, reservations
+from core.stock import reservations
 from core.stock.reservations import Closed
 
 End = Callable[[Executor, int], object]
@@ -62,7 +63,7 @@ class Look:
 
     def _look(self, shop: Database) -> None:
         with shop.read() as session:
-            holds.products_in(session, Carts().draw())
+            products.by_ids(session, Carts().draw())
 
 
 def confirm(session: Executor, checkout_id: int) -> object:

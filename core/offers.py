@@ -6,8 +6,8 @@ from weakref import WeakKeyDictionary
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core import records
 from core.database.engine import Database
+from core.database.rows import insert_once
 from core.models.checkout import StoredOffer
 from core.payments.offer import Offer
 
@@ -28,7 +28,7 @@ class Offers:
 
 def _keep(session: Session, offer: Offer, now: datetime) -> int:
     content = offer.to_json()
-    records.insert_once(session, StoredOffer, {"content": content, "created_at": now})
+    insert_once(session, StoredOffer, {"content": content, "created_at": now})
     query = select(StoredOffer.id).where(StoredOffer.content == content)
     return session.scalars(query).one()
 

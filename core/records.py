@@ -11,14 +11,11 @@ All functions are rules: they work in the caller's transaction and never commit.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import ColumnElement, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from core.database.engine import is_postgresql
-from core.models.base import Base, table
+from core.database.rows import insert_once
 from core.models.mail import GONE_MAIL, READY, REFUND_MAIL, TO_DO_MAIL, Mail
 from core.models.records import CheckoutStep, StripeEvent, ToDo
 
@@ -221,13 +218,3 @@ def _add_mail(
     session: Session, key: str, letter: Mapping[str, object], *, now: datetime
 ) -> None:
     insert_once(session, Mail, {**letter, "key": key, "due_at": now, "created_at": now})
-
-
-def insert_once(
-    session: Session, model: type[Base], values: Mapping[str, object]
-) -> Any:
-    """Insert a row and return its id; None if a row of this name is there already."""
-    insert = postgresql.insert if is_postgresql(session) else sqlite.insert
-    rows = table(model)
-    inserted = insert(rows).values(**values).on_conflict_do_nothing()
-    return session.scalar(inserted.returning(rows.c.id))

@@ -8,9 +8,9 @@ from flask import Blueprint, Flask, Response, jsonify, request
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import BadRequest, Unauthorized, UnsupportedMediaType
 
+from core.catalogue import products as catalogue
 from core.checkout import events, expiry, payment_page
 from core.errors import CartError, EmptyCartError, ProductNotFoundError
-from core.stock import holds
 from core.stock.reservations import sum_cart
 from storefront import visit
 from storefront.extensions import count_checkout, current_shop, db
@@ -36,7 +36,7 @@ def products() -> Response:
                 "currency": product.currency,
                 "available": product.available,
             }
-            for product in holds.products(db.session())
+            for product in catalogue.listed(db.session())
         ]
     )
 

@@ -30,8 +30,7 @@ from core.maintenance import copying, doctor
 from core.maintenance.copying import Copied
 from core.maintenance.doctor import Finding
 from core.models.catalogue import Product
-from core.owner import accounts
-from core.refunds import views as refund_views
+from core.owner import accounts, to_dos
 from core.shop import Shop
 from storefront import letters
 from storefront.extensions import current_shop
@@ -227,7 +226,7 @@ def compare(days: int | None, as_json: bool) -> None:
     since = shop.clock() - timedelta(days=days) if days else None
     found = reconcile(shop, since=since)
     with shop.database.read() as session:
-        open_entries = refund_views.to_dos(session)
+        open_entries = to_dos.entries(session)
     if as_json:
         told = {"found": found, "to_do": open_entries}
         click.echo(json.dumps(told, default=_as_json))

@@ -25,8 +25,8 @@ from core.models.records import (
     UNKNOWN_SESSION,
 )
 from core.models.refunds import DISPUTE_LOST, DISPUTE_OVER, DISPUTE_PREVENTED
-from core.refunds import views as refund_views
-from core.refunds.views import ToDoView
+from core.owner import to_dos
+from core.owner.to_dos import ToDoView
 from storefront import language
 from storefront.extensions import current_shop
 from storefront.letter_parts import Content, Row
@@ -129,7 +129,7 @@ KEPT = (
 
 def to_do(session: Session, mail: Mail) -> Content | None:
     """Tell every owner who has an address of an entry."""
-    entry = refund_views.to_do(session, mail.to_do_id or 0)
+    entry = to_dos.entry(session, mail.to_do_id or 0)
     if entry is None:
         return None
     title, explanation = (str(words) for words in _words(entry))

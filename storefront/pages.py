@@ -18,11 +18,12 @@ from flask import session as cookie
 from flask_babel import gettext
 from werkzeug.wrappers import Response
 
+from core.catalogue import products as catalogue
+from core.catalogue.products import ProductView
 from core.errors import Shortage
 from core.models.catalogue import Product
 from core.orders import views as order_views
 from core.stock import holds
-from core.stock.holds import ProductView
 from storefront import language, visit
 from storefront.extensions import current_shop, db
 
@@ -66,14 +67,14 @@ def is_all_held(product: ProductView) -> bool:
 @blueprint.get("/")
 def products() -> str:
     query = request.args.get("q", "").strip()[:100]
-    found = with_free_at(holds.products(db.session(), text=query), is_all_held)
+    found = with_free_at(catalogue.listed(db.session(), text=query), is_all_held)
     return render_template("products.html", products=found, query=query)
 
 
 @blueprint.get("/products/<slug>")
 def product(slug: str) -> str:
     shop = current_shop()
-    found = holds.product(db.session(), slug)
+    found = catalogue.by_slug(db.session(), slug)
     if found is None:
         abort(404)
     (found,) = with_free_at([found], is_all_held)
@@ -132,7 +133,7 @@ def cart_lines() -> list[visit.CartLine]:
     """Return the lines of the cart whose products are still sold."""
     session = db.session()
     wanted = visit.cart()
-    known = holds.products_in(session, wanted.keys())
+    known = catalogue.by_ids(session, wanted.keys())
     hold = holds.open_hold(session, visit.visitor_id(), current_shop().clock())
     own = hold.units if hold else {}
     sold = [known[product_id] for product_id in wanted if product_id in known]

@@ -7,10 +7,10 @@ from functools import lru_cache
 from flask import session
 from flask_babel import force_locale, gettext
 
+from core.catalogue.products import ProductView
 from core.checkout.payment_page import Visitor
 from core.clock import new_token
 from core.stock import holds
-from core.stock.holds import ProductView
 from core.stock.reservations import MOST_LINES
 from storefront import language
 from storefront.extensions import db, visitor_address

@@ -21,10 +21,11 @@ from core.maintenance import doctor
 from core.models.catalogue import Product
 from core.models.checkout import Checkout
 from core.orders.views import OrderView
-from core.owner import reports
+from core.owner import reports, to_dos
+from core.owner.to_dos import ToDoView
 from core.payments.data import Bill, Event, Payment
 from core.refunds import views as refund_views
-from core.refunds.views import RefundView, ToDoView
+from core.refunds.views import RefundView
 from core.shop import Shop
 from core.stock import ledger, reservations
 from core.stock.reservations import Terms
@@ -151,7 +152,7 @@ def bought(shop: Shop, server: EmulatorServer, cart: dict[int, int]) -> OrderVie
 def to_dos_of(database: Database) -> list[ToDoView]:
     """Return the owner's open entries, the oldest first."""
     with database.read() as session:
-        return refund_views.to_dos(session)
+        return to_dos.entries(session)
 
 
 def orders_of(database: Database) -> list[OrderView]:

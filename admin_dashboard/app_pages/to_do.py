@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from admin_dashboard import acting, entry_words, history_words, shop_data, words
 from core import records
 from core.clock import utcnow
-from core.refunds.views import ToDoView
+from core.owner.to_dos import ToDoView
 
 ROWS = 50
 

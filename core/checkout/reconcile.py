@@ -19,10 +19,10 @@ from typing import TypeVar
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
-from core import records
 from core.checkout.comparison import Reconciliation, compare_all
 from core.checkout.payment_page import STRIPE_AFTER_HOLD, STRIPE_LEAST
 from core.checkout.settlement import CLOCK_MARGIN, Ending, settle
+from core.database.rows import insert_once
 from core.errors import ShopError
 from core.models.checkout import PENDING, Checkout, Reconciled
 from core.payments import pace
@@ -165,7 +165,7 @@ def _begin(session: Session, now: datetime) -> Reconciled:
             "looked_back_at": now,
             "taken_until": now,
         }
-        records.insert_once(session, Reconciled, values)
+        insert_once(session, Reconciled, values)
     return session.get_one(Reconciled, ONLY_ROW)
 
 

@@ -13,17 +13,13 @@ import select
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from importlib import resources
 from typing import Any, TypeVar
 
-from alembic import command
-from alembic.config import Config as AlembicConfig
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, exc, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, event, exc, make_url
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import ORMExecuteState, Session, sessionmaker
 
+from core.database import schema
 from core.database.group_commit import FoldedWrites
 from core.database.turn import turn_of
 from core.errors import BusyError
@@ -44,7 +40,6 @@ SILENCE = {
     "keepalives_count": 3,
     "tcp_user_timeout": 15_000,
 }
-MIGRATION_KEY = 8_675_001  # any number, as long as only migrations use it
 # serialization_failure, deadlock_detected, lock_not_available
 PASSING_SQLSTATES = {"40001", "40P01", "55P03"}
 
@@ -195,29 +190,12 @@ class Database:
     def migrate(self) -> None:
         """Bring the schema up to date; safe to repeat and from two places at once."""
         with self._writing.begin() as connection:
-            if not self.is_sqlite:
-                connection.execute(
-                    text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_KEY}
-                )
-            command.upgrade(alembic_config(connection), "head")
+            schema.upgrade(connection)
 
     def is_migrated(self) -> bool:
         """Tell whether the schema is the one that this program was written for."""
         with self.engine.connect() as connection:
-            current = MigrationContext.configure(connection).get_current_revision()
-        scripts = ScriptDirectory.from_config(alembic_config())
-        return current == scripts.get_current_head()
-
-
-def alembic_config(connection: Connection | None = None) -> AlembicConfig:
-    """Return the settings of the migrations, to be run on *connection*."""
-    config = AlembicConfig()
-    config.set_main_option(
-        "script_location",
-        str(resources.files("core.database") / "migrations").replace("%", "%%"),
-    )
-    config.attributes["connection"] = connection
-    return config
+            return schema.is_current(connection)
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

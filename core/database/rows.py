@@ -1,9 +1,14 @@
-"""Views: what a reader is shown of a row."""
+"""Rows: written once, and shown as the dataclasses that readers get."""
 
+from collections.abc import Mapping
 from dataclasses import fields
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from core.models.base import Base
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from core.database.engine import is_postgresql
+from core.models.base import Base, table
 
 V = TypeVar("V")
 
@@ -12,3 +17,13 @@ def view_of(kind: type[V], row: Base, **more: object) -> V:
     """Fill a view from the columns of the same names."""
     names = {each.name for each in fields(kind)} - more.keys()  # type: ignore[arg-type]  # all views are dataclasses
     return kind(**{name: getattr(row, name) for name in names}, **more)
+
+
+def insert_once(
+    session: Session, model: type[Base], values: Mapping[str, object]
+) -> Any:
+    """Insert a row and return its id; None if a row of this name is there already."""
+    insert = postgresql.insert if is_postgresql(session) else sqlite.insert
+    rows = table(model)
+    inserted = insert(rows).values(**values).on_conflict_do_nothing()
+    return session.scalar(inserted.returning(rows.c.id))

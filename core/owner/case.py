@@ -59,7 +59,7 @@ def _case(session: Session, query: Select[int]) -> Case | None:
         checkout_id=checkout_id,
         order=order_views.of_checkout(session, checkout_id),
         wanted=order_views.wanted(session, checkout_id),
-        refunds=tuple(refund_views.refund_views(session, refunds.order_by(Refund.id))),
+        refunds=tuple(refund_views.selected(session, refunds.order_by(Refund.id))),
         disputes=tuple(view_of(DisputeView, row) for row in disputes),
         steps=tuple(history.steps(session, checkout_id)),
     )

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from core import records
+from core.database.rows import insert_once
 from core.errors import RefundRefusedError
 from core.models.orders import Order
 from core.models.records import REFUND_FAILED, RESTOCK
@@ -147,7 +148,7 @@ def _note_stripes_own(
     if paid is None:
         return None
     values = _made_there(report, paid, now=now)
-    refund_id: int | None = records.insert_once(session, Refund, values)
+    refund_id: int | None = insert_once(session, Refund, values)
     if refund_id is None:
         # Another message about it was quicker, at this very moment.
         return _known(session, report)

@@ -8,41 +8,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Select, and_, func, or_, select
+from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
-from core.models.catalogue import Product
 from core.models.checkout import CONFIRMED, PENDING, Checkout
 from core.models.stock import StockReservation
 
 # Of the holds that end next, so many are looked at to tell when units may be free.
 SOONEST = 5_000
-
-
-@dataclass(frozen=True)
-class ProductView:
-    """A product as a customer sees it; *free_at* says when held units may come back."""
-
-    id: int
-    slug: str
-    sku: str
-    name: str
-    price_cents: int
-    currency: str
-    vat_bp: int
-    stock: int
-    reserved: int
-    description: str
-    kind: str
-    vendor: str
-    image: str
-    image_alt: str
-    free_at: datetime | None = None
-
-    @property
-    def available(self) -> int:
-        """Units that can be reserved now."""
-        return self.stock - self.reserved
 
 
 @dataclass(frozen=True)
@@ -53,55 +26,6 @@ class HoldView:
     stripe_session_id: str | None
     expires_at: datetime
     units: Mapping[int, int]
-
-
-def products(session: Session, *, text: str = "") -> list[ProductView]:
-    """List what is on sale by name, or only what has *text* in its name or kind."""
-    query = select(Product).where(Product.is_listed).order_by(Product.id)
-    if text:
-        query = query.where(
-            or_(
-                Product.name.icontains(text, autoescape=True),
-                Product.kind.icontains(text, autoescape=True),
-            )
-        )
-    return _product_views(session, query)
-
-
-def product(session: Session, slug: str) -> ProductView | None:
-    """Find a product on sale by the last part of its address."""
-    query = select(Product).where(Product.slug == slug, Product.is_listed)
-    return next(iter(_product_views(session, query)), None)
-
-
-def products_in(session: Session, ids: Collection[int]) -> dict[int, ProductView]:
-    """Return the products on sale of these *ids*, by id."""
-    if not ids:
-        return {}
-    query = select(Product).where(Product.id.in_(ids), Product.is_listed)
-    return {view.id: view for view in _product_views(session, query)}
-
-
-def _product_views(session: Session, query: Select[Product]) -> list[ProductView]:
-    return [
-        ProductView(
-            id=row.id,
-            slug=row.slug,
-            sku=row.sku,
-            name=row.name,
-            price_cents=row.price_cents,
-            currency=row.currency,
-            vat_bp=row.vat_bp,
-            stock=row.stock,
-            reserved=row.reserved,
-            description=row.description,
-            kind=row.kind,
-            vendor=row.vendor,
-            image=row.image,
-            image_alt=row.image_alt,
-        )
-        for row in session.scalars(query)
-    ]
 
 
 def free_at(

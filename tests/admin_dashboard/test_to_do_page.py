@@ -7,7 +7,7 @@ from core import records
 from core.clock import utcnow
 from core.database.engine import Database
 from core.models.records import TO_DO_KINDS, UNKNOWN_SESSION, ToDo
-from core.refunds import views as refund_views
+from core.owner import to_dos
 from tests.admin_dashboard import situations
 from tests.admin_dashboard.page import infos, labels, opened, press, texts
 from tests.factories import add_product
@@ -60,7 +60,7 @@ def test_an_entry_is_ticked_off_under_the_owners_name_and_put_back(
     page = press(opened("to_do"), "Afvinken")
     after_tick = infos(page)
     with database.read() as session:
-        [done] = refund_views.to_dos(session, done=True)
+        [done] = to_dos.entries(session, done=True)
 
     press(page, "Terugzetten")
 

@@ -9,10 +9,11 @@ from core.models.checkout import EXPIRED
 from core.models.records import TOO_LATE
 from core.models.refunds import Refund
 from core.orders.views import OrderView
+from core.owner.to_dos import ToDoView
 from core.payments.data import RefundReport
 from core.refunds import refunds, stripe_reports
 from core.refunds import views as refund_views
-from core.refunds.views import RefundView, ToDoView
+from core.refunds.views import RefundView
 from core.stock import reservations
 from core.stock.reservations import Closed
 from tests.factories import add_product, ask, orders_of, payment_of, reserved

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from alembic import command
 from sqlalchemy import Connection, MetaData, Table, create_engine, insert
 
-from core.database.engine import alembic_config
+from core.database.schema import alembic_config
 
 BEFORE = "0003"
 BY_HAND = ("hand_1", "hand_2")

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import inspect, text
 
-from core.database.engine import MIGRATION_KEY, Database, connect
+from core.database.engine import Database, connect
+from core.database.schema import MIGRATION_KEY
 from core.models.base import Base
 from tests.factories import ask, eventually
 from tests.programs import ROOT, environment

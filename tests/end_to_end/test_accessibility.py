@@ -9,8 +9,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from core.catalogue import products
 from core.clock import utcnow
-from core.stock import holds, ledger
+from core.stock import ledger
 from tests.end_to_end.conftest import HEIGHT, PHONE, WIDE, Dashboard, NewCustomer
 from tests.end_to_end.customer import Customer, OpenShop
 from tests.factories import add_product
@@ -135,7 +136,7 @@ def to_a_shortage(customer: Customer) -> None:
     customer.expects(409)
     take(customer, add(customer, units=3), 3)
     with customer.shop.database.read() as session:
-        product_id = next(reversed(holds.products(session))).id
+        product_id = next(reversed(products.listed(session))).id
     customer.shop.database.write(
         lambda session: ledger.adjust(
             session, product_id, -1, note="broken", now=utcnow()

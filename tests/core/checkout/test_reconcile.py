@@ -13,9 +13,9 @@ from core.checkout.payment_page import PaymentPage
 from core.errors import PaymentUnavailableError
 from core.models.checkout import CONFIRMED, EXPIRED, PENDING, Checkout, Reconciled
 from core.models.records import UNKNOWN_SESSION
+from core.owner import to_dos
 from core.payments import pace
 from core.payments.data import Event
-from core.refunds import views as refund_views
 from core.shop import Shop
 from core.stock import reservations
 from core.stock.reservations import Closed
@@ -244,7 +244,7 @@ def test_money_for_a_checkout_that_is_not_here_is_entered_for_the_owner_once(
     first, second = reconcile.reconcile(shop), reconcile.reconcile(shop)
 
     assert (first.entered, second.entered) == (1, 0)
-    (entry,) = ask(shop.database, refund_views.to_dos)
+    (entry,) = ask(shop.database, to_dos.entries)
     assert (entry.kind, entry.stripe_id) == (UNKNOWN_SESSION, page.stripe_session_id)
     assert entry.amount_cents == 1250
 

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import CheckConstraint, event, inspect, select, text, update
 from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
 from sqlalchemy.orm import Session
 
 from core.checkout import late_money
-from core.database import engine
+from core.database import engine, schema
 from core.database.engine import Database, connect
 from core.errors import BusyError
 from core.models.catalogue import Product
@@ -425,3 +426,9 @@ def test_times_come_back_as_they_were(database: Database) -> None:
 def test_a_time_without_a_time_zone_is_refused(database: Database) -> None:
     with pytest.raises(StatementError, match="without a time zone"):
         add_product(database, now=MOMENT.replace(tzinfo=None))
+
+
+def test_the_newest_revision_is_the_one_that_alembic_would_upgrade_to() -> None:
+    scripts = ScriptDirectory.from_config(schema.alembic_config())
+
+    assert schema.newest_revision() == scripts.get_current_head()

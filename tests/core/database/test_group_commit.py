@@ -438,10 +438,10 @@ def test_what_was_answered_is_there_after_a_kill(
 
 WRITE_FOR_EVER = """
 import itertools, sys, threading
-from core import database
+from core.database.engine import connect
 from tests.core.database.test_group_commit import add
 
-shop = database.connect(sys.argv[1])
+shop = connect(sys.argv[1])
 numbers = itertools.count()
 
 def write():

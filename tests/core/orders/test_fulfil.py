@@ -15,8 +15,8 @@ from core.models.records import CheckoutStep
 from core.models.stock import StockMovement
 from core.orders import orders
 from core.orders.views import OrderView
+from core.owner import to_dos
 from core.refunds import refunds
-from core.refunds import views as refund_views
 from tests.core.money_back import WHO, kinds_of, order_in, report_of, take
 from tests.factories import (
     add_product,
@@ -140,7 +140,7 @@ def test_who_accepts_an_order_has_dealt_with_its_entry(
     become(database, orders.accept, to_review, now)
 
     assert to_dos_of(database) == []
-    (done,) = ask(database, lambda s: refund_views.to_dos(s, done=True))
+    (done,) = ask(database, lambda s: to_dos.entries(s, done=True))
     assert (done.id, done.kind, done.done_by) == (entry.id, "AMOUNT", WHO)
 
 

@@ -13,8 +13,8 @@ from core.models.mail import Mail
 from core.models.refunds import DONE, SENT
 from core.orders import orders
 from core.orders.views import OrderView
+from core.owner import to_dos
 from core.refunds import refunds
-from core.refunds import views as refund_views
 from tests.core.mailing import all_sent
 from tests.core.money_back import (
     WHO,
@@ -196,7 +196,7 @@ def test_trying_again_ticks_off_the_failure_and_a_second_one_is_entered(
     second = again(database, refund_id, now)
 
     assert to_dos_of(database) == []
-    (done,) = ask(database, lambda s: refund_views.to_dos(s, done=True))
+    (done,) = ask(database, lambda s: to_dos.entries(s, done=True))
     assert (done.id, done.done_by) == (failure.id, WHO)
     assert [refund.owed_cents for refund in refunds_in(database)] == [0, 0]
     fail(database, second, now)

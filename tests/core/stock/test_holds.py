@@ -2,6 +2,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from core.catalogue import products
 from core.database.engine import Database
 from core.models.catalogue import Product
 from core.models.checkout import CANCELLED
@@ -40,7 +41,7 @@ def test_products_tell_what_is_available(database: Database, now: datetime) -> N
     mug = add_product(database, stock_units=5, price_cents=1295, name="Mug")
     reserved(database, {mug: 2}, now)
 
-    (view,) = ask(database, holds.products)
+    (view,) = ask(database, products.listed)
 
     assert (view.id, view.name, view.price_cents) == (mug, "Mug", 1295)
     assert (view.stock, view.reserved, view.available) == (5, 2, 3)
@@ -51,27 +52,27 @@ def test_what_is_not_listed_is_nowhere_on_sale(database: Database) -> None:
     slug = ask(database, lambda s: s.get_one(Product, mug).slug)
     change(database, mug, is_listed=False)
 
-    assert ask(database, holds.products) == []
-    assert ask(database, lambda s: holds.product(s, slug)) is None
-    assert ask(database, lambda s: holds.products_in(s, [mug])) == {}
+    assert ask(database, products.listed) == []
+    assert ask(database, lambda s: products.by_slug(s, slug)) is None
+    assert ask(database, lambda s: products.by_ids(s, [mug])) == {}
 
 
 def test_a_product_is_found_by_its_address(database: Database) -> None:
     mug = add_product(database)
     slug = ask(database, lambda s: s.get_one(Product, mug).slug)
 
-    found = ask(database, lambda s: holds.product(s, slug))
+    found = ask(database, lambda s: products.by_slug(s, slug))
 
     assert found is not None
     assert found.id == mug
-    assert ask(database, lambda s: holds.product(s, "nothing")) is None
+    assert ask(database, lambda s: products.by_slug(s, "nothing")) is None
 
 
 def test_only_the_products_asked_for_are_given(database: Database) -> None:
     mug, _cup = add_product(database), add_product(database)
 
-    assert list(ask(database, lambda s: holds.products_in(s, [mug, 999]))) == [mug]
-    assert ask(database, lambda s: holds.products_in(s, [])) == {}
+    assert list(ask(database, lambda s: products.by_ids(s, [mug, 999]))) == [mug]
+    assert ask(database, lambda s: products.by_ids(s, [])) == {}
 
 
 @pytest.mark.parametrize(
@@ -97,7 +98,7 @@ def test_a_search_takes_every_character_as_it_is(
     add_product(database, name="Back\\slash")
     change(database, blue, kind="Crockery")
 
-    found = ask(database, lambda s: holds.products(s, text=text))
+    found = ask(database, lambda s: products.listed(s, text=text))
 
     assert [view.name for view in found] == names
 

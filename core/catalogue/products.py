@@ -1,0 +1,89 @@
+"""
+Products on sale, as a customer sees them. Small frozen dataclasses, no rules.
+
+Availability is the product row itself, never a sum. Money is cents, times are UTC.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Select, or_, select
+from sqlalchemy.orm import Session
+
+from core.models.catalogue import Product
+
+
+@dataclass(frozen=True)
+class ProductView:
+    """A product as a customer sees it; *free_at* says when held units may come back."""
+
+    id: int
+    slug: str
+    sku: str
+    name: str
+    price_cents: int
+    currency: str
+    vat_bp: int
+    stock: int
+    reserved: int
+    description: str
+    kind: str
+    vendor: str
+    image: str
+    image_alt: str
+    free_at: datetime | None = None
+
+    @property
+    def available(self) -> int:
+        """Units that can be reserved now."""
+        return self.stock - self.reserved
+
+
+def listed(session: Session, *, text: str = "") -> list[ProductView]:
+    """List what is on sale by name, or only what has *text* in its name or kind."""
+    query = select(Product).where(Product.is_listed).order_by(Product.id)
+    if text:
+        query = query.where(
+            or_(
+                Product.name.icontains(text, autoescape=True),
+                Product.kind.icontains(text, autoescape=True),
+            )
+        )
+    return _product_views(session, query)
+
+
+def by_slug(session: Session, slug: str) -> ProductView | None:
+    """Find a product on sale by the last part of its address."""
+    query = select(Product).where(Product.slug == slug, Product.is_listed)
+    return next(iter(_product_views(session, query)), None)
+
+
+def by_ids(session: Session, ids: Collection[int]) -> dict[int, ProductView]:
+    """Return the products on sale of these *ids*, by id."""
+    if not ids:
+        return {}
+    query = select(Product).where(Product.id.in_(ids), Product.is_listed)
+    return {view.id: view for view in _product_views(session, query)}
+
+
+def _product_views(session: Session, query: Select[Product]) -> list[ProductView]:
+    return [
+        ProductView(
+            id=row.id,
+            slug=row.slug,
+            sku=row.sku,
+            name=row.name,
+            price_cents=row.price_cents,
+            currency=row.currency,
+            vat_bp=row.vat_bp,
+            stock=row.stock,
+            reserved=row.reserved,
+            description=row.description,
+            kind=row.kind,
+            vendor=row.vendor,
+            image=row.image,
+            image_alt=row.image_alt,
+        )
+        for row in session.scalars(query)
+    ]
