@@ -174,6 +174,9 @@ class BusyError(ShopError):
 class PaymentError(ShopError):
     """Stripe refused; trying the same again will not help."""
 
+    is_in_doubt = False
+    """An earlier try of the same call may have been carried out."""
+
 
 class AlreadyRefundedError(PaymentError):
     """All of the payment is back with the customer, by refunds that are not ours."""
@@ -184,14 +187,20 @@ class PaymentUnavailableError(PaymentError):
     Stripe could not be reached or did not answer clearly; it may have acted.
 
     *is_concluded* when it has answered with an error of its own (500): whatever it did
-    is done by now, and nothing of the request is still under way.
+    is done by now, and nothing of the request is still under way. *may_retry* when the
+    same call may do better at once.
     """
 
     def __init__(
-        self, message: str | None = None, *, is_concluded: bool = False
+        self,
+        message: str | None = None,
+        *,
+        is_concluded: bool = False,
+        may_retry: bool = False,
     ) -> None:
         super().__init__(message or "Stripe did not answer clearly")
         self.is_concluded = is_concluded
+        self.may_retry = may_retry
 
 
 class PaymentBusyError(PaymentUnavailableError):

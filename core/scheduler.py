@@ -97,7 +97,7 @@ class Scheduler:
     def _run_reconcile(self) -> None:
         while not self._halt.wait(RECONCILE_LOOK_SECONDS):
             try:
-                found = reconcile.reconcile_in_turn(self._shop)
+                found = reconcile.reconcile_if_due(self._shop)
             except PaymentError as error:
                 logger.warning("reconcile goes on later: %s", error)
             except Exception:

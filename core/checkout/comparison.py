@@ -21,7 +21,7 @@ from core.models.orders import Order
 from core.models.records import PAID_TWICE, TOO_LATE, UNKNOWN_SESSION, ToDo
 from core.models.refunds import Refund
 from core.payments.data import PaymentSession
-from core.payments.pace import in_turn
+from core.payments.pace import paced
 from core.shop import Shop
 
 logger = logging.getLogger(__name__)
@@ -142,7 +142,7 @@ def _settle(
     shop: Shop, session: PaymentSession, known: _Known, found: Reconciliation
 ) -> None:
     ask = shop.gateway.expire if session.status == "open" else shop.gateway.retrieve
-    fresh = in_turn(lambda: ask(session.id))
+    fresh = paced(lambda: ask(session.id))
     if fresh is None:
         raise PaymentUnavailableError("a listed session is unknown to Stripe")
     if fresh.is_closed and session.status == "open":

@@ -25,7 +25,6 @@ from core.errors import (
     HoldEndedError,
     InsufficientStockError,
     InvalidQuantityError,
-    PaymentBusyError,
     PaymentError,
     PaymentUnavailableError,
     ProductNotFoundError,
@@ -48,8 +47,6 @@ logger = logging.getLogger(__name__)
 STRIPE_LEAST = timedelta(minutes=34)
 STRIPE_AFTER_HOLD = timedelta(minutes=4)
 TRIES = 3
-# Stripe asks to be left alone for a moment (429): so long, and then so long.
-BUSY_PAUSES = (0.5, 1.5)
 # Nothing more is begun after this. Each step is bounded, so that a Stripe that hangs is
 # given up on within 45 seconds.
 PATIENCE_SECONDS = 12
@@ -274,7 +271,7 @@ def _make_page(
 ) -> PaymentSession:
     checkout_id = request.checkout_id
     try:
-        page = _created(shop, request, give_up=give_up)
+        page = shop.gateway.create(request, give_up=give_up)
     except PaymentUnavailableError:
         # There may be a session: the hold stays until that is known.
         raise
@@ -291,18 +288,6 @@ def _make_page(
         _close_unwanted(shop, page)
         raise HoldEndedError
     return page
-
-
-def _created(shop: Shop, request: SessionRequest, *, give_up: float) -> PaymentSession:
-    """Ask for the page; while Stripe is too busy, again with the same bytes."""
-    for pause in BUSY_PAUSES:
-        try:
-            return shop.gateway.create(request)
-        except PaymentBusyError:
-            if time.monotonic() + pause > give_up:
-                raise
-            time.sleep(pause)
-    return shop.gateway.create(request)
 
 
 def _cancel(shop: Shop, checkout_id: int, *, cause: str) -> None:

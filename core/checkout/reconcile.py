@@ -27,7 +27,7 @@ from core.errors import ShopError
 from core.models.checkout import PENDING, Checkout, Reconciled
 from core.payments import pace
 from core.payments.data import Page
-from core.payments.pace import in_turn
+from core.payments.pace import paced
 from core.refunds import sending
 from core.shop import Shop
 
@@ -118,7 +118,7 @@ def _note_slice(session: Session, following: str | None, now: datetime) -> None:
     session.execute(update(Reconciled).values(changed))
 
 
-def reconcile_in_turn(shop: Shop) -> Reconciliation | None:
+def reconcile_if_due(shop: Shop) -> Reconciliation | None:
     """Make a pass unless another process is at it, or has just been; None then."""
     now = shop.clock()
     # Nearly always it is too early, which is no reason to write.
@@ -126,7 +126,7 @@ def reconcile_in_turn(shop: Shop) -> Reconciliation | None:
         row = session.get(Reconciled, ONLY_ROW)
     if row is not None and row.taken_until > now:
         return None
-    if not shop.database.write(lambda session: _take_turn(session, now)):
+    if not shop.database.write(lambda session: _take_lease(session, now)):
         return None
     pause = timedelta(seconds=shop.config.reconcile_interval_seconds)
     # What could not be settled, or not even read, is tried again sooner.
@@ -144,7 +144,7 @@ def reconcile_in_turn(shop: Shop) -> Reconciliation | None:
         )
 
 
-def _take_turn(session: Session, now: datetime) -> bool:
+def _take_lease(session: Session, now: datetime) -> bool:
     _begin(session, now)
     taken = session.scalar(
         update(Reconciled)
@@ -212,7 +212,7 @@ def _look_at_delayed(shop: Shop, found: Reconciliation) -> None:
         lambda session: session.execute(take).all()
     ):
         try:
-            fresh = in_turn(partial(shop.gateway.retrieve, session_id or ""))
+            fresh = paced(partial(shop.gateway.retrieve, session_id or ""))
             if fresh is not None:
                 ending = settle(shop, checkout_id, fresh)
                 found.settled += ending in (Ending.PAID, Ending.CLOSED)
@@ -221,7 +221,7 @@ def _look_at_delayed(shop: Shop, found: Reconciliation) -> None:
             logger.warning("checkout %s is looked at again: %s", checkout_id, error)
 
 
-def _keep_turn(shop: Shop) -> None:
+def _keep_lease(shop: Shop) -> None:
     """There is more to read: nobody else need begin meanwhile."""
     until = shop.clock() + LEASE
     shop.database.write(
@@ -240,4 +240,4 @@ def _pages(
     *,
     after: str | None = "",
 ) -> Iterator[Page[T]]:
-    return pace.pages(ask, since, after=after, keep_turn=partial(_keep_turn, shop))
+    return pace.pages(ask, since, after=after, keep_lease=partial(_keep_lease, shop))

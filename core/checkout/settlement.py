@@ -35,6 +35,7 @@ from core.orders import orders
 from core.orders.orders import NOT_NOTED
 from core.payments.data import Payment, PaymentSession, SessionLine, SessionRequest
 from core.payments.offer import Offer
+from core.payments.retry import ONCE_MORE
 from core.records import Noted
 from core.shop import Shop
 from core.stock import reservations
@@ -166,7 +167,7 @@ def _session_made(
     """
     may_be_under_way = False
     try:
-        return shop.gateway.create(session_request(shop, checkout), retries=1)
+        return shop.gateway.create(session_request(shop, checkout), retries=ONCE_MORE)
     except PaymentUnavailableError as error:
         may_be_under_way = not error.is_concluded and not is_over
         unclear = error

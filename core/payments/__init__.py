@@ -5,4 +5,4 @@ Invariant: a call either returns what Stripe said or raises one of the shop's er
 and a PaymentError that is no PaymentUnavailableError means that nothing was done.
 """
 
-__all__ = ["countries", "data", "gateway", "offer", "pace"]
+__all__ = ["countries", "data", "gateway", "offer", "pace", "retry"]

@@ -1,20 +1,21 @@
 """
 The official package, set up as the shop needs it, and its errors as the shop's own.
 
-The package's own defaults are not the shop's: a client waits 80 seconds, retries
-nothing and sends telemetry. All of it is set here. Calls go out by `raw_request`, which
-leaves an answer as it came: to build the package's objects of it costs as much CPU as
-all the rest of a call, and what the shop needs of them is small (`payment_reading`).
+By default the package waits 80 seconds and sends telemetry. Calls go out by
+`raw_request`, which leaves an answer as it came: building the package's objects costs
+as much CPU as the rest of a call, and the shop needs little of them (`reading`).
 """
 
-import threading
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import stripe
 
 from core.errors import PaymentBusyError, PaymentError, PaymentUnavailableError
+from core.payments.retry import ONCE_MORE, Retries, repeat
 from core.payments.transport import NoAnswerError, Transport, environment_proxy
 
 stripe.enable_telemetry = False
@@ -27,23 +28,13 @@ _CONFLICT, _SERVER_ERROR = 409, 500
 
 
 class _HTTPClient(stripe.HTTPClient):
-    """
-    The transport, as the package wants it.
-
-    It remembers of each thread the last request that may have been carried out unheard:
-    the package asks again by itself, and what comes then is no word on the first try.
-    """
+    """The transport, as the package wants it."""
 
     name = "urllib3"
 
     def __init__(self, transport: Transport) -> None:
         super().__init__()
         self._transport = transport
-        self._of_thread = threading.local()
-
-    def is_in_doubt(self, key: str) -> bool:
-        """Tell whether this thread's request of this key may have been carried out."""
-        return getattr(self._of_thread, "key_in_doubt", None) == key
 
     def request(
         self,
@@ -54,18 +45,12 @@ class _HTTPClient(stripe.HTTPClient):
         *,
         _usage: list[str] | None = None,
     ) -> tuple[Any, int, Mapping[str, str]]:
-        key = (headers or {}).get("Idempotency-Key")
         try:
-            answer = self._transport.send(method, url, headers or {}, post_data)
+            return self._transport.send(method, url, headers or {}, post_data)
         except NoAnswerError as error:
-            self._of_thread.key_in_doubt = key
             raise stripe.APIConnectionError(  # type: ignore[no-untyped-call]  # theirs
                 str(error), should_retry=error.may_pass
             ) from error
-        _, status, _ = answer
-        if status >= _SERVER_ERROR or status == _CONFLICT:
-            self._of_thread.key_in_doubt = key
-        return answer
 
     def close(self) -> None:
         self._transport.close()
@@ -76,8 +61,7 @@ class StripeClient:
     Stripe's API: an answer as it came, or one of the shop's errors.
 
     PaymentError when Stripe refused, PaymentUnavailableError when it may have acted all
-    the same. Safe to share between threads; one of them, as a new one for each call is
-    slow.
+    the same. Safe to share between threads, and slow to make.
     """
 
     def __init__(self, secret_key: str, api_base: str | None = None) -> None:
@@ -88,22 +72,15 @@ class StripeClient:
             # A stand-in is behind no proxy that the environment may name.
             proxy=None if api_base else environment_proxy(stripe.DEFAULT_API_BASE),
         )
-        self._http = _HTTPClient(transport)
         self._client = stripe.StripeClient(
             secret_key,
             base_addresses={"api": api_base} if api_base else {},
-            http_client=self._http,
+            http_client=_HTTPClient(transport),
         )
 
-    def is_in_doubt(self, key: str) -> bool:
-        """Tell whether this thread's request of this key may have been carried out."""
-        return self._http.is_in_doubt(key)
-
-    def get(
-        self, path: str, params: Mapping[str, Any], *, retries: int = 0
-    ) -> dict[str, Any]:
-        """Ask for an object; safe to repeat."""
-        return self._call("get", path, params, {"max_network_retries": retries})
+    def get(self, path: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Ask for an object, once more if the answer is unclear; safe to repeat."""
+        return repeat(partial(self._call, "get", path, params), ONCE_MORE)
 
     def post(
         self,
@@ -111,23 +88,21 @@ class StripeClient:
         params: Mapping[str, Any],
         *,
         key: str | None = None,
-        retries: int,
+        retries: Retries = ONCE_MORE,
+        **limits: float,
     ) -> dict[str, Any]:
         """Ask Stripe to do something; under one *key* it does it once."""
-        options: dict[str, Any] = {"max_network_retries": retries}
-        if key is not None:
-            options["idempotency_key"] = key
-        return self._call("post", path, params, options)
+        key = key or str(uuid.uuid4())
+        call = partial(self._call, "post", path, params, idempotency_key=key)
+        return repeat(call, retries, **limits)
 
     def _call(
-        self,
-        method: str,
-        path: str,
-        params: Mapping[str, Any],
-        options: Mapping[str, Any],
+        self, method: str, path: str, params: Mapping[str, Any], **options: Any
     ) -> dict[str, Any]:
         with _translated():
-            answer = self._client.raw_request(method, path, **params, **options).data
+            answer = self._client.raw_request(
+                method, path, **params, **options, max_network_retries=0
+            ).data
         if not isinstance(answer, dict) or "object" not in answer:
             raise PaymentUnavailableError("an answer that is no object of Stripe's")
         return answer
@@ -150,10 +125,23 @@ def _translated() -> Iterator[None]:
         stripe.IdempotencyError,  # an earlier request may have made a session
     ) as error:
         raise PaymentUnavailableError(
-            _summary(error), is_concluded=error.http_status == _SERVER_ERROR
+            _summary(error),
+            is_concluded=error.http_status == _SERVER_ERROR,
+            may_retry=_may_retry(error),
         ) from error
     except stripe.StripeError as error:
         raise PaymentError(_summary(error)) from error
+
+
+def _may_retry(error: stripe.StripeError) -> bool:
+    """Judge as the package does: Stripe's advice first, then the kind of failure."""
+    advice = (error.headers or {}).get("stripe-should-retry")
+    if advice in ("true", "false"):
+        return advice == "true"
+    if isinstance(error, stripe.APIConnectionError):
+        return bool(error.should_retry)
+    status = error.http_status or 0
+    return status == _CONFLICT or status >= _SERVER_ERROR
 
 
 def _summary(error: stripe.StripeError) -> str:

@@ -5,6 +5,7 @@ How a call is made is in `stripe_client`, what a page is made of in `payment_req
 """
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -30,17 +31,19 @@ from core.payments.data import (
 )
 from core.payments.reading import REFUND_KEY, payment_session
 from core.payments.request import create_params
+from core.payments.retry import Retries
 
 if TYPE_CHECKING:
     from stripe.params import RefundCreateParams, RefundListParams
-    from stripe.params.checkout import SessionListParams, SessionRetrieveParams
+    from stripe.params.checkout import SessionListParams
 
 T = TypeVar("T")
 
 # What endpoints should be made with: an event of another version may be shaped
 # otherwise.
 API_VERSION = stripe.api_version
-CREATE_RETRIES = 2
+CREATE = Retries(unclear=2, busy_pauses=(0.5, 1.5))
+REFUND = Retries(unclear=2)
 SIGNATURE_TOLERANCE_SECONDS = 300
 PASSING_REFUND_CODES = ("balance_insufficient", "insufficient_funds")
 _SESSIONS, _REFUNDS, _DISPUTES = "/v1/checkout/sessions", "/v1/refunds", "/v1/disputes"
@@ -59,70 +62,74 @@ class StripeGateway:
     """Safe to share between threads."""
 
     def __init__(
-        self,
-        secret_key: str,
-        webhook_secret: str,
-        api_base: str | None = None,
+        self, secret_key: str, webhook_secret: str, api_base: str | None = None
     ) -> None:
         self._webhook_secret = webhook_secret
         self._is_live = "_live_" in secret_key
         self._client = StripeClient(secret_key, api_base)
 
     def create(
-        self, request: SessionRequest, *, retries: int = CREATE_RETRIES
+        self,
+        request: SessionRequest,
+        *,
+        retries: Retries | None = None,
+        give_up: float = math.inf,
     ) -> PaymentSession:
         """
-        Make the payment page, or return the one that this request has made before.
+        Make the payment page, or return the one that this request made before.
 
-        PaymentError means that there is certainly none, PaymentUnavailableError that
-        there may be one, and PaymentBusyError, which is one of these, that Stripe asks
-        to be asked again later.
+        No retry begins after *give_up* (time.monotonic()) while Stripe is busy.
+        PaymentError alone means that there is certainly no page,
+        PaymentUnavailableError that there may be one.
         """
-        key = request.idempotency_key
+        key, params = request.idempotency_key, create_params(request)
         try:
             answer = self._client.post(
-                _SESSIONS, create_params(request), key=key, retries=retries
+                _SESSIONS, params, key=key, retries=retries or CREATE, give_up=give_up
             )
+        except PaymentUnavailableError:
+            raise
         except PaymentError as error:
-            is_refusal = not isinstance(error, PaymentUnavailableError)
-            if is_refusal and self._client.is_in_doubt(key):
+            if error.is_in_doubt:
                 raise PaymentUnavailableError(str(error)) from error
             raise
         return payment_session(answer)
 
     def retrieve(self, session_id: str) -> PaymentSession | None:
         """Return the session as it is now; None if Stripe knows no such session."""
-        if not _ID.fullmatch(session_id):
-            return None
-        params: SessionRetrieveParams = {"expand": _EXPANDED}
-        try:
-            return payment_session(
-                self._client.get(f"{_SESSIONS}/{session_id}", params, retries=1)
-            )
-        except PaymentError as error:
-            if is_missing(error):
-                return None
-            raise
+        found = self._object(_SESSIONS, session_id, {"expand": _EXPANDED})
+        return payment_session(found) if found is not None else None
 
     def expire(self, session_id: str) -> PaymentSession | None:
         """
         Close the session, so that nobody can pay it; return what it is after that.
 
-        A refusal says nothing by itself: it was paid first, or closed before. Stripe is
-        asked which. None if Stripe knows no such session. Safe to repeat.
+        After a refusal Stripe is asked why: it was paid first, or closed before. None
+        if Stripe knows no such session. Safe to repeat.
         """
         if not _ID.fullmatch(session_id):
             return None
         try:
-            # Without a key of our own: under one fixed key Stripe would play a stored
-            # 500 again for a day.
-            return payment_session(
-                self._client.post(f"{_SESSIONS}/{session_id}/expire", {}, retries=1)
-            )
+            # Without a fixed key: under one Stripe would play a stored 500 again for a
+            # day.
+            closed = self._client.post(f"{_SESSIONS}/{session_id}/expire", {})
         except PaymentUnavailableError:
             raise
         except PaymentError:
             return self.retrieve(session_id)
+        return payment_session(closed)
+
+    def _object(
+        self, path: str, object_id: str, params: Mapping[str, Any]
+    ) -> Mapping[str, Any] | None:
+        if not _ID.fullmatch(object_id):
+            return None
+        try:
+            return self._client.get(f"{path}/{object_id}", params)
+        except PaymentError as error:
+            if is_missing(error):
+                return None
+            raise
 
     def find(self, checkout_key: str, *, since: datetime) -> PaymentSession | None:
         """Look through the sessions made *since* then for the one with this key."""
@@ -167,7 +174,7 @@ class StripeGateway:
         }
         if after:
             params["starting_after"] = after
-        listed = self._client.get(path, params, retries=1)
+        listed = self._client.get(path, params)
         rows = listed["data"]
         has_more = bool(rows) and listed["has_more"]
         return Page([read(row) for row in rows], rows[-1]["id"] if has_more else None)
@@ -191,7 +198,7 @@ class StripeGateway:
         }
         try:
             return reading.refund_report(
-                self._client.post(_REFUNDS, params, key=attempt or key, retries=2)
+                self._client.post(_REFUNDS, params, key=attempt or key, retries=REFUND)
             )
         except PaymentUnavailableError:
             raise
@@ -227,7 +234,7 @@ class StripeGateway:
             "limit": _MOST_ROWS,
         }
         try:
-            page = self._client.get(_REFUNDS, params, retries=1)
+            page = self._client.get(_REFUNDS, params)
         except PaymentUnavailableError:
             raise
         except PaymentError as error:
@@ -239,16 +246,8 @@ class StripeGateway:
 
     def dispute(self, dispute_id: str) -> DisputeReport | None:
         """Return a dispute as it is now; None if Stripe knows no such dispute."""
-        if not _ID.fullmatch(dispute_id):
-            return None
-        try:
-            return reading.dispute_report(
-                self._client.get(f"{_DISPUTES}/{dispute_id}", {}, retries=1)
-            )
-        except PaymentError as error:
-            if is_missing(error):
-                return None
-            raise
+        found = self._object(_DISPUTES, dispute_id, {})
+        return reading.dispute_report(found) if found is not None else None
 
     def read_event(self, body: bytes, signature: str | None, now: datetime) -> Event:
         """

@@ -1,7 +1,7 @@
 """
-Stripe asked for many things one after the other, no faster than it allows.
+Many calls to Stripe one after the other, no faster than it allows.
 
-Customers come first: whoever is at the till asks at once, and this waits.
+Customers come first: a checkout asks at once, and calls made here wait.
 """
 
 import threading
@@ -11,8 +11,8 @@ from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
-from core.errors import PaymentBusyError
 from core.payments.data import Page
+from core.payments.retry import Retries, repeat
 
 T = TypeVar("T")
 
@@ -41,16 +41,14 @@ class _Pace:
 _pace = _Pace()
 
 
-def in_turn(call: Callable[[], T]) -> T:
-    """Make the call when it is its turn, and again later when Stripe is too busy."""
-    for pause in BUSY_PAUSES:
+def paced(call: Callable[[], T]) -> T:
+    """Make the call no sooner than the pace allows; again later if Stripe is busy."""
+
+    def wait_and_call() -> T:
         _pace.wait()
-        try:
-            return call()
-        except PaymentBusyError:
-            time.sleep(pause)
-    _pace.wait()
-    return call()
+        return call()
+
+    return repeat(wait_and_call, Retries(busy_pauses=BUSY_PAUSES))
 
 
 def pages(
@@ -58,17 +56,17 @@ def pages(
     since: datetime,
     *,
     after: str | None = "",
-    keep_turn: Callable[[], None],
+    keep_lease: Callable[[], None],
 ) -> Iterator[Page[T]]:
     """
     Go through Stripe's pages of what was made *since* then, from the one *after*.
 
-    *keep_turn* is called before another page is asked for. Raises
+    *keep_lease* is called before another page is asked for. Raises
     PaymentUnavailableError when Stripe cannot be reached.
     """
     while after is not None:
-        page = in_turn(partial(ask, since=since, after=after))
+        page = paced(partial(ask, since=since, after=after))
         yield page
         after = page.next
         if after is not None:
-            keep_turn()
+            keep_lease()

@@ -25,7 +25,7 @@ from core.errors import (
 from core.models.orders import Order
 from core.models.refunds import AUTOMATIC, REQUESTED, SENT, Refund
 from core.payments.data import DisputeReport, RefundReport
-from core.payments.pace import in_turn
+from core.payments.pace import paced
 from core.refunds import disputes, owed, refunds, stripe_reports
 from core.shop import Shop
 
@@ -134,10 +134,10 @@ def take_reports(shop: Shop, reports: Sequence[RefundReport]) -> None:
 
     First those that failed: what they had taken is free for the others.
     """
-    in_turn = sorted(reports, key=stripe_reports.has_failed, reverse=True)
+    ordered = sorted(reports, key=stripe_reports.has_failed, reverse=True)
 
     def work(session: Session) -> None:
-        for report in in_turn:
+        for report in ordered:
             stripe_reports.take_report(session, report, now=shop.clock())
 
     try:
@@ -208,7 +208,7 @@ def look_at_open_refunds(shop: Shop) -> None:
         ).all()
     for payment_intent in sorted(set(intents)):
         try:
-            in_turn(partial(look_at_refunds, shop, payment_intent))
+            paced(partial(look_at_refunds, shop, payment_intent))
         except ShopError as error:
             logger.warning("payment %s is looked at again: %s", payment_intent, error)
 

@@ -11,12 +11,13 @@ import os
 import secrets
 
 import pytest
-import stripe as package
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import invariant, run_state_machine_as_test
 
 from core.config import Config
 from core.database.engine import Database
+from core.payments import retry
+from core.payments.retry import Retries
 from tests.emulator import EmulatorServer
 from tests.model import invariants
 from tests.model.together import Together
@@ -60,9 +61,9 @@ class ShopAndStripe(Together):
 
 def make_impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the package try again at once: how often it does stays the same."""
-    monkeypatch.setattr(package.HTTPClient, "INITIAL_DELAY", 0.001)
-    monkeypatch.setattr(package.HTTPClient, "MAX_DELAY", 0.001)
-    monkeypatch.setattr("core.checkout.payment_page.BUSY_PAUSES", (0.001, 0.001))
+    monkeypatch.setattr(retry, "FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(retry, "LONGEST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr("core.payments.gateway.CREATE", Retries(2, (0.001, 0.001)))
     monkeypatch.setattr("core.payments.pace.BUSY_PAUSES", (0.001, 0.001))
     monkeypatch.setattr("core.payments.pace.CALLS_PER_SECOND", 10_000)
 

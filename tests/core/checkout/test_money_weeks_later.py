@@ -3,14 +3,13 @@
 from datetime import datetime, timedelta
 
 import pytest
-import stripe as package
 from sqlalchemy import select, update
 
 from core.checkout import events, expiry, reconcile
 from core.checkout.payment_page import PaymentPage
 from core.errors import PaymentError
 from core.models.checkout import EXPIRED, Reconciled
-from core.payments import gateway, pace
+from core.payments import gateway, pace, retry
 from core.refunds import refunds, sending
 from core.refunds import views as refund_views
 from core.shop import Shop
@@ -36,7 +35,7 @@ from tests.factories import (
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(package.HTTPClient, "INITIAL_DELAY", 0.001)
+    monkeypatch.setattr(retry, "FIRST_PAUSE_SECONDS", 0.001)
 
 
 def pass_days(shop: Shop, stripe: EmulatorServer, clock: FakeClock, days: int) -> None:

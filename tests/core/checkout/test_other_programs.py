@@ -12,6 +12,7 @@ from core.checkout.payment_page import PaymentPage
 from core.database.engine import Database
 from core.errors import PaymentError, PaymentUnavailableError
 from core.models.checkout import PENDING, Checkout
+from core.payments import retry
 from core.payments.data import Event
 from core.refunds import stripe_reports
 from core.shop import Shop
@@ -45,7 +46,7 @@ EXPIRED_EVENT = "checkout.session.expired"
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(package.HTTPClient, "INITIAL_DELAY", 0.001)
+    monkeypatch.setattr(retry, "FIRST_PAUSE_SECONDS", 0.001)
 
 
 def page_of_another(shop: Shop, stripe: EmulatorServer, number: int) -> str:

@@ -281,7 +281,7 @@ def test_a_session_that_cannot_be_settled_holds_up_no_other_and_is_tried_again(
     pages = [begin(shop, {mug: 1}) for _ in range(2)]
     for page in pages:
         stripe.pay(page.stripe_session_id)
-    reconcile.reconcile_in_turn(shop)
+    reconcile.reconcile_if_due(shop)
     before = reconciled_until(shop)
     third = begin(shop, {mug: 1})
     stripe.pay(third.stripe_session_id)
@@ -329,18 +329,18 @@ def test_a_pass_looks_back_over_all_that_may_have_been_open(
 
 
 def test_of_passes_at_once_one_is_made(shop: Shop, stripe: EmulatorServer) -> None:
-    answers = at_once([lambda: reconcile.reconcile_in_turn(shop)] * 4)
+    answers = at_once([lambda: reconcile.reconcile_if_due(shop)] * 4)
 
     assert sum(isinstance(each, Reconciliation) for each in answers) == 1
     assert answers.count(None) == 3
 
 
 def test_the_next_pass_comes_after_the_interval(shop: Shop, clock: FakeClock) -> None:
-    assert reconcile.reconcile_in_turn(shop) is not None
+    assert reconcile.reconcile_if_due(shop) is not None
     clock.advance(seconds=29)
-    assert reconcile.reconcile_in_turn(shop) is None
+    assert reconcile.reconcile_if_due(shop) is None
     clock.advance(seconds=1)
-    assert reconcile.reconcile_in_turn(shop) is not None
+    assert reconcile.reconcile_if_due(shop) is not None
 
 
 def test_the_next_pass_comes_sooner_after_one_that_kept_something(
@@ -348,21 +348,21 @@ def test_the_next_pass_comes_sooner_after_one_that_kept_something(
 ) -> None:
     stripe.fault("list", "status", status=500, times=0)
     with pytest.raises(PaymentUnavailableError):
-        reconcile.reconcile_in_turn(shop)
+        reconcile.reconcile_if_due(shop)
     stripe.control("faults/clear")
     clock.advance(seconds=9)
-    assert reconcile.reconcile_in_turn(shop) is None
+    assert reconcile.reconcile_if_due(shop) is None
     clock.advance(seconds=1)
-    assert reconcile.reconcile_in_turn(shop) is not None
+    assert reconcile.reconcile_if_due(shop) is not None
 
 
 def test_a_pass_whose_process_was_killed_is_made_by_another_later(
     shop: Shop, clock: FakeClock
 ) -> None:
     assert shop.database.write(
-        lambda session: reconcile._take_turn(session, shop.clock())
+        lambda session: reconcile._take_lease(session, shop.clock())
     )
 
-    assert reconcile.reconcile_in_turn(shop) is None
+    assert reconcile.reconcile_if_due(shop) is None
     clock.advance(minutes=5)
-    assert reconcile.reconcile_in_turn(shop) is not None
+    assert reconcile.reconcile_if_due(shop) is not None

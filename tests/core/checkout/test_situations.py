@@ -25,9 +25,10 @@ from core.errors import (
     PaymentUnavailableError,
 )
 from core.models.checkout import CANCELLED, CONFIRMED, PENDING, Checkout
-from core.payments import client
+from core.payments import client, gateway, retry
 from core.payments.gateway import StripeGateway
 from core.payments.offer import DELAYED_METHODS
+from core.payments.retry import Retries
 from core.shop import Shop
 from tests.core.test_offers import started_again
 from tests.emulator import EmulatorServer
@@ -53,9 +54,9 @@ ANNA = Visitor("anna", "127.0.0.1", "nl")
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the package try again at once: how often it does stays the same."""
-    monkeypatch.setattr(package.HTTPClient, "INITIAL_DELAY", 0.001)
-    monkeypatch.setattr(package.HTTPClient, "MAX_DELAY", 0.001)
-    monkeypatch.setattr(payment_page, "BUSY_PAUSES", (0.001, 0.001))
+    monkeypatch.setattr(retry, "FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(retry, "LONGEST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(gateway, "CREATE", Retries(2, (0.001, 0.001)))
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from core.checkout.payment_page import PaymentPage
 from core.errors import PaymentUnavailableError
 from core.models.checkout import CONFIRMED, EXPIRED, PENDING
 from core.models.mail import Mail
+from core.payments import retry
 from core.payments.data import Event
 from core.refunds import refunds, sending
 from core.refunds import views as refund_views
@@ -42,8 +43,8 @@ PAYER = "test@example.com"
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the package try again at once: how often it does stays the same."""
-    monkeypatch.setattr(package.HTTPClient, "INITIAL_DELAY", 0.001)
-    monkeypatch.setattr(package.HTTPClient, "MAX_DELAY", 0.001)
+    monkeypatch.setattr(retry, "FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(retry, "LONGEST_PAUSE_SECONDS", 0.001)
 
 
 def paid_late(

@@ -5,7 +5,6 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-import stripe as package
 from sqlalchemy import select
 
 from core.checkout import events, expiry, payment_page, reconcile
@@ -15,7 +14,7 @@ from core.checkout.settlement import Ending
 from core.errors import PaymentUnavailableError
 from core.models.checkout import CONFIRMED, EXPIRED, PENDING, Checkout
 from core.models.mail import Mail
-from core.payments import pace
+from core.payments import pace, retry
 from core.payments.offer import DELAYED_METHODS
 from core.shop import Shop
 from tests.core.checkout.test_situations_paid import offering
@@ -46,8 +45,8 @@ FAILED = "checkout.session.async_payment_failed"
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the package try again at once: how often it does stays the same."""
-    monkeypatch.setattr(package.HTTPClient, "INITIAL_DELAY", 0.001)
-    monkeypatch.setattr(package.HTTPClient, "MAX_DELAY", 0.001)
+    monkeypatch.setattr(retry, "FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(retry, "LONGEST_PAUSE_SECONDS", 0.001)
     monkeypatch.setattr(pace, "BUSY_PAUSES", (0.001, 0.001))
 
 

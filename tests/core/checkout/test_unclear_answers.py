@@ -3,14 +3,13 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-import stripe as package
 from sqlalchemy import select
 
 from core.checkout import events, expiry, settlement
 from core.checkout.payment_page import PaymentPage
 from core.errors import PaymentUnavailableError
 from core.models.checkout import EXPIRED, PENDING, Checkout
-from core.payments import gateway, request
+from core.payments import gateway, request, retry
 from core.payments.data import SessionRequest
 from core.shop import Shop
 from core.stock import reservations
@@ -35,8 +34,8 @@ from tests.factories import (
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(package.HTTPClient, "INITIAL_DELAY", 0.001)
-    monkeypatch.setattr(package.HTTPClient, "MAX_DELAY", 0.001)
+    monkeypatch.setattr(retry, "FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(retry, "LONGEST_PAUSE_SECONDS", 0.001)
     monkeypatch.setattr(settlement, "PASSED_BY_PAUSE", 0.01)
 
 

@@ -20,6 +20,7 @@ from core.errors import PaymentUnavailableError
 from core.payments.data import SessionLine, SessionRequest
 from core.payments.gateway import StripeGateway
 from core.payments.offer import Offer
+from core.payments.retry import Retries
 from core.payments.transport import NoAnswerError, Transport, environment_proxy
 from tests.emulator import EmulatorServer, free_port, wait_until
 
@@ -246,7 +247,7 @@ def test_an_answer_that_is_no_object_of_stripes_proves_nothing(
     with listening(answer) as stripe_:
         gateway = StripeGateway("sk_test_x", "whsec_x", stripe_.url)
         with pytest.raises(PaymentUnavailableError):
-            gateway.create(request_, retries=0)
+            gateway.create(request_, retries=Retries())
 
 
 @pytest.fixture(scope="module")
@@ -354,7 +355,7 @@ def test_stripe_is_asked_through_the_proxy_that_was_named_at_the_start(
         gateway = StripeGateway("sk_test_x", "whsec_x")
         environment.setenv("HTTPS_PROXY", f"http://127.0.0.1:{free_port()}")
         with pytest.raises(PaymentUnavailableError):
-            gateway.create(request_, retries=0)
+            gateway.create(request_, retries=Retries())
 
     (head,) = heads
     assert head.startswith(b"CONNECT api.stripe.com:443 ")

@@ -4,7 +4,6 @@ import threading
 from datetime import timedelta
 
 import pytest
-import stripe as package
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -12,6 +11,7 @@ from core.checkout import events, expiry, reconcile
 from core.checkout.payment_page import PaymentPage
 from core.models.checkout import EXPIRED
 from core.models.mail import Mail
+from core.payments import retry
 from core.payments.data import Event
 from core.refunds import owed, sending, stripe_reports
 from core.shop import Shop
@@ -37,8 +37,8 @@ from tests.factories import (
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(package.HTTPClient, "INITIAL_DELAY", 0.001)
-    monkeypatch.setattr(package.HTTPClient, "MAX_DELAY", 0.001)
+    monkeypatch.setattr(retry, "FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(retry, "LONGEST_PAUSE_SECONDS", 0.001)
 
 
 def pass_time(clock: FakeClock, stripe: EmulatorServer, **by: float) -> None:
