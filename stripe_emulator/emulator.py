@@ -9,14 +9,18 @@ from typing import Any
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from stripe_emulator import api, control, hosted_page, payment_pages, sessions
-from stripe_emulator.account import Account, Json
-from stripe_emulator.clock import Clock
-from stripe_emulator.faults import Barriers, Faults
-from stripe_emulator.idempotency import Keys
-from stripe_emulator.server import Server
-from stripe_emulator.snapshot import Snapshot
-from stripe_emulator.webhooks import Webhooks
+from stripe_emulator.api import calls
+from stripe_emulator.checkout import sessions
+from stripe_emulator.control import routes
+from stripe_emulator.faults.injected import Barriers, Faults
+from stripe_emulator.hosted_page import pages
+from stripe_emulator.money import payment_pages
+from stripe_emulator.serving.server import Server
+from stripe_emulator.state.account import Account, Json
+from stripe_emulator.state.clock import Clock
+from stripe_emulator.state.idempotency import Keys
+from stripe_emulator.state.snapshot import Snapshot
+from stripe_emulator.webhooks.deliveries import Webhooks
 
 _TOLD = ("Idempotency-Key", "Stripe-Version", "Content-Type", "User-Agent")
 _TICK_SECONDS = 0.1
@@ -112,11 +116,15 @@ class Emulator:
 
 
 def create_app(emulator: Emulator) -> Flask:
-    app = Flask(__name__)
+    app = Flask(
+        __name__,
+        static_folder="hosted_page/static",
+        template_folder="hosted_page/templates",
+    )
     app.config["MAX_CONTENT_LENGTH"] = 1_000_000
-    app.register_blueprint(api.blueprint(emulator))
-    app.register_blueprint(control.blueprint(emulator))
-    app.register_blueprint(hosted_page.blueprint(emulator))
+    app.register_blueprint(calls.blueprint(emulator))
+    app.register_blueprint(routes.blueprint(emulator))
+    app.register_blueprint(pages.blueprint(emulator))
     app.before_request(lambda: _record(emulator))
 
     @app.get("/healthz")
@@ -127,9 +135,9 @@ def create_app(emulator: Emulator) -> Flask:
     def refused(error: Exception) -> Response | HTTPException:
         if not isinstance(error, HTTPException):
             logger.exception("%s %s failed", request.method, request.path)
-            return api.failed()
+            return calls.failed()
         if error.code in (404, 405):
-            return api.unknown()
+            return calls.unknown()
         return error
 
     return app

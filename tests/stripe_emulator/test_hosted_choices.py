@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from stripe_emulator.words import delivery
+from stripe_emulator.hosted_page.words import delivery
 from tests.stripe_emulator.conftest import order
 from tests.stripe_emulator.test_hosted_page import page, press
 from tests.stripe_emulator.test_offer import ASKING, POST_OR_COURIER

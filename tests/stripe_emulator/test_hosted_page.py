@@ -3,7 +3,7 @@ import re
 import pytest
 import requests
 
-from stripe_emulator.words import WORDS, price
+from stripe_emulator.hosted_page.words import WORDS, price
 from tests.stripe_emulator.conftest import order
 
 PAYER = {"email": "a@example.com", "name": "A Customer"}

@@ -6,7 +6,7 @@ import pytest
 import requests
 import stripe
 
-from stripe_emulator.stripe_types import check_answer
+from stripe_emulator.validation.stripe_types import check_answer
 from tests.emulator import wait_until
 from tests.stripe_emulator.conftest import as_json, order
 

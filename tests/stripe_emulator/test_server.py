@@ -11,7 +11,7 @@ import stripe
 from flask import Flask, request
 
 from stripe_emulator.emulator import Emulator
-from stripe_emulator.server import Server
+from stripe_emulator.serving.server import Server
 from tests.emulator import EmulatorServer, wait_until
 from tests.stripe_emulator.conftest import client_for, order
 

@@ -4,7 +4,7 @@ import time
 import pytest
 import stripe
 
-from stripe_emulator.stripe_types import check_answer
+from stripe_emulator.validation.stripe_types import check_answer
 from tests.stripe_emulator.conftest import as_json, order
 
 

@@ -3,9 +3,9 @@ import stripe
 from stripe.params import RefundCreateParams
 from stripe.params.checkout import SessionCreateParams, SessionListParams
 
-from stripe_emulator import forms
-from stripe_emulator.errors import ApiError
-from stripe_emulator.stripe_types import blank, check_answer, check_request
+from stripe_emulator.validation import forms
+from stripe_emulator.validation.errors import ApiError
+from stripe_emulator.validation.stripe_types import blank, check_answer, check_request
 
 LINE = "line_items[0][price_data]"
 

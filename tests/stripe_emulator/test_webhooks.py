@@ -6,7 +6,7 @@ import pytest
 import requests
 import stripe
 
-from stripe_emulator import webhooks
+from stripe_emulator.webhooks import deliveries
 from tests.emulator import wait_until
 from tests.stripe_emulator.conftest import SECRET, order
 
@@ -155,7 +155,7 @@ def test_one_kind_of_event_can_be_late(session, control, shop, look):
 
 
 def test_an_event_comes_again_in_moved_time(session, control, shop, look, monkeypatch):
-    monkeypatch.setattr(webhooks, "_FIRST_PAUSE", 3600.0)
+    monkeypatch.setattr(deliveries, "_FIRST_PAUSE", 3600.0)
     shop.answers = [500] * 3
     control(f"sessions/{session.id}/pay")
     wait_until(lambda: len(look("webhooks")["attempts"]) == 3)

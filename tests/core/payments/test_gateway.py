@@ -13,8 +13,8 @@ from core.payments.data import SessionLine, SessionRequest
 from core.payments.gateway import StripeGateway, epoch
 from core.payments.offer import DELAYED_METHODS, Offer
 from core.payments.request import MOST_NAME_CHARACTERS
-from stripe_emulator import forms
-from stripe_emulator.stripe_types import check_request
+from stripe_emulator.validation import forms
+from stripe_emulator.validation.stripe_types import check_request
 from tests.emulator import EmulatorServer, free_port
 from tests.factories import form_of
 

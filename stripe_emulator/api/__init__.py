@@ -1,0 +1,3 @@
+"""Stripe's API under `/v1`: its routes, its lists, and how a call is answered."""
+
+__all__ = ["calls", "routes"]

@@ -1,0 +1,3 @@
+"""The emulator's own routes under `/_emulator/`, by which tests steer it."""
+
+__all__ = ["routes"]

@@ -1,0 +1,50 @@
+"""What a customer has filled in on the hosted page."""
+
+import re
+
+from flask import request
+
+from stripe_emulator.checkout import payers
+from stripe_emulator.state.account import Json
+
+_EMAIL = re.compile(r"[^@\s]+@[^@\s.]+\.[^@\s]+")
+
+
+def chosen() -> tuple[str | None, str | None]:
+    """The way of shipping and the promotion code."""
+    return _typed("shipping") or None, _typed("promotion_code") or None
+
+
+def shown_total() -> int | None:
+    """The total that the customer has before his eyes when he pays."""
+    shown = _typed("amount")
+    return int(shown) if shown.isdecimal() else None
+
+
+def payer_in(session: Json) -> Json:
+    """Who pays, as typed; refuses what no page would let pass."""
+    payer: Json = {"email": _typed("email"), "name": _typed("name")}
+    if not payer["name"] or not _EMAIL.fullmatch(payer["email"]):
+        raise payers.IncompleteError("name")
+    if payers.asks_address(session):
+        payer["address"] = {name: _typed(name) for name in payers.ADDRESS}
+        payer["shipping_name"] = _typed("shipping_name")
+    if payers.asks_phone(session):
+        payer["phone"] = payers.phone_number(_typed("phone"))
+    return payer | {"terms": _typed("terms") == "yes"}
+
+
+def prefilled(session: Json) -> Json:
+    """What stands in the fields: what was typed, else the demo payer."""
+    demo = payers.filled(session, {"terms": ""})
+    fields = {
+        **demo.pop("address", {}),
+        **demo,
+        "email": session["customer_email"] or demo["email"],
+        "shipping_name": demo["name"],
+    }
+    return fields | {name: _typed(name) for name in fields if name in request.form}
+
+
+def _typed(name: str) -> str:
+    return request.form.get(name, "").strip()

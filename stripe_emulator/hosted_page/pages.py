@@ -1,0 +1,205 @@
+"""The page on which a customer pays: plain HTML, Dutch or English, no script."""
+
+from typing import TYPE_CHECKING, cast
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Response, redirect, render_template, request
+from werkzeug.wrappers import Response as BaseResponse
+
+from stripe_emulator.checkout import discounts, payers, sessions, shipping
+from stripe_emulator.hosted_page.form import chosen, payer_in, prefilled, shown_total
+from stripe_emulator.hosted_page.words import WORDS, countries, delivery, price
+from stripe_emulator.money import payments
+from stripe_emulator.serving.customer import choose, complete
+from stripe_emulator.state.account import Json
+from stripe_emulator.validation.errors import ApiError
+
+if TYPE_CHECKING:
+    from stripe_emulator.emulator import Emulator
+
+
+def blueprint(emulator: "Emulator") -> Blueprint:
+    pages = Blueprint("hosted", __name__)
+
+    @pages.get("/")
+    def overview() -> Response:
+        with emulator.account.mutex:
+            newest = list(emulator.account.tables["sessions"].values())[:-21:-1]
+            rows = [(dict(row), _state(emulator, row)) for row in newest]
+        return _rendered("overview.html", _language(None), rows=rows)
+
+    @pages.get("/c/pay/<session_id>")
+    def show(session_id: str) -> Response:
+        return _page(emulator, session_id)
+
+    @pages.post("/c/pay/<session_id>")
+    def act(session_id: str) -> BaseResponse:
+        try:
+            return _act(emulator, session_id, request.form.get("action", "pay"))
+        except payments.SessionClosedError:
+            return _page(emulator, session_id, status=409)
+        except ApiError as error:
+            return _refused(emulator, session_id, error)
+
+    return pages
+
+
+def _act(emulator: "Emulator", session_id: str, action: str) -> BaseResponse:
+    if action in ("succeed", "fail"):
+        return _settle(emulator, session_id, cast(payments.Outcome, action))
+    session = _choose(emulator, session_id, action)
+    if action in ("update", "apply", "remove"):
+        return _page(emulator, session_id)
+    payer = payer_in(session)
+    method = request.form.get("method", "card")
+    if method not in session["payment_method_types"]:
+        raise ApiError(f"{method} is not offered for this session")
+    if action == "decline":
+        with emulator.account.mutex:
+            payments.decline(emulator.account, session_id, method, payer)
+        return _page(emulator, session_id, message="declined")
+    complete(emulator, session_id, method, payer, expected=shown_total())
+    return redirect(_filled(session["success_url"], session_id), 303)
+
+
+def _choose(emulator: "Emulator", session_id: str, action: str) -> Json:
+    """What was chosen counts whichever button is pressed."""
+    rate, code = chosen()
+    if action == "apply" and not code:
+        raise discounts.RefusedCodeError("unknown")
+    with emulator.account.mutex:
+        session = choose(emulator, session_id, rate=rate, code=code)
+        if action == "remove":
+            discounts.remove(emulator.account, session)
+        return dict(session)
+
+
+def _refused(emulator: "Emulator", session_id: str, error: ApiError) -> Response:
+    if isinstance(error, payments.AmountChangedError):
+        return _page(emulator, session_id, message="changed")
+    if isinstance(error, discounts.RefusedCodeError):
+        return _page(emulator, session_id, code_message=f"code_{error.reason}")
+    message = error.message
+    if isinstance(error, payers.IncompleteError):
+        message = f"ask_{error.reason}"
+    return _page(emulator, session_id, message=message, status=400)
+
+
+def _settle(
+    emulator: "Emulator", session_id: str, outcome: payments.Outcome
+) -> BaseResponse:
+    emulator.barriers.wait("settle", session_id, after=False)
+    with emulator.account.mutex:
+        event = payments.settle(emulator.account, session_id, outcome)
+    emulator.webhooks.wait_for(event["id"], 10)
+    return redirect(request.path, 303)
+
+
+def _session(emulator: "Emulator", session_id: str) -> Json:
+    with emulator.account.mutex:
+        emulator.end_due()
+        return dict(emulator.account.get("sessions", session_id))
+
+
+def _page(
+    emulator: "Emulator",
+    session_id: str,
+    *,
+    message: str = "",
+    code_message: str = "",
+    status: int = 200,
+) -> Response:
+    """The messages are names of words; other text is shown as it is."""
+    try:
+        session = _session(emulator, session_id)
+    except ApiError:
+        language = _language(None)
+        return _rendered("closed.html", language, state="unknown", status=404)
+    with emulator.account.mutex:
+        state = _state(emulator, session)
+        lines = list(sessions.line_items(emulator.account, session))
+        rates = shipping.rates_of(emulator.account, session)
+        discount = discounts.code_of(emulator.account, session)
+    language = _language(session)
+    words = WORDS[language]
+    return _rendered(
+        "pay.html" if state == "open" else "closed.html",
+        language,
+        status=status,
+        session=session,
+        state=state,
+        lines=lines,
+        rates=rates,
+        discount=discount,
+        message=words.get(message, message),
+        code_message=words.get(code_message, code_message),
+        typed_code=chosen()[1] or "",
+        asks=_asks(session),
+        countries=countries(payers.countries(session), language),
+        payer=prefilled(session),
+        chosen_method=request.form.get("method"),
+        success_url=_filled(session["success_url"], session_id),
+    )
+
+
+def _asks(session: Json) -> set[str]:
+    questions = {
+        "address": payers.asks_address(session),
+        "shipping": session["shipping_address_collection"] is not None,
+        "phone": payers.asks_phone(session),
+        "terms": payers.asks_terms(session),
+    }
+    return {name for name, is_asked in questions.items() if is_asked}
+
+
+def _state(emulator: "Emulator", session: Json) -> str:
+    if session["status"] != "complete":
+        return str(session["status"])
+    if session["payment_status"] != "unpaid":
+        return "paid"
+    intent = emulator.account.get("payment_intents", session["payment_intent"])
+    return "waiting" if intent["status"] == "processing" else "failed"
+
+
+def _filled(url: str, session_id: str) -> str:
+    return url.replace("{CHECKOUT_SESSION_ID}", session_id)
+
+
+def _language(session: Json | None) -> str:
+    """The session's language, else the browser's; anything but Dutch is English."""
+    wanted = (session or {}).get("locale") or "auto"
+    if wanted == "auto":
+        return request.accept_languages.best_match(["nl", "en"], "en")
+    return "nl" if wanted == "nl" else "en"
+
+
+def _rendered(
+    template: str, language: str, *, status: int = 200, **values: object
+) -> Response:
+    page = render_template(
+        template,
+        words=WORDS[language],
+        language=language,
+        price=lambda amount, currency: price(amount, currency, language),
+        delivery=lambda rate: delivery(rate["delivery_estimate"], language),
+        **values,
+    )
+    response = Response(page, status, content_type="text/html; charset=utf-8")
+    session = values.get("session")
+    response.headers["Content-Security-Policy"] = _policy(session)
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    return response
+
+
+def _policy(session: object) -> str:
+    """Browsers check form-action on the redirect, too: the shop must be in it."""
+    targets = ["'self'"]
+    if isinstance(session, dict):
+        parts = urlsplit(session["success_url"])
+        targets.append(f"{parts.scheme}://{parts.netloc}")
+    return (
+        "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; "
+        f"frame-ancestors 'none'; form-action {' '.join(targets)}"
+    )

@@ -1,0 +1,3 @@
+"""Events on their way to the shop."""
+
+__all__ = ["deliveries"]

@@ -1,0 +1,250 @@
+"""
+Events on their way to the shop: signed, sent at once, and again until it says 2xx.
+
+The pauses grow from half a second to a minute, for three days, as Stripe's do (there
+to hours). Every attempt is signed anew with the time of this machine: the shop knows
+nothing of a clock that a test has moved.
+"""
+
+import contextlib
+import hashlib
+import heapq
+import hmac
+import http.client
+import json
+import socket
+import threading
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from typing import Literal, get_args
+from urllib.parse import urlsplit
+
+from stripe_emulator.state.account import Account, Json, new_id
+
+Mode = Literal["normal", "hold", "drop", "duplicate", "twice"]
+MODES = get_args(Mode)
+Signature = Literal["right", "wrong", "rolled", "future", "old"]
+SIGNATURES = get_args(Signature)
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 60.0
+_GIVE_UP_SECONDS = 3 * 86_400
+_ANSWER_SECONDS = 20.0
+_SENDERS = 16
+_MOST_ATTEMPTS = 5000
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+_HEADERS = {
+    "Content-Type": "application/json; charset=utf-8",
+    "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
+    "Connection": "close",
+}
+
+
+class Webhooks:
+    """One endpoint. A delivery lives in the account until it is through."""
+
+    def __init__(self, account: Account) -> None:
+        self.url: str | None = None
+        self.secret = ""
+        self.mode: Mode = "normal"
+        self.types: tuple[str, ...] = ()  # what the mode is for; none: every event
+        self.signature: Signature = "right"
+        self.attempts: deque[Json] = deque(maxlen=_MOST_ATTEMPTS)
+        self._account = account
+        self._queue: list[tuple[float, str]] = []
+        self._unanswered: set[str] = set()
+        self._connections: set[http.client.HTTPConnection] = set()
+        self._woken = threading.Condition(account.mutex)
+        self._halted = False
+        self._senders = ThreadPoolExecutor(_SENDERS, thread_name_prefix="webhook")
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self) -> None:
+        with self._account.mutex:
+            for delivery_id in self._account.tables["deliveries"]:
+                self._queue_up(delivery_id)
+        self._thread.start()
+
+    def stop(self) -> None:
+        with self._woken:
+            self._halted = True
+            self._woken.notify_all()
+            for connection in self._connections:
+                if connection.sock:  # else a slow answer would hold up the end
+                    connection.sock.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self._senders.shutdown(wait=False, cancel_futures=True)
+
+    def send(self, event: Json) -> None:
+        """Send *event* as the mode says; called with the mutex held."""
+        if self.url is None:
+            return
+        event["pending_webhooks"] = 1
+        is_meant = not self.types or event["type"] in self.types
+        mode = self.mode if is_meant else "normal"
+        if mode != "drop":
+            self._add(event, held=mode == "hold")
+        if mode == "duplicate":
+            self._add(event)
+        if mode == "twice":
+            twin = {**event, "id": new_id("evt")}
+            self._account.put("events", twin["id"], twin)
+            self._add(twin)
+
+    def send_again(self, event: Json) -> None:
+        """Send *event* whatever the mode is, as by hand from the Dashboard."""
+        if self.url is not None:
+            self._add(event)
+
+    def release(self, *, order: str = "normal") -> int:
+        """Let the held events go one after another; *order* may be "reversed"."""
+        with self._woken:
+            held = [d for d in self._deliveries() if d["held"]]
+            for delivery in held:
+                delivery["held"] = False
+                self._account.put("deliveries", delivery["id"], delivery)
+            ids = [delivery["id"] for delivery in held]
+            in_turn = ids[::-1] if order == "reversed" else ids
+            self._senders.submit(self._attempt_in_turn, in_turn)
+            return len(held)
+
+    def wait_for(self, event_id: str, seconds: float) -> bool:
+        """
+        Wait until the shop has answered *event_id* once, well or badly.
+
+        A held event is not waited for: it is not the shop that is slow.
+        """
+        with self._woken:
+            return self._woken.wait_for(
+                lambda: self._halted or event_id not in self._unanswered, seconds
+            )
+
+    def wake(self) -> None:
+        with self._woken:
+            self._woken.notify_all()
+
+    def clear(self) -> None:
+        with self._woken:
+            self.mode, self.types, self.signature = "normal", (), "right"
+            self._queue.clear()
+            self._unanswered.clear()
+            self.attempts.clear()
+
+    def _deliveries(self) -> list[Json]:
+        return list(self._account.tables["deliveries"].values())
+
+    def _add(self, event: Json, *, held: bool = False) -> None:
+        now = self._account.clock.now()
+        delivery = {
+            "id": new_id("whd"),
+            "event": event["id"],
+            "since": now,
+            "due": now,
+            "pause": _FIRST_PAUSE,
+            "held": held,
+        }
+        self._account.put("deliveries", delivery["id"], delivery)
+        self._queue_up(delivery["id"])
+        if not delivery["held"]:
+            self._unanswered.add(event["id"])
+
+    def _queue_up(self, delivery_id: str) -> None:
+        delivery = self._account.tables["deliveries"][delivery_id]
+        if not delivery["held"]:
+            heapq.heappush(self._queue, (delivery["due"], delivery_id))
+            self._woken.notify_all()
+
+    def _run(self) -> None:
+        while (delivery_id := self._next()) is not None:
+            # The pool refuses work once the emulator is being stopped.
+            with contextlib.suppress(RuntimeError):
+                self._senders.submit(self._attempt, delivery_id)
+
+    def _next(self) -> str | None:
+        with self._woken:
+            while not self._halted:
+                wait = None
+                if self._queue:
+                    wait = self._queue[0][0] - self._account.clock.now()
+                    if wait <= 0:
+                        return heapq.heappop(self._queue)[1]
+                self._woken.wait(wait)
+        return None
+
+    def _attempt_in_turn(self, delivery_ids: list[str]) -> None:
+        for delivery_id in delivery_ids:
+            self._attempt(delivery_id)
+
+    def _attempt(self, delivery_id: str) -> None:
+        with self._account.mutex:
+            delivery = self._account.tables["deliveries"].get(delivery_id)
+            url = self.url
+            if delivery is None or url is None:
+                return
+            event = self._account.get("events", delivery["event"])
+            payload = json.dumps(event, indent=2)
+        status = self._post(url, payload.encode(), self._signed(payload))
+        with self._woken:
+            at = self._account.clock.now()
+            tried = {"event": event["id"], "type": event["type"]}
+            self.attempts.append({**tried, "status": status, "at": at})
+            self._unanswered.discard(event["id"])
+            self._conclude(delivery, event, status)
+            self._woken.notify_all()
+
+    def _conclude(self, delivery: Json, event: Json, status: int | None) -> None:
+        if delivery["id"] not in self._account.tables["deliveries"]:
+            return  # reset meanwhile
+        now = self._account.clock.now()
+        is_through = status is not None and 200 <= status < 300
+        if is_through or now - delivery["since"] > _GIVE_UP_SECONDS:
+            event["pending_webhooks"] = 0 if is_through else 1
+            self._account.put("events", event["id"], event)
+            self._account.drop("deliveries", delivery["id"])
+            return
+        delivery["due"] = now + delivery["pause"]
+        delivery["pause"] = min(2 * delivery["pause"], _LONGEST_PAUSE)
+        self._account.put("deliveries", delivery["id"], delivery)
+        self._queue_up(delivery["id"])
+
+    def _post(self, url: str, payload: bytes, stripe_signature: str) -> int | None:
+        """The status of the answer, or None for none; redirects are not followed."""
+        parts = urlsplit(url)
+        connection = http.client.HTTPConnection(
+            parts.hostname or "", parts.port or 80, timeout=_ANSWER_SECONDS
+        )
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        with self._account.mutex:
+            self._connections.add(connection)
+        try:
+            headers = {**_HEADERS, "Stripe-Signature": stripe_signature}
+            connection.request("POST", path, payload, headers)
+            answer = connection.getresponse()
+            answer.read()
+        except (OSError, http.client.HTTPException):
+            return None
+        finally:
+            with self._account.mutex:
+                self._connections.discard(connection)
+            connection.close()
+        return answer.status
+
+    def _signed(self, payload: str) -> str:
+        shift = {"future": 3600, "old": -3600}.get(self.signature, 0)
+        timestamp = int(time.time()) + shift
+        right = signature(payload, self.secret, timestamp)
+        other = signature(payload, "whsec_another", timestamp)
+        named = {"wrong": f"v1={other}", "rolled": f"v1={other},v1={right}"}
+        return f"t={timestamp},{named.get(self.signature, f'v1={right}')}"
+
+
+def signature(payload: str, secret: str, timestamp: int) -> str:
+    signed = f"{timestamp}.{payload}".encode()
+    return hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()
+
+
+def is_local(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme == "http" and parts.hostname in _LOOPBACK
