@@ -2,7 +2,6 @@
 
 import logging
 import threading
-from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -10,27 +9,21 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from stripe_emulator.api import calls
-from stripe_emulator.checkout import sessions
 from stripe_emulator.control import routes
-from stripe_emulator.faults.injected import Barriers, Faults
 from stripe_emulator.hosted_page import pages
-from stripe_emulator.money import payment_pages
+from stripe_emulator.serving.parts import Parts
 from stripe_emulator.serving.server import Server
-from stripe_emulator.state.account import Account, Json
 from stripe_emulator.state.clock import Clock
-from stripe_emulator.state.idempotency import Keys
 from stripe_emulator.state.snapshot import Snapshot
-from stripe_emulator.webhooks.deliveries import Webhooks
 
 _TOLD = ("Idempotency-Key", "Stripe-Version", "Content-Type", "User-Agent")
 _TICK_SECONDS = 0.1
-_MOST_REQUESTS = 5000
 
 logger = logging.getLogger(__name__)
 
 
-class Emulator:
-    """*key*: the only API key that is accepted; None accepts every test key."""
+class Emulator(Parts):
+    """The parts with a server in front of them; *state* is the file that keeps them."""
 
     def __init__(
         self,
@@ -40,24 +33,12 @@ class Emulator:
         key: str | None = None,
         delay_seconds: float = 0.0,
     ) -> None:
-        self.clock = clock or Clock()
-        self.key = key
-        self.delay_seconds = delay_seconds
-        self.account = Account(self.clock)
-        self.keys = Keys(self.account)
-        self.faults = Faults()
-        self.barriers = Barriers()
-        self.webhooks = Webhooks(self.account)
-        self.account.on_event = self.webhooks.send
-        self.requests: deque[Json] = deque(maxlen=_MOST_REQUESTS)
+        super().__init__(clock=clock, key=key, delay_seconds=delay_seconds)
         self._snapshot = Snapshot(self.account, state) if state else None
         self._halt = threading.Event()
         self._ticker = threading.Thread(target=self._tick, daemon=True)
         self._server: Server | None = None
         self._listener: threading.Thread | None = None
-
-    def send_webhooks(self, url: str | None, secret: str) -> None:
-        self.webhooks.url, self.webhooks.secret = url, secret
 
     def start(self, port: int) -> str:
         """Listen on loopback and return the address; port 0 picks a free one."""
@@ -87,26 +68,6 @@ class Emulator:
         if self._snapshot:
             self._snapshot.stop()
 
-    def end_due(self) -> None:
-        with self.account.mutex:
-            sessions.end_due(self.account)
-            payment_pages.settle_due(self.account)
-
-    def advance(self, seconds: float) -> None:
-        self.clock.advance(seconds)
-        self.end_due()
-        self.webhooks.wake()
-
-    def reset(self) -> None:
-        """As new: no objects, no faults, the right time."""
-        self.barriers.release(None)
-        self.faults.clear()
-        with self.account.mutex:
-            self.webhooks.clear()
-            self.account.clear()
-            self.requests.clear()
-            self.clock.reset()
-
     def _tick(self) -> None:
         while not self._halt.wait(_TICK_SECONDS):
             try:
@@ -115,17 +76,17 @@ class Emulator:
                 logger.exception("sessions could not be ended")
 
 
-def create_app(emulator: Emulator) -> Flask:
+def create_app(parts: Parts) -> Flask:
     app = Flask(
         __name__,
         static_folder="hosted_page/static",
         template_folder="hosted_page/templates",
     )
     app.config["MAX_CONTENT_LENGTH"] = 1_000_000
-    app.register_blueprint(calls.blueprint(emulator))
-    app.register_blueprint(routes.blueprint(emulator))
-    app.register_blueprint(pages.blueprint(emulator))
-    app.before_request(lambda: _record(emulator))
+    app.register_blueprint(calls.blueprint(parts))
+    app.register_blueprint(routes.blueprint(parts))
+    app.register_blueprint(pages.blueprint(parts))
+    app.before_request(lambda: _record(parts))
 
     @app.get("/healthz")
     def healthz() -> dict[str, str]:
@@ -143,7 +104,7 @@ def create_app(emulator: Emulator) -> Flask:
     return app
 
 
-def _record(emulator: Emulator) -> None:
+def _record(parts: Parts) -> None:
     if not request.path.startswith("/v1/"):
         return
     row: dict[str, Any] = {
@@ -152,6 +113,6 @@ def _record(emulator: Emulator) -> None:
         "query": request.query_string.decode("latin-1"),
         "body": request.get_data(as_text=True),
         "headers": {n: request.headers[n] for n in _TOLD if n in request.headers},
-        "at": emulator.clock.now(),
+        "at": parts.clock.now(),
     }
-    emulator.requests.append(row)
+    parts.requests.append(row)

@@ -9,13 +9,13 @@ import socket
 import struct
 import time
 from functools import partial
-from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, request
 
 from stripe_emulator.api import lists
 from stripe_emulator.api.routes import ROUTES, Call, Route
 from stripe_emulator.faults.injected import DroppedError, HtmlError, ResetError
+from stripe_emulator.serving.parts import Parts
 from stripe_emulator.serving.server import CONNECTION
 from stripe_emulator.state.account import Json, new_id
 from stripe_emulator.state.idempotency import Answer
@@ -23,20 +23,17 @@ from stripe_emulator.validation import forms
 from stripe_emulator.validation.errors import ApiError, server_error, unknown_route
 from stripe_emulator.validation.parameters import WITHOUT_METHOD_TYPES, judged
 
-if TYPE_CHECKING:
-    from stripe_emulator.emulator import Emulator
-
 _TEST_KEYS = ("sk_test_", "rk_test_")
 _WITH_METHOD_TYPES = ("create", "create_payment_intent")
 
 
-def blueprint(emulator: "Emulator") -> Blueprint:
+def blueprint(parts: Parts) -> Blueprint:
     pages = Blueprint("api", __name__)
     for route in ROUTES:
         pages.add_url_rule(
             route.path,
             endpoint=route.name,
-            view_func=partial(_answer, emulator, route),
+            view_func=partial(_answer, parts, route),
             methods=[route.method],
         )
     return pages
@@ -50,16 +47,16 @@ def failed() -> Response:
     return _json(server_error())
 
 
-def _answer(emulator: "Emulator", route: Route, object_id: str = "") -> Response:
+def _answer(parts: Parts, route: Route, object_id: str = "") -> Response:
     request_id = new_id("req", 14)
-    if emulator.delay_seconds:
-        time.sleep(emulator.delay_seconds)
+    if parts.delay_seconds:
+        time.sleep(parts.delay_seconds)
     where = (route.name, object_id or None)
     try:
-        _check_key(request.headers.get("Authorization", ""), emulator.key)
-        emulator.faults.on_arrival(*where)
-        answer = _under_key(emulator, route, object_id, request_id)
-        emulator.faults.on_answer(*where)
+        _check_key(request.headers.get("Authorization", ""), parts.key)
+        parts.faults.on_arrival(*where)
+        answer = _under_key(parts, route, object_id, request_id)
+        parts.faults.on_answer(*where)
     except ApiError as error:
         return _json(error, request_id)
     except HtmlError as error:
@@ -77,9 +74,7 @@ def _answer(emulator: "Emulator", route: Route, object_id: str = "") -> Response
     return response
 
 
-def _under_key(
-    emulator: "Emulator", route: Route, object_id: str, request_id: str
-) -> Answer:
+def _under_key(parts: Parts, route: Route, object_id: str, request_id: str) -> Answer:
     tree = _parsed()
     asked = {"path": request.path, "params": _digest(tree)}
     caused_by = {"id": request_id, "idempotency_key": _idempotency_key()}
@@ -89,12 +84,12 @@ def _under_key(
             params = judged(_for_version(tree, route), route.params)
             params |= _old_methods(tree, route)
             lists.check_expand(params.get("expand", []))
-            call = Call(emulator.account, object_id, params, caused_by)
-            return _take_effect(emulator, route, call)
+            call = Call(parts.account, object_id, params, caused_by)
+            return _take_effect(parts, route, call)
         except ApiError as error:
             return Answer(error.status, json.dumps(error.body()), kept=error.executed)
 
-    return emulator.keys.answer(_idempotency_key(), asked, act)
+    return parts.keys.answer(_idempotency_key(), asked, act)
 
 
 def _digest(tree: Json) -> str:
@@ -102,17 +97,17 @@ def _digest(tree: Json) -> str:
     return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()
 
 
-def _take_effect(emulator: "Emulator", route: Route, call: Call) -> Answer:
+def _take_effect(parts: Parts, route: Route, call: Call) -> Answer:
     where = (route.name, call.object_id or None)
-    emulator.barriers.wait(*where, after=False)
-    emulator.faults.before_effect(*where)
-    with emulator.account.mutex:
-        emulator.end_due()
+    parts.barriers.wait(*where, after=False)
+    parts.faults.before_effect(*where)
+    with parts.account.mutex:
+        parts.end_due()
         result = route.act(call)
-        result = lists.expanded(emulator.account, result, call.params.get("expand", []))
+        result = lists.expanded(parts.account, result, call.params.get("expand", []))
         body = json.dumps(result)
-    emulator.faults.after_effect(*where)
-    emulator.barriers.wait(*where, after=True)
+    parts.faults.after_effect(*where)
+    parts.barriers.wait(*where, after=True)
     return Answer(200, body)
 
 

@@ -1,7 +1,7 @@
 """The emulator's own routes under `/_emulator/`, for tests: see the package's text."""
 
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
@@ -11,22 +11,20 @@ from stripe_emulator.checkout.objects import METHODS
 from stripe_emulator.faults.injected import KINDS, Barrier, Fault
 from stripe_emulator.money import disputes, payments, refunds
 from stripe_emulator.serving.customer import choose, complete
+from stripe_emulator.serving.parts import Parts
 from stripe_emulator.state.account import Json
 from stripe_emulator.validation.errors import ApiError
 from stripe_emulator.webhooks.deliveries import MODES, SIGNATURES, is_local
 
-if TYPE_CHECKING:
-    from stripe_emulator.emulator import Emulator
 
-
-def blueprint(emulator: "Emulator") -> Blueprint:
+def blueprint(parts: Parts) -> Blueprint:
     pages = Blueprint("control", __name__, url_prefix="/_emulator")
-    _add_state(pages, emulator)
-    _add_faults(pages, emulator)
-    _add_money(pages, emulator)
-    _add_refunds(pages, emulator)
-    _add_disputes(pages, emulator)
-    _add_webhooks(pages, emulator)
+    _add_state(pages, parts)
+    _add_faults(pages, parts)
+    _add_money(pages, parts)
+    _add_refunds(pages, parts)
+    _add_disputes(pages, parts)
+    _add_webhooks(pages, parts)
 
     @pages.errorhandler(ApiError)
     def refused(error: ApiError) -> tuple[Response, int]:
@@ -55,95 +53,95 @@ def _only(known: str) -> Json:
     return given
 
 
-def _add_state(pages: Blueprint, emulator: "Emulator") -> None:
+def _add_state(pages: Blueprint, parts: Parts) -> None:
     @pages.post("/reset")
     def reset() -> Json:
-        emulator.reset()
+        parts.reset()
         return {}
 
     @pages.get("/requests")
     def requests() -> Json:
-        with emulator.account.mutex:
-            return {"requests": list(emulator.requests)}
+        with parts.account.mutex:
+            return {"requests": list(parts.requests)}
 
     @pages.route("/clock", methods=["GET", "POST"])
     def clock() -> Json:
         if request.method == "POST":
-            emulator.advance(float(_given().get("advance", 0)))
-        return {"now": emulator.clock.now()}
+            parts.advance(float(_given().get("advance", 0)))
+        return {"now": parts.clock.now()}
 
 
-def _add_faults(pages: Blueprint, emulator: "Emulator") -> None:
+def _add_faults(pages: Blueprint, parts: Parts) -> None:
     @pages.get("/faults")
     def faults() -> Json:
-        return {"faults": emulator.faults.listed()}
+        return {"faults": parts.faults.listed()}
 
     @pages.post("/faults")
     def add_fault() -> Json:
         given = _given()
         if given.get("kind") == "webhooks":
-            return _set_webhooks(emulator, given)
-        emulator.faults.add(_fault(given))
-        return {"faults": emulator.faults.listed()}
+            return _set_webhooks(parts, given)
+        parts.faults.add(_fault(given))
+        return {"faults": parts.faults.listed()}
 
     @pages.post("/faults/clear")
     def clear_faults() -> Json:
-        emulator.faults.clear()
+        parts.faults.clear()
         return {}
 
     @pages.get("/barriers")
     def barriers() -> Json:
-        return emulator.barriers.listed()
+        return parts.barriers.listed()
 
     @pages.post("/barriers")
     def add_barrier() -> Json:
         given = _given()
         route = _route(given)
         is_after = bool(given.get("after", False))
-        emulator.barriers.add(Barrier(route, is_after, given.get("id")))
-        return emulator.barriers.listed()
+        parts.barriers.add(Barrier(route, is_after, given.get("id")))
+        return parts.barriers.listed()
 
     @pages.post("/barriers/release")
     def release_barrier() -> Json:
-        emulator.barriers.release(_given().get("route"))
-        return emulator.barriers.listed()
+        parts.barriers.release(_given().get("route"))
+        return parts.barriers.listed()
 
 
-def _add_money(pages: Blueprint, emulator: "Emulator") -> None:
+def _add_money(pages: Blueprint, parts: Parts) -> None:
     @pages.post("/sessions/<session_id>/pay")
     def pay(session_id: str) -> Json:
         given = _only("method wait payer promotion_code shipping forgotten")
         method = _one_of({"method": "card", **given}, "method", (*METHODS, "decline"))
         if not given.get("forgotten", False):
-            _check_offered(emulator, session_id, method)
-        session = _with_choices(emulator, session_id, given)
+            _check_offered(parts, session_id, method)
+        session = _with_choices(parts, session_id, given)
         payer = payers.filled(session, given.get("payer", {}))
         if method == "decline":
-            with emulator.account.mutex:
-                return payments.decline(emulator.account, session_id, "card", payer)
+            with parts.account.mutex:
+                return payments.decline(parts.account, session_id, "card", payer)
         event = complete(
-            emulator, session_id, method, payer, waits=given.get("wait", True)
+            parts, session_id, method, payer, waits=given.get("wait", True)
         )
-        return _with_event(emulator, event)
+        return _with_event(parts, event)
 
     @pages.post("/sessions/<session_id>/settle")
     def settle(session_id: str) -> Json:
         outcome = _one_of(_given(), "outcome", ("succeed", "fail"))
-        emulator.barriers.wait("settle", session_id, after=False)
-        with emulator.account.mutex:
-            event = payments.settle(emulator.account, session_id, outcome)
-        emulator.webhooks.wait_for(event["id"], 10)
-        return _with_event(emulator, event)
+        parts.barriers.wait("settle", session_id, after=False)
+        with parts.account.mutex:
+            event = payments.settle(parts.account, session_id, outcome)
+        parts.webhooks.wait_for(event["id"], 10)
+        return _with_event(parts, event)
 
     @pages.post("/sessions/<session_id>/recover")
     def recover(session_id: str) -> Json:
-        account = emulator.account
+        account = parts.account
         with account.mutex:
             return sessions.recover(account, account.get("sessions", session_id))
 
 
-def _add_refunds(pages: Blueprint, emulator: "Emulator") -> None:
-    account = emulator.account
+def _add_refunds(pages: Blueprint, parts: Parts) -> None:
+    account = parts.account
 
     @pages.post("/refunds/next")
     def next_refunds() -> Json:
@@ -167,18 +165,18 @@ def _add_refunds(pages: Blueprint, emulator: "Emulator") -> None:
     def refund(charge_id: str) -> Json:
         given = _only("amount reason metadata")
         with account.mutex:
-            named = {"charge": _charge(emulator, charge_id)["id"]}
+            named = {"charge": _charge(parts, charge_id)["id"]}
             return refunds.create(account, {**given, **named})
 
 
-def _add_disputes(pages: Blueprint, emulator: "Emulator") -> None:
-    account = emulator.account
+def _add_disputes(pages: Blueprint, parts: Parts) -> None:
+    account = parts.account
 
     @pages.post("/charges/<charge_id>/dispute")
     def dispute(charge_id: str) -> Json:
         given = _only("amount reason")
         with account.mutex:
-            return disputes.create(account, _charge(emulator, charge_id), **given)
+            return disputes.create(account, _charge(parts, charge_id), **given)
 
     @pages.post("/disputes/<dispute_id>/review")
     def review_dispute(dispute_id: str) -> Json:
@@ -192,18 +190,18 @@ def _add_disputes(pages: Blueprint, emulator: "Emulator") -> None:
             return disputes.close(account, dispute_id, outcome)
 
 
-def _add_webhooks(pages: Blueprint, emulator: "Emulator") -> None:
+def _add_webhooks(pages: Blueprint, parts: Parts) -> None:
     @pages.post("/events/<event_id>/deliver")
     def deliver(event_id: str) -> Json:
-        with emulator.account.mutex:
-            emulator.webhooks.send_again(emulator.account.get("events", event_id))
+        with parts.account.mutex:
+            parts.webhooks.send_again(parts.account.get("events", event_id))
         return {}
 
     @pages.get("/webhooks")
     def webhooks() -> Json:
-        with emulator.account.mutex:
-            rows = list(emulator.account.tables["deliveries"].values())
-            return {"attempts": list(emulator.webhooks.attempts), "waiting": rows}
+        with parts.account.mutex:
+            rows = list(parts.account.tables["deliveries"].values())
+            return {"attempts": list(parts.webhooks.attempts), "waiting": rows}
 
     @pages.post("/webhooks/endpoint")
     def endpoint() -> Json:
@@ -211,41 +209,41 @@ def _add_webhooks(pages: Blueprint, emulator: "Emulator") -> None:
         url = given.get("url")
         if url is not None and not is_local(url):
             raise ApiError("A webhook goes to this machine only.", param="url")
-        emulator.send_webhooks(url, given.get("secret", ""))
+        parts.send_webhooks(url, given.get("secret", ""))
         return {}
 
     @pages.post("/webhooks/release")
     def release() -> Json:
         given = _given()
-        count = emulator.webhooks.release(order=given.get("order", "normal"))
+        count = parts.webhooks.release(order=given.get("order", "normal"))
         if given.get("mode", "normal") == "normal":
-            emulator.webhooks.mode = "normal"
+            parts.webhooks.mode = "normal"
         return {"released": count}
 
 
-def _check_offered(emulator: "Emulator", session_id: str, method: str) -> None:
+def _check_offered(parts: Parts, session_id: str, method: str) -> None:
     used = "card" if method == "decline" else method
-    with emulator.account.mutex:
-        session = emulator.account.get("sessions", session_id)
+    with parts.account.mutex:
+        session = parts.account.get("sessions", session_id)
     if used not in session["payment_method_types"]:
         raise ApiError(f"{used} is not offered for this session.", param="method")
 
 
-def _with_choices(emulator: "Emulator", session_id: str, given: Json) -> Json:
-    account, code = emulator.account, given.get("promotion_code")
+def _with_choices(parts: Parts, session_id: str, given: Json) -> Json:
+    account, code = parts.account, given.get("promotion_code")
     with account.mutex:
         session = account.get("sessions", session_id)
         rate = None
         if "shipping" in given:
             rate = shipping.rate_named(account, session, given["shipping"])
         if rate or code:
-            choose(emulator, session_id, rate=rate, code=code)
+            choose(parts, session_id, rate=rate, code=code)
         return dict(session)
 
 
-def _charge(emulator: "Emulator", object_id: str) -> Json:
+def _charge(parts: Parts, object_id: str) -> Json:
     """The charge by its own id, by its payment's or by its session's."""
-    account = emulator.account
+    account = parts.account
     if object_id.startswith("cs_"):
         object_id = account.get("sessions", object_id)["payment_intent"] or object_id
     if object_id.startswith("pi_"):
@@ -253,16 +251,16 @@ def _charge(emulator: "Emulator", object_id: str) -> Json:
     return account.get("charges", object_id)
 
 
-def _with_event(emulator: "Emulator", event: Json) -> Json:
-    with emulator.account.mutex:
+def _with_event(parts: Parts, event: Json) -> Json:
+    with parts.account.mutex:
         session_id = event["data"]["object"]["id"]
-        session = dict(emulator.account.get("sessions", session_id))
+        session = dict(parts.account.get("sessions", session_id))
         return {"session": session, "event": dict(event)}
 
 
-def _set_webhooks(emulator: "Emulator", given: Json) -> Json:
-    webhooks = emulator.webhooks
-    with emulator.account.mutex:
+def _set_webhooks(parts: Parts, given: Json) -> Json:
+    webhooks = parts.webhooks
+    with parts.account.mutex:
         if "mode" in given:
             webhooks.mode = _one_of(given, "mode", MODES)
             webhooks.types = tuple(given.get("types", ()))

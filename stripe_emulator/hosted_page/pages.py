@@ -1,6 +1,6 @@
 """The page on which a customer pays: plain HTML, Dutch or English, no script."""
 
-from typing import TYPE_CHECKING, cast
+from typing import cast
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, redirect, render_template, request
@@ -11,98 +11,94 @@ from stripe_emulator.hosted_page.form import chosen, payer_in, prefilled, shown_
 from stripe_emulator.hosted_page.words import WORDS, countries, delivery, price
 from stripe_emulator.money import payments
 from stripe_emulator.serving.customer import choose, complete
+from stripe_emulator.serving.parts import Parts
 from stripe_emulator.state.account import Json
 from stripe_emulator.validation.errors import ApiError
 
-if TYPE_CHECKING:
-    from stripe_emulator.emulator import Emulator
 
-
-def blueprint(emulator: "Emulator") -> Blueprint:
+def blueprint(parts: Parts) -> Blueprint:
     pages = Blueprint("hosted", __name__)
 
     @pages.get("/")
     def overview() -> Response:
-        with emulator.account.mutex:
-            newest = list(emulator.account.tables["sessions"].values())[:-21:-1]
-            rows = [(dict(row), _state(emulator, row)) for row in newest]
+        with parts.account.mutex:
+            newest = list(parts.account.tables["sessions"].values())[:-21:-1]
+            rows = [(dict(row), _state(parts, row)) for row in newest]
         return _rendered("overview.html", _language(None), rows=rows)
 
     @pages.get("/c/pay/<session_id>")
     def show(session_id: str) -> Response:
-        return _page(emulator, session_id)
+        return _page(parts, session_id)
 
     @pages.post("/c/pay/<session_id>")
     def act(session_id: str) -> BaseResponse:
         try:
-            return _act(emulator, session_id, request.form.get("action", "pay"))
+            return _act(parts, session_id, request.form.get("action", "pay"))
         except payments.SessionClosedError:
-            return _page(emulator, session_id, status=409)
+            return _page(parts, session_id, status=409)
         except ApiError as error:
-            return _refused(emulator, session_id, error)
+            return _refused(parts, session_id, error)
 
     return pages
 
 
-def _act(emulator: "Emulator", session_id: str, action: str) -> BaseResponse:
+def _act(parts: Parts, session_id: str, action: str) -> BaseResponse:
     if action in ("succeed", "fail"):
-        return _settle(emulator, session_id, cast(payments.Outcome, action))
-    session = _choose(emulator, session_id, action)
+        return _settle(parts, session_id, cast(payments.Outcome, action))
+    session = _choose(parts, session_id, action)
     if action in ("update", "apply", "remove"):
-        return _page(emulator, session_id)
+        return _page(parts, session_id)
     payer = payer_in(session)
     method = request.form.get("method", "card")
     if method not in session["payment_method_types"]:
         raise ApiError(f"{method} is not offered for this session")
     if action == "decline":
-        with emulator.account.mutex:
-            payments.decline(emulator.account, session_id, method, payer)
-        return _page(emulator, session_id, message="declined")
-    complete(emulator, session_id, method, payer, expected=shown_total())
+        with parts.account.mutex:
+            payments.decline(parts.account, session_id, method, payer)
+        return _page(parts, session_id, message="declined")
+    complete(parts, session_id, method, payer, expected=shown_total())
     return redirect(_filled(session["success_url"], session_id), 303)
 
 
-def _choose(emulator: "Emulator", session_id: str, action: str) -> Json:
+def _choose(parts: Parts, session_id: str, action: str) -> Json:
     """What was chosen counts whichever button is pressed."""
     rate, code = chosen()
     if action == "apply" and not code:
         raise discounts.RefusedCodeError("unknown")
-    with emulator.account.mutex:
-        session = choose(emulator, session_id, rate=rate, code=code)
+    with parts.account.mutex:
+        session = choose(parts, session_id, rate=rate, code=code)
         if action == "remove":
-            discounts.remove(emulator.account, session)
+            discounts.remove(parts.account, session)
         return dict(session)
 
 
-def _refused(emulator: "Emulator", session_id: str, error: ApiError) -> Response:
+def _refused(parts: Parts, session_id: str, error: ApiError) -> Response:
     if isinstance(error, payments.AmountChangedError):
-        return _page(emulator, session_id, message="changed")
+        return _page(parts, session_id, message="changed")
     if isinstance(error, discounts.RefusedCodeError):
-        return _page(emulator, session_id, code_message=f"code_{error.reason}")
+        return _page(parts, session_id, code_message=f"code_{error.reason}")
     message = error.message
     if isinstance(error, payers.IncompleteError):
         message = f"ask_{error.reason}"
-    return _page(emulator, session_id, message=message, status=400)
+    return _page(parts, session_id, message=message, status=400)
 
 
-def _settle(
-    emulator: "Emulator", session_id: str, outcome: payments.Outcome
-) -> BaseResponse:
-    emulator.barriers.wait("settle", session_id, after=False)
-    with emulator.account.mutex:
-        event = payments.settle(emulator.account, session_id, outcome)
-    emulator.webhooks.wait_for(event["id"], 10)
+def _settle(parts: Parts, session_id: str, outcome: payments.Outcome) -> BaseResponse:
+    parts.barriers.wait("settle", session_id, after=False)
+    with parts.account.mutex:
+        event = payments.settle(parts.account, session_id, outcome)
+    parts.webhooks.wait_for(event["id"], 10)
     return redirect(request.path, 303)
 
 
-def _session(emulator: "Emulator", session_id: str) -> Json:
-    with emulator.account.mutex:
-        emulator.end_due()
-        return dict(emulator.account.get("sessions", session_id))
+def _session(parts: Parts, session_id: str) -> Json:
+    with parts.account.mutex:
+        parts.end_due()
+        return dict(parts.account.get("sessions", session_id))
 
 
 def _page(
-    emulator: "Emulator",
+    parts: Parts,
     session_id: str,
     *,
     message: str = "",
@@ -111,15 +107,15 @@ def _page(
 ) -> Response:
     """The messages are names of words; other text is shown as it is."""
     try:
-        session = _session(emulator, session_id)
+        session = _session(parts, session_id)
     except ApiError:
         language = _language(None)
         return _rendered("closed.html", language, state="unknown", status=404)
-    with emulator.account.mutex:
-        state = _state(emulator, session)
-        lines = list(sessions.line_items(emulator.account, session))
-        rates = shipping.rates_of(emulator.account, session)
-        discount = discounts.code_of(emulator.account, session)
+    with parts.account.mutex:
+        state = _state(parts, session)
+        lines = list(sessions.line_items(parts.account, session))
+        rates = shipping.rates_of(parts.account, session)
+        discount = discounts.code_of(parts.account, session)
     language = _language(session)
     words = WORDS[language]
     return _rendered(
@@ -152,12 +148,12 @@ def _asks(session: Json) -> set[str]:
     return {name for name, is_asked in questions.items() if is_asked}
 
 
-def _state(emulator: "Emulator", session: Json) -> str:
+def _state(parts: Parts, session: Json) -> str:
     if session["status"] != "complete":
         return str(session["status"])
     if session["payment_status"] != "unpaid":
         return "paid"
-    intent = emulator.account.get("payment_intents", session["payment_intent"])
+    intent = parts.account.get("payment_intents", session["payment_intent"])
     return "waiting" if intent["status"] == "processing" else "failed"
 
 

@@ -1,3 +1,3 @@
 """What the API, the hosted page and the control routes share."""
 
-__all__ = ["customer", "server"]
+__all__ = ["customer", "parts", "server"]
