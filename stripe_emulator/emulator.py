@@ -77,11 +77,7 @@ class Emulator(Parts):
 
 
 def create_app(parts: Parts) -> Flask:
-    app = Flask(
-        __name__,
-        static_folder="hosted_page/static",
-        template_folder="hosted_page/templates",
-    )
+    app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = 1_000_000
     app.register_blueprint(calls.blueprint(parts))
     app.register_blueprint(routes.blueprint(parts))

@@ -17,7 +17,13 @@ from stripe_emulator.validation.errors import ApiError
 
 
 def blueprint(parts: Parts) -> Blueprint:
-    pages = Blueprint("hosted", __name__)
+    pages = Blueprint(
+        "hosted",
+        __name__,
+        template_folder="templates",
+        static_folder="static",
+        static_url_path="/static",
+    )
 
     @pages.get("/")
     def overview() -> Response:
