@@ -12,7 +12,7 @@ from functools import partial
 
 from flask import Blueprint, Response, request
 
-from stripe_emulator.api import lists
+from stripe_emulator.api import expansion
 from stripe_emulator.api.routes import ROUTES, Call, Route
 from stripe_emulator.faults.injected import DroppedError, HtmlError, ResetError
 from stripe_emulator.serving.parts import Parts
@@ -21,9 +21,12 @@ from stripe_emulator.state.account import Json, new_id
 from stripe_emulator.state.idempotency import Answer
 from stripe_emulator.validation import forms
 from stripe_emulator.validation.errors import ApiError, server_error, unknown_route
-from stripe_emulator.validation.parameters import WITHOUT_METHOD_TYPES, judged
+from stripe_emulator.validation.parameters import judged
 
 _TEST_KEYS = ("sk_test_", "rk_test_")
+# From this version on create refuses `payment_method_types`; a request without a
+# version counts as older, as an account's default version may be.
+_WITHOUT_METHOD_TYPES = "2026-09-30"
 _WITH_METHOD_TYPES = ("create", "create_payment_intent")
 
 
@@ -83,7 +86,7 @@ def _under_key(parts: Parts, route: Route, object_id: str, request_id: str) -> A
         try:
             params = judged(_for_version(tree, route), route.params)
             params |= _old_methods(tree, route)
-            lists.check_expand(params.get("expand", []))
+            expansion.check_expand(params.get("expand", []))
             call = Call(parts.account, object_id, params, caused_by)
             return _take_effect(parts, route, call)
         except ApiError as error:
@@ -104,7 +107,9 @@ def _take_effect(parts: Parts, route: Route, call: Call) -> Answer:
     with parts.account.mutex:
         parts.end_due()
         result = route.act(call)
-        result = lists.expanded(parts.account, result, call.params.get("expand", []))
+        result = expansion.expanded(
+            parts.account, result, call.params.get("expand", [])
+        )
         body = json.dumps(result)
     parts.faults.after_effect(*where)
     parts.barriers.wait(*where, after=True)
@@ -129,7 +134,7 @@ def _parsed() -> Json:
 
 def _is_old_create(route: Route) -> bool:
     version = request.headers.get("Stripe-Version", "")
-    return route.name in _WITH_METHOD_TYPES and version[:10] < WITHOUT_METHOD_TYPES
+    return route.name in _WITH_METHOD_TYPES and version[:10] < _WITHOUT_METHOD_TYPES
 
 
 def _for_version(tree: Json, route: Route) -> Json:

@@ -1,10 +1,9 @@
-"""Pages of a list, newest first, and fields that are expanded on demand."""
+"""Pages of a list, newest first."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from stripe_emulator.checkout import discounts, objects, sessions
-from stripe_emulator.state.account import Account, Json
+from stripe_emulator.state.account import Json
 from stripe_emulator.validation.errors import ApiError
 
 _MOST = 100
@@ -14,25 +13,6 @@ _COMPARE: dict[str, Callable[[int, int], bool]] = {
     "lt": lambda created, limit: created < limit,
     "lte": lambda created, limit: created <= limit,
 }
-# Which table an id belongs to, by the name of the field that holds it.
-_EXPANDABLE = {
-    "payment_intent": "payment_intents",
-    "latest_charge": "charges",
-    "charge": "charges",
-    "coupon": "coupons",
-    "promotion_code": "promotion_codes",
-    "shipping_rate": "shipping_rates",
-}
-# What holds such a field, but is itself no object of the API.
-_HOLDERS = (
-    "data",
-    "discounts",
-    "promotion",
-    "shipping_cost",
-    "shipping_options",
-    "total_details",
-)
-_ON_DEMAND = ("breakdown", "line_items")
 
 
 def page(rows: Iterable[Json], params: Json, *, url: str) -> Json:
@@ -50,10 +30,10 @@ def cut(rows: list[Json], params: Json, *, url: str) -> Json:
         raise ApiError(text, param="starting_after")
     if before is not None:
         rows = rows[: _place(rows, before, "ending_before")]
-        return objects.page(rows[-limit:], url=url, has_more=len(rows) > limit)
+        return _page(rows[-limit:], url=url, has_more=len(rows) > limit)
     if after is not None:
         rows = rows[_place(rows, after, "starting_after") + 1 :]
-    return objects.page(rows[:limit], url=url, has_more=len(rows) > limit)
+    return _page(rows[:limit], url=url, has_more=len(rows) > limit)
 
 
 def _check_limit(limit: int) -> None:
@@ -111,46 +91,5 @@ def _is_type(name: str, wanted: str) -> bool:
     return name == wanted or (wanted.endswith(".*") and name.startswith(wanted[:-1]))
 
 
-def check_expand(paths: list[str]) -> None:
-    """Refuse what can never be expanded before anything is done."""
-    known = {*_HOLDERS, *_ON_DEMAND, *_EXPANDABLE}
-    for path in paths:
-        steps = path.split(".")
-        if not known.issuperset(steps) or steps[-1] in _HOLDERS:
-            raise _not_expandable(path)
-
-
-def expanded(account: Account, answer: Json, paths: list[str]) -> Json:
-    """A copy of *answer* with the fields of *paths* expanded; the stored one stays."""
-    for path in paths:
-        answer = _expand(account, answer, path.split("."), path)
-    return answer
-
-
-def _expand(account: Account, node: Any, steps: list[str], path: str) -> Any:
-    if not steps or node is None:
-        return node
-    if isinstance(node, list):
-        return [_expand(account, each, steps, path) for each in node]
-    name, *rest = steps
-    value = _opened(account, node, name, path)
-    return {**node, name: _expand(account, value, rest, path)}
-
-
-def _opened(account: Account, node: Any, name: str, path: str) -> Any:
-    if name == "line_items" and node.get("object") == "checkout.session":
-        url = f"/v1/checkout/sessions/{node['id']}/line_items"
-        return cut(sessions.line_items(account, node), {}, url=url)
-    if name not in node:
-        raise _not_expandable(path)
-    value = node[name]
-    if name == "total_details":
-        session = account.get("sessions", node["id"])
-        return {**value, "breakdown": discounts.breakdown(account, session)}
-    if name in _EXPANDABLE and isinstance(value, str):
-        return account.tables[_EXPANDABLE[name]].get(value, value)  # it may be deleted
-    return value
-
-
-def _not_expandable(path: str) -> ApiError:
-    return ApiError(f"This property cannot be expanded ({path}).", param="expand")
+def _page(rows: list[Json], *, url: str, has_more: bool = False) -> Json:
+    return {"object": "list", "data": rows, "has_more": has_more, "url": url}

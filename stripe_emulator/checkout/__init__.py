@@ -4,10 +4,9 @@ __all__ = [
     "catalogue",
     "coupons",
     "discounts",
-    "limits",
-    "objects",
     "payers",
     "promotion_codes",
+    "session_object",
     "sessions",
     "shipping",
 ]

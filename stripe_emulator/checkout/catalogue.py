@@ -4,11 +4,15 @@ from decimal import Decimal
 
 import stripe
 
-from stripe_emulator.checkout import objects
-from stripe_emulator.checkout.limits import check_currency, check_not_both, check_number
+from stripe_emulator.checkout import prices
 from stripe_emulator.state.account import Account, Json, new_id
+from stripe_emulator.validation.checks import (
+    check_currency,
+    check_not_both,
+    check_number,
+    demand,
+)
 from stripe_emulator.validation.errors import ApiError, not_emulated
-from stripe_emulator.validation.parameters import demand
 from stripe_emulator.validation.stripe_types import blank
 
 _PRODUCT = frozenset({"active", "description", "expand", "id", "metadata", "name"})
@@ -59,7 +63,7 @@ def create_price(
 ) -> Json:
     _check_price(params)
     product_id = _product_of(account, params, request)
-    price = objects.price(params, now=account.now()) | {
+    price = prices.price(params, now=account.now()) | {
         "active": params.get("active", True),
         "metadata": dict(params.get("metadata") or {}),
         "nickname": params.get("nickname"),

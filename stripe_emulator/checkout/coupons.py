@@ -2,10 +2,14 @@
 
 import stripe
 
-from stripe_emulator.checkout.limits import check_currency, check_number
 from stripe_emulator.state.account import Account, Json, new_id
+from stripe_emulator.validation.checks import (
+    check_currency,
+    check_length,
+    check_number,
+    demand,
+)
 from stripe_emulator.validation.errors import ApiError, not_emulated
-from stripe_emulator.validation.parameters import check_length, demand
 from stripe_emulator.validation.stripe_types import blank
 
 _NAMES = (

@@ -9,10 +9,13 @@ import stripe
 
 from stripe_emulator.checkout import coupons
 from stripe_emulator.checkout.coupons import MOST_REDEMPTIONS
-from stripe_emulator.checkout.limits import check_currency, check_number
 from stripe_emulator.state.account import Account, Json, new_id
+from stripe_emulator.validation.checks import (
+    check_currency,
+    check_number,
+    merged_metadata,
+)
 from stripe_emulator.validation.errors import ApiError, not_emulated
-from stripe_emulator.validation.parameters import merged_metadata
 from stripe_emulator.validation.stripe_types import blank
 
 _NAMES = "active code expand expires_at max_redemptions metadata promotion restrictions"

@@ -2,11 +2,22 @@
 
 import copy
 
-from stripe_emulator.checkout import catalogue, discounts, objects, shipping, totals
-from stripe_emulator.checkout.limits import LATEST_SECONDS, check_create, check_total
+from stripe_emulator.checkout import (
+    catalogue,
+    discounts,
+    prices,
+    session_object,
+    shipping,
+    totals,
+)
+from stripe_emulator.checkout.session_checks import (
+    LATEST_SECONDS,
+    check_create,
+    check_total,
+)
 from stripe_emulator.state.account import Account, Json, new_id
+from stripe_emulator.validation.checks import merged_metadata
 from stripe_emulator.validation.errors import ApiError
-from stripe_emulator.validation.parameters import merged_metadata
 
 
 def create(account: Account, params: Json) -> Json:
@@ -14,13 +25,13 @@ def create(account: Account, params: Json) -> Json:
     check_create(params, now=account.clock.now())
     shipping.check_options(params.get("shipping_options", []))
     now = account.now()
-    lines = [objects.line_item(line, now=now) for line in params["line_items"]]
+    lines = [prices.line_item(line, now=now) for line in params["line_items"]]
     if asked is not params:
         catalogue.name_again(account, asked, lines)
     check_total(sum(line["amount_total"] for line in lines))
     expires_at = params.get("expires_at", now + LATEST_SECONDS)
-    session = objects.session(params, lines, now=now, expires_at=expires_at)
-    session["url"] = objects.hosted_url(account.base_url, session["id"])
+    session = session_object.session(params, lines, now=now, expires_at=expires_at)
+    session["url"] = _page_url(account, session["id"])
     data = params.get("payment_intent_data", {})
     contents = {"lines": lines, "payment_intent_data": data}
     account.put("contents", session["id"], contents)
@@ -59,7 +70,7 @@ def recover(account: Account, old: Json) -> Json:
         "recovered_from": old["id"],
         "status": "open",
     }
-    session["url"] = objects.hosted_url(account.base_url, session["id"])
+    session["url"] = _page_url(account, session["id"])
     contents = copy.deepcopy(account.tables["contents"][old["id"]])
     for line in contents["lines"]:
         line["id"] = new_id("li")
@@ -113,3 +124,7 @@ def end_due(account: Account) -> None:
 def line_items(account: Account, session: Json) -> list[Json]:
     lines: list[Json] = account.tables["contents"][session["id"]]["lines"]
     return lines
+
+
+def _page_url(account: Account, session_id: str) -> str:
+    return f"{account.base_url}/c/pay/{session_id}"

@@ -5,10 +5,15 @@ from typing import Any
 import stripe
 
 from stripe_emulator.checkout import totals
-from stripe_emulator.checkout.limits import check_currency, check_number, demand_one
 from stripe_emulator.state.account import Account, Json, new_id
-from stripe_emulator.validation.errors import ApiError, not_emulated
-from stripe_emulator.validation.parameters import check_length, check_metadata
+from stripe_emulator.validation.checks import (
+    check_currency,
+    check_length,
+    check_metadata,
+    check_number,
+    demand_one,
+)
+from stripe_emulator.validation.errors import ApiError, missing_param, not_emulated
 from stripe_emulator.validation.stripe_types import blank
 
 MOST_OPTIONS = 5
@@ -60,8 +65,7 @@ def check_rate(data: Json, at: str) -> None:
     amount = data.get("fixed_amount")
     where = _within(at, "fixed_amount")
     if amount is None:
-        text = f"Missing required param: {where}."
-        raise ApiError(text, code="parameter_missing", param=where)
+        raise missing_param(where)
     if "currency_options" in amount:
         raise not_emulated(f"{where}[currency_options]")
     check_number(amount["amount"], 0, 99_999_999, f"{where}[amount]")

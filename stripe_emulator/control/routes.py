@@ -7,8 +7,9 @@ from flask import Blueprint, Response, jsonify, request
 
 from stripe_emulator.api.routes import ROUTE_NAMES
 from stripe_emulator.checkout import payers, sessions, shipping
-from stripe_emulator.checkout.objects import METHODS
-from stripe_emulator.faults.injected import KINDS, Barrier, Fault
+from stripe_emulator.checkout.session_object import METHODS
+from stripe_emulator.faults.barriers import Barrier
+from stripe_emulator.faults.injected import KINDS, Fault
 from stripe_emulator.money import disputes, payments, refunds
 from stripe_emulator.serving.customer import choose, complete
 from stripe_emulator.serving.parts import Parts

@@ -1,3 +1,3 @@
 """What goes wrong on request: errors, silence, and calls that wait at a barrier."""
 
-__all__ = ["injected"]
+__all__ = ["barriers", "injected"]

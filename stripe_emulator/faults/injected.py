@@ -1,9 +1,10 @@
-"""Faults on request: errors, silence and barriers, before or after the effect."""
+"""Faults on request: errors and silence, before or after the effect."""
 
 import threading
 from dataclasses import asdict, dataclass, field
 from typing import Literal, get_args
 
+from stripe_emulator.faults.barriers import LONGEST_WAIT_SECONDS
 from stripe_emulator.state.account import Json
 from stripe_emulator.validation.errors import ApiError, server_error
 
@@ -19,7 +20,6 @@ Kind = Literal[
     "status",  # nothing done, the `status` is answered (502 to 504 with HTML)
 ]
 KINDS = get_args(Kind)
-_LONGEST_WAIT = 120.0
 _HTML = "<html><head><title>{0}</title></head><body><h1>{0}</h1></body></html>"
 
 
@@ -118,7 +118,7 @@ class Faults:
         return None
 
     def _pause(self, seconds: float) -> None:
-        self._reset.wait(min(seconds, _LONGEST_WAIT))
+        self._reset.wait(min(seconds, LONGEST_WAIT_SECONDS))
 
 
 def _refusal(fault: Fault) -> Exception:
@@ -135,60 +135,3 @@ _REFUSALS: dict[int, tuple[str, str | None]] = {
     409: ("Another request for this object is under way. Please try again.", None),
     429: ("Request rate limit exceeded.", "rate_limit"),
 }
-
-
-@dataclass
-class Barrier:
-    route: str
-    after: bool
-    id: str | None
-    gate: threading.Event = field(default_factory=threading.Event)
-
-    def described(self) -> Json:
-        return {"route": self.route, "after": self.after, "id": self.id}
-
-
-class Barriers:
-    """Places where calls wait until a test lets them go."""
-
-    def __init__(self) -> None:
-        self._mutex = threading.Lock()
-        self._standing: list[Barrier] = []
-        self._waiting: list[Json] = []
-
-    def add(self, barrier: Barrier) -> None:
-        with self._mutex:
-            self._standing.append(barrier)
-
-    def release(self, route: str | None) -> None:
-        """Take the barriers of *route* away, or all of them."""
-        with self._mutex:
-            gone = [b for b in self._standing if route in (None, b.route)]
-            self._standing = [b for b in self._standing if b not in gone]
-            for barrier in gone:
-                barrier.gate.set()
-
-    def listed(self) -> Json:
-        with self._mutex:
-            standing = [barrier.described() for barrier in self._standing]
-            return {"barriers": standing, "waiting": list(self._waiting)}
-
-    def wait(self, route: str, object_id: str | None, *, after: bool) -> None:
-        """Wait here while a barrier stands; a forgotten one holds for two minutes."""
-        with self._mutex:
-            met = next(
-                (
-                    b
-                    for b in self._standing
-                    if (b.route, b.after) == (route, after)
-                    and b.id in (None, object_id)
-                ),
-                None,
-            )
-            if met is None:
-                return
-            waiter = {"route": route, "after": after, "id": object_id}
-            self._waiting.append(waiter)
-        met.gate.wait(_LONGEST_WAIT)
-        with self._mutex:
-            self._waiting.remove(waiter)

@@ -1,9 +1,8 @@
 """Payments without a session, as Stripe's command-line client makes them."""
 
-from stripe_emulator.checkout import objects
-from stripe_emulator.checkout.limits import check_currency, check_number
-from stripe_emulator.money import payment_methods, payments
+from stripe_emulator.money import charges, payment_methods
 from stripe_emulator.state.account import Account, Json
+from stripe_emulator.validation.checks import check_currency, check_number
 from stripe_emulator.validation.errors import ApiError, CardDeclinedError, not_emulated
 
 _NAMES = (
@@ -64,17 +63,17 @@ def _intent(params: Json, *, now: int) -> Json:
         "currency": params["currency"].lower(),
         "payment_method_types": params["payment_method_types"],
     }
-    return objects.payment_intent(asked, params, now=now)
+    return charges.payment_intent(asked, params, now=now)
 
 
 def _confirm(account: Account, intent: Json, method: Json) -> None:
     billing = method["billing_details"]
-    charge = payments.charge_intent(
+    charge = charges.charge_intent(
         account, intent, "card", billing, payment_methods.on_charge(method)
     )
     code = payment_methods.behind(account, method)["declines"]
     if code is not None:
-        payments.refuse_money(account, intent, charge, code)
+        charges.refuse_money(account, intent, charge, code)
         raise CardDeclinedError(code)
     payment_methods.use_up(account, method)
-    payments.take_money(account, intent, charge)
+    charges.take_money(account, intent, charge)

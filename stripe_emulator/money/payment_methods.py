@@ -4,11 +4,15 @@ from typing import NamedTuple
 
 import stripe
 
-from stripe_emulator.checkout import objects
-from stripe_emulator.checkout.limits import check_email
+from stripe_emulator.money import charges
 from stripe_emulator.state.account import Account, Json, new_id
-from stripe_emulator.validation.errors import ApiError, missing, not_emulated
-from stripe_emulator.validation.parameters import demand
+from stripe_emulator.validation.checks import check_email, demand
+from stripe_emulator.validation.errors import (
+    ApiError,
+    missing,
+    missing_param,
+    not_emulated,
+)
 from stripe_emulator.validation.stripe_types import blank
 
 _KNOWN = frozenset(
@@ -92,9 +96,7 @@ def _token_card(params: Json) -> Instrument:
 def _bank_account(params: Json) -> Instrument:
     for name in ("name", "email"):
         if not params.get("billing_details", {}).get(name):
-            at = f"billing_details[{name}]"
-            text = f"Missing required param: {at}."
-            raise ApiError(text, code="parameter_missing", param=at)
+            raise missing_param(f"billing_details[{name}]")
     iban = params["sepa_debit"]["iban"].replace(" ", "").upper()
     if not _is_iban(iban):
         text = f"The IBAN you provided is invalid: {iban[:4]}…"
@@ -142,7 +144,7 @@ def _payment_method(kind: str, behind: Instrument, params: Json, *, now: int) ->
 
 def _billing_details(given: Json) -> Json:
     shape = blank(stripe.PaymentMethod.BillingDetails)
-    address = objects.whole_address(given.get("address") or {})
+    address = charges.whole_address(given.get("address") or {})
     return shape | given | {"address": address}
 
 
@@ -191,7 +193,7 @@ def use_up(account: Account, method: Json) -> None:
 def on_charge(method: Json) -> Json:
     """What a charge tells of the payment method that paid it."""
     kind = method["type"]
-    details = objects.method_details(kind) | {
+    details = charges.method_details(kind) | {
         name: value for name, value in method[kind].items() if value is not None
     }
     return {

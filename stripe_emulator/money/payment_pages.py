@@ -11,8 +11,8 @@ from typing import NotRequired, TypedDict
 from stripe_emulator.checkout import payers
 from stripe_emulator.money import payment_methods, payments
 from stripe_emulator.state.account import Account, Json
+from stripe_emulator.validation.checks import demand
 from stripe_emulator.validation.errors import ApiError, CardDeclinedError, missing
-from stripe_emulator.validation.parameters import demand
 
 
 class PageParams(TypedDict):

@@ -2,12 +2,13 @@
 
 from typing import Literal
 
-from stripe_emulator.checkout import discounts, objects, payers, sessions
-from stripe_emulator.state.account import Account, Json, new_id
+from stripe_emulator.checkout import discounts, payers, sessions
+from stripe_emulator.money import charges
+from stripe_emulator.state.account import Account, Json
 from stripe_emulator.validation.errors import ApiError
 
 Outcome = Literal["succeed", "fail"]
-DECLINED = "generic_decline"
+_DELAYED = ("sepa_debit",)
 
 
 class SessionClosedError(Exception):
@@ -41,10 +42,10 @@ def pay(
     discounts.redeem(account, session)
     if session["payment_status"] != "no_payment_required":
         intent, charge = _charge(account, session, method, payer)
-        if method in objects.DELAYED:
+        if method in _DELAYED:
             _await_bank(account, intent, charge)
         else:
-            take_money(account, intent, charge)
+            charges.take_money(account, intent, charge)
             session["payment_status"] = "paid"
     else:
         sessions.cancel_intent(account, session)
@@ -61,7 +62,7 @@ def decline(
     method: str,
     payer: Json,
     *,
-    code: str = DECLINED,
+    code: str = charges.DECLINED,
 ) -> Json:
     """The bank says no: the session stays open and can be paid once more."""
     session = open_session(account, session_id)
@@ -69,7 +70,7 @@ def decline(
         raise ApiError("Nothing is to be paid, so nothing can be declined.")
     payers.check(session, payer)
     intent, charge = _charge(account, session, method, payer)
-    refuse_money(account, intent, charge, code)
+    charges.refuse_money(account, intent, charge, code)
     account.put("sessions", session["id"], session)
     return session
 
@@ -84,11 +85,11 @@ def settle(account: Account, session_id: str, outcome: Outcome) -> Json:
         raise SessionClosedError(session["status"])
     charge = account.get("charges", intent["latest_charge"])
     if outcome == "succeed":
-        take_money(account, intent, charge)
+        charges.take_money(account, intent, charge)
         session["payment_status"] = "paid"
         account.put("sessions", session["id"], session)
         return account.record_event("checkout.session.async_payment_succeeded", session)
-    refuse_money(account, intent, charge)
+    charges.refuse_money(account, intent, charge)
     return account.record_event("checkout.session.async_payment_failed", session)
 
 
@@ -106,7 +107,7 @@ def _intent(account: Account, session: Json) -> Json:
         intent["amount"] = session["amount_total"]  # a choice may have changed it
         return intent
     data = account.tables["contents"][session["id"]]["payment_intent_data"]
-    intent = objects.payment_intent(session, data, now=account.now())
+    intent = charges.payment_intent(session, data, now=account.now())
     session["payment_intent"] = intent["id"]
     account.put("payment_intents", intent["id"], intent)
     return intent
@@ -120,19 +121,7 @@ def _charge(
     intent["shipping"] = payers.shipping(session, payer) or intent["shipping"]
     billing = payers.billing(session, payer)
     paid_with = payer.get("paid_with", {})
-    return intent, charge_intent(account, intent, method, billing, paid_with)
-
-
-def charge_intent(
-    account: Account, intent: Json, method: str, billing: Json, paid_with: Json
-) -> Json:
-    """A new charge; *paid_with* is what it tells of a payment method, if of any."""
-    charge = objects.charge(intent, method, billing, now=account.now()) | paid_with
-    intent["latest_charge"] = charge["id"]
-    intent["payment_method"] = charge["payment_method"]
-    account.put("payment_intents", intent["id"], intent)
-    account.put("charges", charge["id"], charge)
-    return charge
+    return intent, charges.charge_intent(account, intent, method, billing, paid_with)
 
 
 def _await_bank(account: Account, intent: Json, charge: Json) -> None:
@@ -140,52 +129,3 @@ def _await_bank(account: Account, intent: Json, charge: Json) -> None:
     account.put("payment_intents", intent["id"], intent)
     account.record_event("charge.pending", charge)
     account.record_event("payment_intent.processing", intent)
-
-
-def take_money(account: Account, intent: Json, charge: Json) -> None:
-    amount = charge["amount"]
-    charge |= {"status": "succeeded", "paid": True, "captured": True}
-    charge |= {"amount_captured": amount, "balance_transaction": new_id("txn")}
-    charge["outcome"] = _outcome("authorized", "Payment complete.")
-    intent |= {"status": "succeeded", "amount_received": amount}
-    intent["last_payment_error"] = None
-    account.put("charges", charge["id"], charge)
-    account.put("payment_intents", intent["id"], intent)
-    account.record_event("charge.succeeded", charge)
-    account.record_event("payment_intent.succeeded", intent)
-
-
-def refuse_money(
-    account: Account, intent: Json, charge: Json, code: str = DECLINED
-) -> None:
-    text = "Your payment was declined."
-    charge |= {"status": "failed", "failure_code": "card_declined"}
-    charge["failure_message"] = text
-    charge["outcome"] = _outcome("issuer_declined", text)
-    intent |= {"status": "requires_payment_method", "payment_method": None}
-    intent["last_payment_error"] = {
-        "charge": charge["id"],
-        "code": "card_declined",
-        "decline_code": code,
-        "message": text,
-        "type": "card_error",
-    }
-    account.put("charges", charge["id"], charge)
-    account.put("payment_intents", intent["id"], intent)
-    account.record_event("charge.failed", charge)
-    account.record_event("payment_intent.payment_failed", intent)
-
-
-def _outcome(kind: str, message: str) -> Json:
-    network = "approved_by_network" if kind == "authorized" else "declined_by_network"
-    return {
-        "advice_code": None,
-        "network_advice_code": None,
-        "network_decline_code": None,
-        "network_status": network,
-        "reason": None,
-        "risk_level": "normal",
-        "risk_score": 1,
-        "seller_message": message,
-        "type": kind,
-    }

@@ -2,11 +2,13 @@
 
 from decimal import Decimal
 
-from stripe_emulator.checkout import objects
+import stripe
+
 from stripe_emulator.money import disputes
 from stripe_emulator.state.account import Account, Json, new_id
+from stripe_emulator.validation.checks import merged_metadata
 from stripe_emulator.validation.errors import ApiError, missing
-from stripe_emulator.validation.parameters import merged_metadata
+from stripe_emulator.validation.stripe_types import blank
 
 STATUSES = ("succeeded", "pending", "failed")
 _KNOWN = frozenset({"amount", "charge", "payment_intent", "reason", "metadata"})
@@ -20,7 +22,7 @@ def create(account: Account, params: Json, *, request: Json | None = None) -> Js
         raise ApiError(f"The emulator does not know what to do with {name}.")
     charge = _charge_of(account, params)
     amount = _amount(charge, params.get("amount"))
-    refund = objects.refund(charge, amount, params, now=account.now())
+    refund = _refund(charge, amount, params, now=account.now())
     refund["balance_transaction"] = new_id("txn")
     status = account.next_refunds.pop(0) if account.next_refunds else "succeeded"
     if status == "failed":
@@ -146,3 +148,29 @@ def _too_much(charge: Json, wanted: int, rest: int) -> str:
 def _money(cents: int, charge: Json) -> str:
     sign = {"eur": "€", "usd": "$", "gbp": "£"}.get(charge["currency"], "")
     return f"{sign}{Decimal(cents) / 100:.2f}"
+
+
+def _refund(charge: Json, amount: int, params: Json, *, now: int) -> Json:
+    method = charge["payment_method_details"]["type"]
+    shape = blank(stripe.Refund)
+    for name in ("failure_balance_transaction", "failure_reason", "next_action"):
+        del shape[name]
+    for name in ("instructions_email", "presentment_details", "description"):
+        del shape[name]
+    return shape | {
+        "id": new_id("re"),
+        "object": "refund",
+        "amount": amount,
+        "charge": charge["id"],
+        "created": now,
+        "currency": charge["currency"],
+        "destination_details": {"type": method, method: _destination(method)},
+        "metadata": dict(params.get("metadata") or {}),
+        "payment_intent": charge["payment_intent"],
+        "reason": params.get("reason"),
+        "status": "succeeded",
+    }
+
+
+def _destination(method: str) -> Json:
+    return {"type": "refund"} if method == "card" else {}

@@ -3,7 +3,8 @@
 from collections import deque
 
 from stripe_emulator.checkout import sessions
-from stripe_emulator.faults.injected import Barriers, Faults
+from stripe_emulator.faults.barriers import Barriers
+from stripe_emulator.faults.injected import Faults
 from stripe_emulator.money import payment_pages
 from stripe_emulator.state.account import Account, Json
 from stripe_emulator.state.clock import Clock

@@ -1,3 +1,3 @@
 """What Stripe refuses, and in what words: forms, types, lengths and errors."""
 
-__all__ = ["errors", "forms", "parameters", "stripe_types"]
+__all__ = ["checks", "errors", "forms", "parameters", "stripe_types"]

@@ -63,6 +63,11 @@ def missing(noun: str, object_id: str, *, param: str = "id") -> ApiError:
     )
 
 
+def missing_param(param: str) -> ApiError:
+    text = f"Missing required param: {param}."
+    return ApiError(text, code="parameter_missing", param=param)
+
+
 def unknown_route(method: str, path: str) -> ApiError:
     return ApiError(
         f"Unrecognized request URL ({method}: {path}). Please see "

@@ -1,29 +1,30 @@
 """What Stripe refuses of a create beyond the types: limits, totals, addresses."""
 
-import re
-from typing import Any
 from urllib.parse import urlsplit
 
-from stripe_emulator.checkout.objects import METHODS, offered_methods
+from stripe_emulator.checkout.session_object import METHODS, offered_methods
 from stripe_emulator.state.account import Json
-from stripe_emulator.validation.errors import ApiError, missing, not_emulated
-from stripe_emulator.validation.parameters import check_length, check_metadata, demand
+from stripe_emulator.validation.checks import (
+    check_currency,
+    check_email,
+    check_length,
+    check_metadata,
+    check_not_both,
+    check_number,
+    demand,
+    demand_one,
+)
+from stripe_emulator.validation.errors import (
+    ApiError,
+    missing,
+    missing_param,
+    not_emulated,
+)
 
 SOONEST_SECONDS = 30 * 60
 LATEST_SECONDS = 24 * 60 * 60
 _MOST_LINES = 100
 _LARGEST_TOTAL = 99_999_999
-_CURRENCY_CODES = (
-    "aed afn all amd ang aoa ars aud awg azn bam bbd bdt bgn bhd bif bmd bnd bob brl "
-    "bsd bwp byn bzd cad cdf chf clp cny cop crc cve czk djf dkk dop dzd egp etb eur "
-    "fjd fkp gbp gel gip gmd gnf gtq gyd hkd hnl htg huf idr ils inr isk jmd jod jpy "
-    "kes kgs khr kmf krw kwd kyd kzt lak lbp lkr lrd lsl mad mdl mga mkd mmk mnt mop "
-    "mur mvr mwk mxn myr mzn nad ngn nio nok npr nzd omr pab pen pgk php pkr pln pyg "
-    "qar ron rsd rub rwf sar sbd scr sek sgd shp sle sos srd std szl thb tjs tnd top "
-    "try ttd twd tzs uah ugx usd uyu uzs vnd vuv wst xaf xcd xof xpf yer zar "
-    "zmw"
-)
-_CURRENCIES = frozenset(_CURRENCY_CODES.split())
 
 # The rest of what the types know is refused by name, never passed over in silence.
 _SESSION_NAMES = (
@@ -97,12 +98,6 @@ def _check_texts(params: Json) -> None:
     check_metadata(data.get("metadata"), "payment_intent_data[metadata]")
 
 
-def check_email(email: str, param: str) -> None:
-    if not re.fullmatch(r"[^@\s]+@[^@\s.]+\.[^@\s]+", email):
-        text = f"Invalid email address: {email}"
-        raise ApiError(text, code="email_invalid", param=param)
-
-
 def _check_url(url: str, param: str) -> None:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or " " in url:
@@ -146,12 +141,6 @@ def _check_offer(params: Json) -> None:
         raise ApiError("Invalid array", param=at)
 
 
-def check_not_both(params: Json, *names: str) -> None:
-    if all(name in params for name in names):
-        text = f"You may only specify one of these parameters: {', '.join(names)}."
-        raise ApiError(text, param=names[0])
-
-
 def _check_lines(lines: list[Json], currency: str | None) -> None:
     if not lines:
         raise ApiError("Invalid array", param="line_items")
@@ -178,8 +167,7 @@ def _check_line(line: Json, at: str) -> None:
         raise not_emulated(f"{at}[{name}]")
     check_metadata(line.get("metadata"), f"{at}[metadata]")
     if "quantity" not in line:
-        text = f"Missing required param: {at}[quantity]."
-        raise ApiError(text, code="parameter_missing", param=f"{at}[quantity]")
+        raise missing_param(f"{at}[quantity]")
     check_number(line["quantity"], 1, 999_999, f"{at}[quantity]")
     _check_price(line["price_data"], f"{at}[price_data]")
 
@@ -195,36 +183,6 @@ def _check_price(price_data: Json, at: str) -> None:
     check_number(amount, 0, _LARGEST_TOTAL, f"{at}[unit_amount]")
     metadata = price_data["product_data"].get("metadata")
     check_metadata(metadata, f"{at}[product_data][metadata]")
-
-
-def check_currency(currency: str, param: str) -> None:
-    if currency.lower() not in _CURRENCIES:
-        raise ApiError(
-            f"Invalid currency: {currency}. Stripe currently supports these "
-            f"currencies: {', '.join(sorted(_CURRENCIES))}",
-            param=param,
-        )
-
-
-def demand_one(given: Json, names: tuple[str, str], at: str) -> None:
-    count = sum(name in given for name in names)
-    if count == 1:
-        return
-    both = " and ".join(f"`{at}[{name}]`" for name in names)
-    text = f"You must provide exactly one of {both}."
-    code = "parameter_missing" if count == 0 else None
-    raise ApiError(text, code=code, param=f"{at}[{names[0]}]")
-
-
-def check_number(number: Any, least: int, most: int, param: str) -> None:
-    limit = None
-    if number < least:
-        limit = f"greater than or equal to {least}"
-    elif number > most:
-        limit = f"less than or equal to {most}"
-    if limit is not None:
-        text = f"This value must be {limit}."
-        raise ApiError(text, code="parameter_invalid_integer", param=param)
 
 
 def check_total(total: int) -> None:
