@@ -13,7 +13,8 @@ from functools import partial
 from flask import Blueprint, Response, request
 
 from stripe_emulator.api import expansion
-from stripe_emulator.api.routes import ROUTES, Call, Route
+from stripe_emulator.api.route import Call, Route
+from stripe_emulator.api.routes import ROUTES
 from stripe_emulator.faults.injected import DroppedError, HtmlError, ResetError
 from stripe_emulator.serving.parts import Parts
 from stripe_emulator.serving.server import CONNECTION
