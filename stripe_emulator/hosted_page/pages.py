@@ -10,7 +10,7 @@ from stripe_emulator.checkout import discounts, payers, sessions, shipping
 from stripe_emulator.hosted_page.form import chosen, payer_in, prefilled, shown_total
 from stripe_emulator.hosted_page.words import WORDS, countries, delivery, price
 from stripe_emulator.money import payments
-from stripe_emulator.serving.customer import choose, complete
+from stripe_emulator.serving import customer
 from stripe_emulator.serving.parts import Parts
 from stripe_emulator.state.account import Json
 from stripe_emulator.validation.errors import ApiError
@@ -50,7 +50,8 @@ def blueprint(parts: Parts) -> Blueprint:
 
 def _act(parts: Parts, session_id: str, action: str) -> BaseResponse:
     if action in ("succeed", "fail"):
-        return _settle(parts, session_id, cast(payments.Outcome, action))
+        customer.settle(parts, session_id, cast(payments.Outcome, action))
+        return redirect(request.path, 303)
     session = _choose(parts, session_id, action)
     if action in ("update", "apply", "remove"):
         return _page(parts, session_id)
@@ -62,7 +63,7 @@ def _act(parts: Parts, session_id: str, action: str) -> BaseResponse:
         with parts.account.mutex:
             payments.decline(parts.account, session_id, method, payer)
         return _page(parts, session_id, message="declined")
-    complete(parts, session_id, method, payer, expected=shown_total())
+    customer.complete(parts, session_id, method, payer, expected=shown_total())
     return redirect(_filled(session["success_url"], session_id), 303)
 
 
@@ -72,7 +73,7 @@ def _choose(parts: Parts, session_id: str, action: str) -> Json:
     if action == "apply" and not code:
         raise discounts.RefusedCodeError("unknown")
     with parts.account.mutex:
-        session = choose(parts, session_id, rate=rate, code=code)
+        session = customer.choose(parts, session_id, rate=rate, code=code)
         if action == "remove":
             discounts.remove(parts.account, session)
         return dict(session)
@@ -87,14 +88,6 @@ def _refused(parts: Parts, session_id: str, error: ApiError) -> Response:
     if isinstance(error, payers.IncompleteError):
         message = f"ask_{error.reason}"
     return _page(parts, session_id, message=message, status=400)
-
-
-def _settle(parts: Parts, session_id: str, outcome: payments.Outcome) -> BaseResponse:
-    parts.barriers.wait("settle", session_id, after=False)
-    with parts.account.mutex:
-        event = payments.settle(parts.account, session_id, outcome)
-    parts.webhooks.wait_for(event["id"], 10)
-    return redirect(request.path, 303)
 
 
 def _session(parts: Parts, session_id: str) -> Json:

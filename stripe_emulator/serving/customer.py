@@ -5,7 +5,7 @@ from stripe_emulator.money import payments
 from stripe_emulator.serving.parts import Parts
 from stripe_emulator.state.account import Json
 
-REDIRECT_SECONDS = 10.0
+_REDIRECT_SECONDS = 10.0
 
 
 def choose(
@@ -46,6 +46,15 @@ def complete(
             parts.account, session_id, method, payer, expected=expected
         )
     if waits:
-        parts.webhooks.wait_for(event["id"], REDIRECT_SECONDS)
+        parts.webhooks.wait_for(event["id"], _REDIRECT_SECONDS)
     parts.barriers.wait("pay", session_id, after=True)
+    return event
+
+
+def settle(parts: Parts, session_id: str, outcome: payments.Outcome) -> Json:
+    """Let the bank answer a delayed payment, then wait for the shop as well."""
+    parts.barriers.wait("settle", session_id, after=False)
+    with parts.account.mutex:
+        event = payments.settle(parts.account, session_id, outcome)
+    parts.webhooks.wait_for(event["id"], _REDIRECT_SECONDS)
     return event
