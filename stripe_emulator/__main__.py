@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stripe_emulator.emulator import Emulator
-from stripe_emulator.webhooks.deliveries import is_local
+from stripe_emulator.webhooks.posting import is_local
 
 _SET_DEATH_SIGNAL = 1  # prctl's PR_SET_PDEATHSIG
 _ENDING = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}

@@ -6,7 +6,9 @@ from stripe_emulator.control.bodies import given_body, one_of
 from stripe_emulator.serving.parts import Parts
 from stripe_emulator.state.account import Json
 from stripe_emulator.validation.errors import ApiError
-from stripe_emulator.webhooks.deliveries import MODES, SIGNATURES, is_local
+from stripe_emulator.webhooks.deliveries import MODES
+from stripe_emulator.webhooks.posting import is_local
+from stripe_emulator.webhooks.signing import SIGNATURES
 
 
 def add(pages: Blueprint, parts: Parts) -> None:

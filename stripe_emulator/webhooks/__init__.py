@@ -1,3 +1,3 @@
 """Events on their way to the shop."""
 
-__all__ = ["deliveries"]
+__all__ = ["deliveries", "posting", "signing"]

@@ -7,39 +7,24 @@ nothing of a clock that a test has moved.
 """
 
 import contextlib
-import hashlib
 import heapq
-import hmac
-import http.client
 import json
-import socket
 import threading
-import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal, get_args
-from urllib.parse import urlsplit
 
 from stripe_emulator.state.account import Account, Json, new_id
+from stripe_emulator.webhooks import signing
+from stripe_emulator.webhooks.posting import Posting
 
 Mode = Literal["normal", "hold", "drop", "duplicate", "twice"]
 MODES = get_args(Mode)
-Signature = Literal["right", "wrong", "rolled", "future", "old"]
-SIGNATURES = get_args(Signature)
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 60.0
 _GIVE_UP_SECONDS = 3 * 86_400
-_ANSWER_SECONDS = 20.0
 _SENDERS = 16
 _MOST_ATTEMPTS = 5000
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
-
-
-_HEADERS = {
-    "Content-Type": "application/json; charset=utf-8",
-    "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
-    "Connection": "close",
-}
 
 
 class Webhooks:
@@ -50,12 +35,12 @@ class Webhooks:
         self.secret = ""
         self.mode: Mode = "normal"
         self.types: tuple[str, ...] = ()  # what the mode is for; none: every event
-        self.signature: Signature = "right"
+        self.signature: signing.Signature = "right"
         self.attempts: deque[Json] = deque(maxlen=_MOST_ATTEMPTS)
         self._account = account
         self._queue: list[tuple[float, str]] = []
         self._unanswered: set[str] = set()
-        self._connections: set[http.client.HTTPConnection] = set()
+        self._posting = Posting()
         self._woken = threading.Condition(account.mutex)
         self._halted = False
         self._senders = ThreadPoolExecutor(_SENDERS, thread_name_prefix="webhook")
@@ -71,9 +56,7 @@ class Webhooks:
         with self._woken:
             self._halted = True
             self._woken.notify_all()
-            for connection in self._connections:
-                if connection.sock:  # else a slow answer would hold up the end
-                    connection.sock.shutdown(socket.SHUT_RDWR)
+        self._posting.break_off()
         self._thread.join()
         self._senders.shutdown(wait=False, cancel_futures=True)
 
@@ -185,7 +168,8 @@ class Webhooks:
                 return
             event = self._account.get("events", delivery["event"])
             payload = json.dumps(event, indent=2)
-        status = self._post(url, payload.encode(), self._signed(payload))
+        signature = signing.header(payload, self.secret, self.signature)
+        status = self._posting.post(url, payload.encode(), signature)
         with self._woken:
             at = self._account.clock.now()
             tried = {"event": event["id"], "type": event["type"]}
@@ -208,43 +192,3 @@ class Webhooks:
         delivery["pause"] = min(2 * delivery["pause"], _LONGEST_PAUSE)
         self._account.put("deliveries", delivery["id"], delivery)
         self._queue_up(delivery["id"])
-
-    def _post(self, url: str, payload: bytes, stripe_signature: str) -> int | None:
-        """The status of the answer, or None for none; redirects are not followed."""
-        parts = urlsplit(url)
-        connection = http.client.HTTPConnection(
-            parts.hostname or "", parts.port or 80, timeout=_ANSWER_SECONDS
-        )
-        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        with self._account.mutex:
-            self._connections.add(connection)
-        try:
-            headers = {**_HEADERS, "Stripe-Signature": stripe_signature}
-            connection.request("POST", path, payload, headers)
-            answer = connection.getresponse()
-            answer.read()
-        except (OSError, http.client.HTTPException):
-            return None
-        finally:
-            with self._account.mutex:
-                self._connections.discard(connection)
-            connection.close()
-        return answer.status
-
-    def _signed(self, payload: str) -> str:
-        shift = {"future": 3600, "old": -3600}.get(self.signature, 0)
-        timestamp = int(time.time()) + shift
-        right = signature(payload, self.secret, timestamp)
-        other = signature(payload, "whsec_another", timestamp)
-        named = {"wrong": f"v1={other}", "rolled": f"v1={other},v1={right}"}
-        return f"t={timestamp},{named.get(self.signature, f'v1={right}')}"
-
-
-def signature(payload: str, secret: str, timestamp: int) -> str:
-    signed = f"{timestamp}.{payload}".encode()
-    return hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()
-
-
-def is_local(url: str) -> bool:
-    parts = urlsplit(url)
-    return parts.scheme == "http" and parts.hostname in _LOOPBACK
