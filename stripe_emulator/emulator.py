@@ -13,7 +13,6 @@ from stripe_emulator.control import routes
 from stripe_emulator.hosted_page import pages
 from stripe_emulator.serving.parts import Parts
 from stripe_emulator.serving.server import Server
-from stripe_emulator.state.clock import Clock
 from stripe_emulator.state.snapshot import Snapshot
 
 _TOLD = ("Idempotency-Key", "Stripe-Version", "Content-Type", "User-Agent")
@@ -28,12 +27,11 @@ class Emulator(Parts):
     def __init__(
         self,
         *,
-        clock: Clock | None = None,
         state: Path | None = None,
         key: str | None = None,
         delay_seconds: float = 0.0,
     ) -> None:
-        super().__init__(clock=clock, key=key, delay_seconds=delay_seconds)
+        super().__init__(key=key, delay_seconds=delay_seconds)
         self._snapshot = Snapshot(self.account, state) if state else None
         self._halt = threading.Event()
         self._ticker = threading.Thread(target=self._tick, daemon=True)

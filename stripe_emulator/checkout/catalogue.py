@@ -7,12 +7,13 @@ import stripe
 from stripe_emulator.checkout import prices
 from stripe_emulator.state.account import Account, Json, new_id
 from stripe_emulator.validation.checks import (
+    check_amount,
     check_currency,
+    check_known,
     check_not_both,
-    check_number,
     demand,
 )
-from stripe_emulator.validation.errors import ApiError, not_emulated
+from stripe_emulator.validation.errors import ApiError
 from stripe_emulator.validation.stripe_types import blank
 
 _PRODUCT = frozenset({"active", "description", "expand", "id", "metadata", "name"})
@@ -22,14 +23,12 @@ _PRICE_NAMES = (
     "unit_amount unit_amount_decimal"
 )
 _PRICE = frozenset(_PRICE_NAMES.split())
-_LARGEST_AMOUNT = 99_999_999
 
 
 def create_product(
     account: Account, params: Json, *, request: Json | None = None
 ) -> Json:
-    for name in params.keys() - _PRODUCT:
-        raise not_emulated(name)
+    check_known(params, _PRODUCT)
     product_id = params.get("id") or new_id("prod", 14)
     if product_id in account.tables["products"]:
         text = f"Product already exists: {product_id}"
@@ -75,17 +74,15 @@ def create_price(
 
 
 def _check_price(params: Json) -> None:
-    for name in params.keys() - _PRICE:
-        raise not_emulated(name)
-    for name in params.get("product_data", {}).keys() - _PRODUCT_DATA:
-        raise not_emulated(f"product_data[{name}]")
+    check_known(params, _PRICE)
+    check_known(params.get("product_data", {}), _PRODUCT_DATA, "product_data")
     check_currency(params["currency"], "currency")
     check_not_both(params, "product", "product_data")
     check_not_both(params, "unit_amount", "unit_amount_decimal")
     if "unit_amount_decimal" not in params:
         demand(params, "unit_amount")
     amount = params.get("unit_amount", params.get("unit_amount_decimal"))
-    check_number(amount, 0, _LARGEST_AMOUNT, "unit_amount")
+    check_amount(amount, "unit_amount", least=0)
 
 
 def _product_of(account: Account, params: Json, request: Json | None) -> str:

@@ -4,12 +4,14 @@ import stripe
 
 from stripe_emulator.state.account import Account, Json, new_id
 from stripe_emulator.validation.checks import (
+    check_amount,
     check_currency,
+    check_known,
     check_length,
     check_number,
     demand,
 )
-from stripe_emulator.validation.errors import ApiError, not_emulated
+from stripe_emulator.validation.errors import ApiError
 from stripe_emulator.validation.stripe_types import blank
 
 _NAMES = (
@@ -23,8 +25,7 @@ MOST_REDEMPTIONS = 999_999_999
 
 
 def create(account: Account, params: Json, *, request: Json | None = None) -> Json:
-    for name in params.keys() - _KNOWN:
-        raise not_emulated(name)
+    check_known(params, _KNOWN)
     _check_worth(params)
     _check_duration(params)
     _check_limits(params, now=account.now())
@@ -97,7 +98,7 @@ def _check_worth(params: Json) -> None:
         raise ApiError(text, code=code, param="percent_off")
     if "amount_off" in params:
         demand(params, "currency")
-        check_number(params["amount_off"], 1, 99_999_999, "amount_off")
+        check_amount(params["amount_off"], "amount_off")
     elif not 0 < params["percent_off"] <= 100:
         text = "Invalid percent_off: must be greater than 0 and at most 100."
         raise ApiError(text, param="percent_off")

@@ -53,7 +53,7 @@ def countries(session: Json) -> list[str] | None:
     return collected["allowed_countries"] if collected else None
 
 
-def demo_address(session: Json) -> Json:
+def _demo_address(session: Json) -> Json:
     allowed = countries(session) or [_DEMO_ADDRESS["country"]]
     wanted = _DEMO_ADDRESS["country"]
     return _DEMO_ADDRESS | {"country": wanted if wanted in allowed else allowed[0]}
@@ -63,7 +63,7 @@ def filled(session: Json, given: Json) -> Json:
     """Add to what is *given* whatever else the session asks for."""
     payer = {**DEMO_PAYER, "terms": True, **given}
     if asks_address(session):
-        payer["address"] = demo_address(session) | (given.get("address") or {})
+        payer["address"] = _demo_address(session) | (given.get("address") or {})
     if asks_phone(session):
         payer["phone"] = given.get("phone", _DEMO_PHONE)
     return payer

@@ -13,7 +13,7 @@ _HALF = Decimal("0.5")
 def line_item(line: Json, *, now: int) -> Json:
     given: Json = line["price_data"]
     quantity = line.get("quantity", 1)
-    amount = line_amount(given, quantity)
+    amount = _line_amount(given, quantity)
     name = given["product_data"]["name"]
     return blank(stripe.LineItem) | {
         "id": new_id("li"),
@@ -32,7 +32,7 @@ def line_item(line: Json, *, now: int) -> Json:
     }
 
 
-def line_amount(price_data: Json, quantity: int) -> int:
+def _line_amount(price_data: Json, quantity: int) -> int:
     """Fractions of a cent are rounded once a line, half up."""
     if "unit_amount" in price_data:
         return int(price_data["unit_amount"]) * quantity

@@ -11,7 +11,9 @@ from stripe_emulator.checkout import coupons
 from stripe_emulator.checkout.coupons import MOST_REDEMPTIONS
 from stripe_emulator.state.account import Account, Json, new_id
 from stripe_emulator.validation.checks import (
+    check_amount,
     check_currency,
+    check_known,
     check_number,
     merged_metadata,
 )
@@ -42,8 +44,7 @@ def create(account: Account, params: Json, *, request: Json | None = None) -> Js
 def update(
     account: Account, found: Json, params: Json, *, request: Json | None = None
 ) -> Json:
-    for name in params.keys() - {"active", "metadata", "expand"}:
-        raise not_emulated(name)
+    check_known(params, {"active", "metadata", "expand"})
     current(account, found)
     if params.get("active") and not found["active"]:
         if reason := why_over(account, found):
@@ -114,8 +115,7 @@ def _promotion_code(code: str, params: Json, *, now: int) -> Json:
 
 
 def _check_known(params: Json) -> None:
-    for name in params.keys() - _KNOWN:
-        raise not_emulated(name)
+    check_known(params, _KNOWN)
     for name, value in params.get("restrictions", {}).items():
         if name not in _RESTRICTIONS and value is not False:
             raise not_emulated(f"restrictions[{name}]")
@@ -138,7 +138,7 @@ def _check_restrictions(params: Json) -> None:
         raise ApiError(text, param="restrictions[minimum_amount_currency]")
     if "minimum_amount" in given:
         at = "restrictions[minimum_amount]"
-        check_number(given["minimum_amount"], 1, 99_999_999, at)
+        check_amount(given["minimum_amount"], at)
         check_currency(given["minimum_amount_currency"], f"{at[:-1]}_currency]")
 
 

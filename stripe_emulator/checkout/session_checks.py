@@ -5,8 +5,11 @@ from urllib.parse import urlsplit
 from stripe_emulator.checkout.session_object import METHODS, offered_methods
 from stripe_emulator.state.account import Json
 from stripe_emulator.validation.checks import (
+    LARGEST_AMOUNT,
+    check_amount,
     check_currency,
     check_email,
+    check_known,
     check_length,
     check_metadata,
     check_not_both,
@@ -17,14 +20,12 @@ from stripe_emulator.validation.checks import (
 from stripe_emulator.validation.errors import (
     ApiError,
     missing,
-    missing_param,
     not_emulated,
 )
 
-SOONEST_SECONDS = 30 * 60
+_SOONEST_SECONDS = 30 * 60
 LATEST_SECONDS = 24 * 60 * 60
 _MOST_LINES = 100
-_LARGEST_TOTAL = 99_999_999
 
 # The rest of what the types know is refused by name, never passed over in silence.
 _SESSION_NAMES = (
@@ -66,10 +67,8 @@ def check_create(params: Json, *, now: float) -> None:
 
 
 def _check_known(params: Json) -> None:
-    for name in params.keys() - _SESSION:
-        raise not_emulated(name)
-    for name in params.get("payment_intent_data", {}).keys() - _INTENT:
-        raise not_emulated(f"payment_intent_data[{name}]")
+    check_known(params, _SESSION)
+    check_known(params.get("payment_intent_data", {}), _INTENT, "payment_intent_data")
     _check_switches(params)
 
 
@@ -106,7 +105,7 @@ def _check_url(url: str, param: str) -> None:
 
 def _check_end(expires_at: int, *, now: float) -> None:
     # Stripe's own clock counts, with its fractions: 30 minutes sharp comes too late.
-    if expires_at < now + SOONEST_SECONDS:
+    if expires_at < now + _SOONEST_SECONDS:
         raise ApiError(
             "The `expires_at` timestamp must be at least 30 minutes from Checkout "
             "Session creation.",
@@ -163,11 +162,9 @@ def _check_line(line: Json, at: str) -> None:
         raise ApiError(text, code="parameter_missing", param=at)
     for rate in line.get("tax_rates") or ():
         raise missing("tax rate", rate, param=f"{at}[tax_rates][0]")
-    for name in line.keys() - _LINE:
-        raise not_emulated(f"{at}[{name}]")
+    check_known(line, _LINE, at)
     check_metadata(line.get("metadata"), f"{at}[metadata]")
-    if "quantity" not in line:
-        raise missing_param(f"{at}[quantity]")
+    demand(line, "quantity", at=at)
     check_number(line["quantity"], 1, 999_999, f"{at}[quantity]")
     _check_price(line["price_data"], f"{at}[price_data]")
 
@@ -180,12 +177,12 @@ def _check_price(price_data: Json, at: str) -> None:
     demand_one(price_data, ("product_data", "product"), at)
     demand_one(price_data, ("unit_amount", "unit_amount_decimal"), at)
     amount = price_data.get("unit_amount", price_data.get("unit_amount_decimal"))
-    check_number(amount, 0, _LARGEST_TOTAL, f"{at}[unit_amount]")
+    check_amount(amount, f"{at}[unit_amount]", least=0)
     metadata = price_data["product_data"].get("metadata")
     check_metadata(metadata, f"{at}[product_data][metadata]")
 
 
 def check_total(total: int) -> None:
-    if total > _LARGEST_TOTAL:
+    if total > LARGEST_AMOUNT:
         text = "The Checkout Session's total amount due must be no more than 999,999.99"
         raise ApiError(text, code="amount_too_large")

@@ -7,16 +7,20 @@ import stripe
 from stripe_emulator.checkout import totals
 from stripe_emulator.state.account import Account, Json, new_id
 from stripe_emulator.validation.checks import (
+    check_amount,
     check_currency,
+    check_known,
     check_length,
     check_metadata,
     check_number,
+    demand,
     demand_one,
+    within,
 )
-from stripe_emulator.validation.errors import ApiError, missing_param, not_emulated
+from stripe_emulator.validation.errors import ApiError, not_emulated
 from stripe_emulator.validation.stripe_types import blank
 
-MOST_OPTIONS = 5
+_MOST_OPTIONS = 5
 _NAMES = "delivery_estimate display_name expand fixed_amount metadata tax_behavior type"
 _KNOWN = frozenset(_NAMES.split())
 _LONGEST_NAME = 100
@@ -24,7 +28,7 @@ _MOST_UNITS = 10_000
 
 
 def create(account: Account, params: Json) -> Json:
-    check_rate(params, "")
+    _check_rate(params, "")
     rate = blank(stripe.ShippingRate) | {
         "id": new_id("shr"),
         "object": "shipping_rate",
@@ -46,32 +50,29 @@ def create(account: Account, params: Json) -> Json:
 
 
 def check_options(options: list[Json]) -> None:
-    if len(options) > MOST_OPTIONS:
-        text = f"Array shipping_options exceeded maximum {MOST_OPTIONS} elements."
+    if len(options) > _MOST_OPTIONS:
+        text = f"Array shipping_options exceeded maximum {_MOST_OPTIONS} elements."
         raise ApiError(text, code="array_too_large", param="shipping_options")
     for index, option in enumerate(options):
         at = f"shipping_options[{index}]"
         demand_one(option, ("shipping_rate", "shipping_rate_data"), at)
         if "shipping_rate_data" in option:
-            check_rate(option["shipping_rate_data"], f"{at}[shipping_rate_data]")
+            _check_rate(option["shipping_rate_data"], f"{at}[shipping_rate_data]")
 
 
-def check_rate(data: Json, at: str) -> None:
-    for name in data.keys() - _KNOWN:
-        raise not_emulated(_within(at, name))
-    name = _within(at, "display_name")
+def _check_rate(data: Json, at: str) -> None:
+    check_known(data, _KNOWN, at)
+    name = within(at, "display_name")
     check_length(data["display_name"], _LONGEST_NAME, name)
-    check_metadata(data.get("metadata"), _within(at, "metadata"))
-    amount = data.get("fixed_amount")
-    where = _within(at, "fixed_amount")
-    if amount is None:
-        raise missing_param(where)
+    check_metadata(data.get("metadata"), within(at, "metadata"))
+    demand(data, "fixed_amount", at=at)
+    amount, where = data["fixed_amount"], within(at, "fixed_amount")
     if "currency_options" in amount:
         raise not_emulated(f"{where}[currency_options]")
-    check_number(amount["amount"], 0, 99_999_999, f"{where}[amount]")
+    check_amount(amount["amount"], f"{where}[amount]", least=0)
     check_currency(amount["currency"], f"{where}[currency]")
     for bound, length in data.get("delivery_estimate", {}).items():
-        at_bound = f"{_within(at, 'delivery_estimate')}[{bound}][value]"
+        at_bound = f"{within(at, 'delivery_estimate')}[{bound}][value]"
         check_number(length["value"], 1, _MOST_UNITS, at_bound)
 
 
@@ -138,7 +139,3 @@ def _estimate(params: Json) -> Json | None:
     if given is None:
         return None
     return {bound: given.get(bound) for bound in ("maximum", "minimum")}
-
-
-def _within(at: str, name: str) -> str:
-    return f"{at}[{name}]" if at else name

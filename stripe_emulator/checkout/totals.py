@@ -13,7 +13,7 @@ def settle(account: Account, session: Json) -> None:
     lines: list[Json] = contents["lines"]
     coupon: Json | None = account.tables["coupons"].get(contents.get("coupon"))
     subtotal = sum(line["amount_subtotal"] for line in lines)
-    off = taken_off(coupon, subtotal) if coupon else 0
+    off = _taken_off(coupon, subtotal) if coupon else 0
     _spread(lines, off, subtotal)
     shipping = (session["shipping_cost"] or {"amount_total": 0})["amount_total"]
     total = subtotal - off + shipping
@@ -28,7 +28,7 @@ def settle(account: Account, session: Json) -> None:
     account.put("sessions", session["id"], session)
 
 
-def taken_off(coupon: Json, subtotal: int) -> int:
+def _taken_off(coupon: Json, subtotal: int) -> int:
     """A discount is taken off the goods alone, and never more than they cost."""
     if coupon["percent_off"] is None:
         return min(int(coupon["amount_off"]), subtotal)

@@ -37,8 +37,7 @@ def add(pages: Blueprint, parts: Parts) -> None:
     def release() -> Json:
         given = given_body()
         count = parts.webhooks.release(order=given.get("order", "normal"))
-        if given.get("mode", "normal") == "normal":
-            parts.webhooks.mode = "normal"
+        parts.webhooks.mode = "normal"
         return {"released": count}
 
 

@@ -1,13 +1,10 @@
 """What a customer has filled in on the hosted page."""
 
-import re
-
 from flask import request
 
 from stripe_emulator.checkout import payers
 from stripe_emulator.state.account import Json
-
-_EMAIL = re.compile(r"[^@\s]+@[^@\s.]+\.[^@\s]+")
+from stripe_emulator.validation.checks import is_email
 
 
 def chosen() -> tuple[str | None, str | None]:
@@ -24,7 +21,7 @@ def shown_total() -> int | None:
 def payer_in(session: Json) -> Json:
     """Who pays, as typed; refuses what no page would let pass."""
     payer: Json = {"email": _typed("email"), "name": _typed("name")}
-    if not payer["name"] or not _EMAIL.fullmatch(payer["email"]):
+    if not payer["name"] or not is_email(payer["email"]):
         raise payers.IncompleteError("name")
     if payers.asks_address(session):
         payer["address"] = {name: _typed(name) for name in payers.ADDRESS}

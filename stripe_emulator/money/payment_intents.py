@@ -2,15 +2,14 @@
 
 from stripe_emulator.money import charges, payment_methods
 from stripe_emulator.state.account import Account, Json
-from stripe_emulator.validation.checks import check_currency, check_number
-from stripe_emulator.validation.errors import ApiError, CardDeclinedError, not_emulated
+from stripe_emulator.validation.checks import check_amount, check_currency, check_known
+from stripe_emulator.validation.errors import ApiError, CardDeclinedError
 
 _NAMES = (
     "amount confirm currency description expand metadata payment_method "
     "payment_method_types receipt_email"
 )
 _KNOWN = frozenset(_NAMES.split())
-_LARGEST_AMOUNT = 99_999_999
 
 
 def create(account: Account, params: Json, *, request: Json | None = None) -> Json:
@@ -31,9 +30,8 @@ def create(account: Account, params: Json, *, request: Json | None = None) -> Js
 
 
 def _check(params: Json) -> None:
-    for name in params.keys() - _KNOWN:
-        raise not_emulated(name)
-    check_number(params["amount"], 1, _LARGEST_AMOUNT, "amount")
+    check_known(params, _KNOWN)
+    check_amount(params["amount"], "amount")
     check_currency(params["currency"], "currency")
     if params.get("payment_method_types") != ["card"]:
         text = "The emulator makes a payment intent for payment_method_types[]=card."

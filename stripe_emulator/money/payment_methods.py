@@ -6,7 +6,7 @@ import stripe
 
 from stripe_emulator.money import charges
 from stripe_emulator.state.account import Account, Json, new_id
-from stripe_emulator.validation.checks import check_email, demand
+from stripe_emulator.validation.checks import check_email, check_known, demand
 from stripe_emulator.validation.errors import (
     ApiError,
     missing,
@@ -58,12 +58,10 @@ _ACCOUNTS = {
 
 
 def create(account: Account, params: Json) -> Json:
-    for name in params.keys() - _KNOWN:
-        raise not_emulated(name)
+    check_known(params, _KNOWN)
     demand(params, "type")
     kind, billing = params["type"], params.get("billing_details", {})
-    for name in billing.keys() - _BILLING:
-        raise not_emulated(f"billing_details[{name}]")
+    check_known(billing, _BILLING, "billing_details")
     if billing.get("email"):
         check_email(billing["email"], "billing_details[email]")
     if kind not in _INSTRUMENTS:
@@ -84,8 +82,7 @@ def _token_card(params: Json) -> Instrument:
             "using, see https://stripe.com/docs/testing.",
             status=402,
         )
-    for name in given.keys() - {"token"}:
-        raise not_emulated(f"card[{name}]")
+    check_known(given, {"token"}, "card")
     demand(given, "token")
     found = _CARDS.get(given["token"].removeprefix("tok_"))
     if found is None or not given["token"].startswith("tok_"):

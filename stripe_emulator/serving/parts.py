@@ -20,11 +20,10 @@ class Parts:
     def __init__(
         self,
         *,
-        clock: Clock | None = None,
         key: str | None = None,
         delay_seconds: float = 0.0,
     ) -> None:
-        self.clock = clock or Clock()
+        self.clock = Clock()
         self.key = key
         self.delay_seconds = delay_seconds
         self.account = Account(self.clock)

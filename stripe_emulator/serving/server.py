@@ -22,7 +22,7 @@ CONNECTION = "stripe_emulator.connection"
 _IDLE_SECONDS = 60.0
 _LARGEST_BODY = 10_000_000
 _WITHOUT_BODY = ("1", "204", "304")
-Environ = dict[str, Any]
+_Environ = dict[str, Any]
 
 
 class Server(socketserver.ThreadingTCPServer):
@@ -120,9 +120,9 @@ class _Handler(BaseHTTPRequestHandler):
         head = "\r\n".join([*lines, "", ""])
         self.wfile.write(head.encode("latin-1") + body)
 
-    def _environ(self, body: bytes) -> Environ:
+    def _environ(self, body: bytes) -> _Environ:
         target = urlsplit(self.path)
-        environ: Environ = {
+        environ: _Environ = {
             "REQUEST_METHOD": self.command,
             "SCRIPT_NAME": "",
             "PATH_INFO": unquote(target.path, "latin-1"),

@@ -98,9 +98,6 @@ class Account:
     def watch_end(self, session: Json) -> None:
         heapq.heappush(self._ends, (session["expires_at"], session["id"]))
 
-    def next_end(self) -> int | None:
-        return self._ends[0][0] if self._ends else None
-
     def due_sessions(self) -> list[Json]:
         """The open sessions whose time is over; each is given out once."""
         due = []

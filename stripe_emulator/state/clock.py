@@ -1,18 +1,16 @@
 """What time it is at the emulated Stripe."""
 
 import time
-from collections.abc import Callable
 
 
 class Clock:
     """The wall clock plus the seconds that a test has skipped."""
 
-    def __init__(self, source: Callable[[], float] = time.time) -> None:
-        self._source = source
+    def __init__(self) -> None:
         self._skipped = 0.0
 
     def now(self) -> float:
-        return self._source() + self._skipped
+        return time.time() + self._skipped
 
     def advance(self, seconds: float) -> None:
         self._skipped += seconds

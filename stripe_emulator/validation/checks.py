@@ -1,11 +1,14 @@
 """Checks of one parameter that many calls share: amounts, lengths, metadata."""
 
 import re
+from collections.abc import Set
 from typing import Any
 
-from stripe_emulator.validation.errors import ApiError, missing_param
+from stripe_emulator.validation.errors import ApiError, missing_param, not_emulated
 
+LARGEST_AMOUNT = 99_999_999  # in the smallest unit of the currency
 _MOST_KEYS, _LONGEST_KEY, _LONGEST_VALUE = 50, 40, 500
+_EMAIL = re.compile(r"[^@\s]+@[^@\s.]+\.[^@\s]+")
 _CURRENCY_CODES = (
     "aed afn all amd ang aoa ars aud awg azn bam bbd bdt bgn bhd bif bmd bnd bob brl "
     "bsd bwp byn bzd cad cdf chf clp cny cop crc cve czk djf dkk dop dzd egp etb eur "
@@ -19,10 +22,21 @@ _CURRENCY_CODES = (
 _CURRENCIES = frozenset(_CURRENCY_CODES.split())
 
 
-def demand(params: dict[str, Any], *names: str) -> None:
+def within(at: str, name: str) -> str:
+    """The full name of a parameter; *at* is empty at the top level."""
+    return f"{at}[{name}]" if at else name
+
+
+def demand(given: dict[str, Any], *names: str, at: str = "") -> None:
     for name in names:
-        if name not in params:
-            raise missing_param(name)
+        if name not in given:
+            raise missing_param(within(at, name))
+
+
+def check_known(given: dict[str, Any], known: Set[str], at: str = "") -> None:
+    """Refuse what Stripe would take and the emulator would have to pass over."""
+    for name in given.keys() - known:
+        raise not_emulated(within(at, name))
 
 
 def check_metadata(metadata: Any, param: str) -> None:
@@ -68,6 +82,10 @@ def check_number(number: Any, least: int, most: int, param: str) -> None:
         raise ApiError(text, code="parameter_invalid_integer", param=param)
 
 
+def check_amount(amount: Any, param: str, *, least: int = 1) -> None:
+    check_number(amount, least, LARGEST_AMOUNT, param)
+
+
 def check_currency(currency: str, param: str) -> None:
     if currency.lower() not in _CURRENCIES:
         raise ApiError(
@@ -77,8 +95,12 @@ def check_currency(currency: str, param: str) -> None:
         )
 
 
+def is_email(text: str) -> bool:
+    return _EMAIL.fullmatch(text) is not None
+
+
 def check_email(email: str, param: str) -> None:
-    if not re.fullmatch(r"[^@\s]+@[^@\s.]+\.[^@\s]+", email):
+    if not is_email(email):
         text = f"Invalid email address: {email}"
         raise ApiError(text, code="email_invalid", param=param)
 

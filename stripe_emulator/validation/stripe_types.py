@@ -93,7 +93,7 @@ class _Walk:
             if not verdict.problems:
                 return verdict
             verdicts.append(verdict)
-        return max(verdicts, key=lambda v: (_depth(v), _hasshape_of(value, v)))
+        return max(verdicts, key=lambda v: (_depth(v), _is_scalar(v)))
 
     def _literal(self, value: Any, allowed: tuple[Any, ...], path: Path) -> Verdict:
         if self._is_form and isinstance(value, dict):
@@ -205,7 +205,7 @@ def _depth(verdict: Verdict) -> int:
     return max(len(problem.path) for problem in verdict.problems)
 
 
-def _hasshape_of(value: Any, verdict: Verdict) -> bool:
+def _is_scalar(verdict: Verdict) -> bool:
     """A scalar is best judged by a scalar member, not told that it is no object."""
     return verdict.problems[0].kind not in ("array", "object", "null", "enum")
 
