@@ -37,10 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(emulator: Emulator, port: int) -> int:
-    # Blocked in every thread and waited for: a handler that sets an Event may deadlock
-    # with the thread that waits for it.
+    # Block the signals in every thread and wait for them here. A handler that sets an
+    # Event can deadlock with the thread that waits for it.
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
-    # An account only grows: to look through all of it again would make calls wait.
+    # The account only grows, and a full collection of it would make calls wait.
     gc.set_threshold(10_000, 10, 1_000)
     try:
         address = emulator.start(port)
@@ -48,17 +48,17 @@ def _run(emulator: Emulator, port: int) -> int:
         return _refuse(f"cannot listen on port {port}")
     _say(f"Stripe emulator on {address} (test only, no real money)")
     signal.sigwait(_ENDING)
-    # A call that hangs must not keep the process.
+    # A call that hangs must not keep the process alive.
     last_resort = threading.Timer(_STOP_SECONDS, os._exit, (1,))
     last_resort.daemon = True
     last_resort.start()
     emulator.stop()
-    gc.freeze()  # nor need the interpreter look through it before it ends
+    gc.freeze()  # the interpreter need not collect the account at exit
     return 0
 
 
 def _end_with_parent(parent: int) -> bool:
-    """Ask for the end when *parent* ends; False when it already has."""
+    """Ask the kernel for SIGTERM when *parent* ends; False if it already has."""
     ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, signal.SIGTERM)
     return os.getppid() == parent
 

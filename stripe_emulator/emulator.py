@@ -1,4 +1,4 @@
-"""All parts of the emulator, wired together, and its threads."""
+"""The emulator as a whole: its parts, its server and its threads."""
 
 import logging
 import threading
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 class Emulator(Parts):
-    """The parts with a server in front of them; *state* is the file that keeps them."""
+    """The parts, with an HTTP server in front and an optional *state* file behind."""
 
     def __init__(
         self,

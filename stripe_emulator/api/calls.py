@@ -1,4 +1,4 @@
-"""The API under `/v1`: who calls, what is asked, under which key, and the answer."""
+"""How a call to the API is answered: API key, parameters, idempotency key, faults."""
 
 import base64
 import binascii
@@ -25,8 +25,8 @@ from stripe_emulator.validation.errors import ApiError, server_error, unknown_ro
 from stripe_emulator.validation.parameters import judged
 
 _TEST_KEYS = ("sk_test_", "rk_test_")
-# From this version on create refuses `payment_method_types`; a request without a
-# version counts as older, as an account's default version may be.
+# From this version on, creates refuse `payment_method_types`. A request without a
+# version counts as older, because the default version of an account may be.
 _WITHOUT_METHOD_TYPES = "2026-09-30"
 _WITH_METHOD_TYPES = ("create", "create_payment_intent")
 
@@ -97,7 +97,7 @@ def _under_key(parts: Parts, route: Route, object_id: str, request_id: str) -> A
 
 
 def _digest(tree: Json) -> str:
-    """What is compared under a key, without keeping all of it for a day."""
+    """A hash to compare later calls with, so that bodies need not be kept for a day."""
     return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()
 
 
@@ -196,14 +196,14 @@ def _json(error: ApiError, request_id: str | None = None) -> Response:
 
 
 def dropped() -> Response:
-    """End the connection; what is answered below goes nowhere."""
+    """Close the connection; the answer that Flask needs goes nowhere."""
     connection: socket.socket = request.environ[CONNECTION]
     connection.shutdown(socket.SHUT_RDWR)
     return Response(status=500)
 
 
 def reset() -> Response:
-    """Tear the connection down; the other side meets a reset, not an end."""
+    """Reset the connection instead of closing it (TCP RST)."""
     connection: socket.socket = request.environ[CONNECTION]
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     os.close(connection.detach())

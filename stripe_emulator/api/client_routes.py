@@ -1,4 +1,4 @@
-"""What Stripe's command-line client pays with: one row a call, and what it does."""
+"""Routes by which Stripe's command-line client makes products and pays."""
 
 from stripe import params as types
 
@@ -83,7 +83,7 @@ ROUTES = (
         payment_pages.PageParams,
         _page,
     ),
-    # Whoever pays, on the page or by this call, meets the same faults and barriers.
+    # Has the name under which the hosted page pays: faults and barriers apply to both.
     Route(
         "pay",
         "POST",

@@ -7,7 +7,7 @@ from stripe_emulator.checkout import discounts, sessions
 from stripe_emulator.state.account import Account, Json
 from stripe_emulator.validation.errors import ApiError
 
-# Which table an id belongs to, by the name of the field that holds it.
+# The table of an id, by the name of the field that holds the id.
 _EXPANDABLE = {
     "payment_intent": "payment_intents",
     "latest_charge": "charges",
@@ -16,7 +16,7 @@ _EXPANDABLE = {
     "promotion_code": "promotion_codes",
     "shipping_rate": "shipping_rates",
 }
-# What holds such a field, but is itself no object of the API.
+# Fields that hold such fields but are not objects of the API themselves.
 _HOLDERS = (
     "data",
     "discounts",
@@ -29,7 +29,7 @@ _ON_DEMAND = ("breakdown", "line_items")
 
 
 def check_expand(paths: list[str]) -> None:
-    """Refuse what can never be expanded before anything is done."""
+    """Raise ApiError for a path that can never be expanded, before anything is done."""
     known = {*_HOLDERS, *_ON_DEMAND, *_EXPANDABLE}
     for path in paths:
         steps = path.split(".")
@@ -38,7 +38,7 @@ def check_expand(paths: list[str]) -> None:
 
 
 def expanded(account: Account, answer: Json, paths: list[str]) -> Json:
-    """A copy of *answer* with the fields of *paths* expanded; the stored one stays."""
+    """Return a copy of *answer* with the fields in *paths* expanded."""
     for path in paths:
         answer = _expand(account, answer, path.split("."), path)
     return answer

@@ -16,7 +16,7 @@ _COMPARE: dict[str, Callable[[int, int], bool]] = {
 
 
 def page(rows: Iterable[Json], params: Json, *, url: str) -> Json:
-    """*rows* are oldest first, as they were made."""
+    """Filter *rows* (oldest first) by *params* and return one page, newest first."""
     newest = [row for row in rows if _fits(row, params)][::-1]
     return cut(newest, params, url=url)
 

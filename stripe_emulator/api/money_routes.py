@@ -1,4 +1,4 @@
-"""Payments, refunds and disputes: one row a call, and what it does."""
+"""Routes for payments, refunds and disputes."""
 
 from stripe import params as types
 

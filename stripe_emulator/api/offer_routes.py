@@ -1,4 +1,4 @@
-"""Coupons, promotion codes and shipping rates: one row a call, and what it does."""
+"""Routes for coupons, promotion codes and shipping rates."""
 
 from stripe import params as types
 

@@ -1,4 +1,4 @@
-"""A row of the API, and what its action is given."""
+"""What a route of the API is, and the actions that many routes share."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from stripe_emulator.state.account import Account, Json
 
 @dataclass(frozen=True)
 class Call:
-    """One request whose parameters have been judged."""
+    """One request, with its parameters checked against their types."""
 
     account: Account
     object_id: str

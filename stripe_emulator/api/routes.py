@@ -1,4 +1,4 @@
-"""The part of the API that is emulated: the rows of all subjects together."""
+"""Every route of the API that is emulated."""
 
 from stripe import params as types
 

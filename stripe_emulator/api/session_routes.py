@@ -1,4 +1,4 @@
-"""Checkout Sessions: one row a call, and what it does."""
+"""Routes for Checkout Sessions."""
 
 from stripe.params import checkout
 

@@ -1,4 +1,4 @@
-"""Products and prices of the account, which a session may name instead of telling."""
+"""Products and prices that a session can refer to by id."""
 
 from decimal import Decimal
 
@@ -94,7 +94,7 @@ def _product_of(account: Account, params: Json, request: Json | None) -> str:
 
 
 def spelled_out(account: Account, params: Json) -> Json:
-    """The parameters of a session, with data instead of ids in its line items."""
+    """Return a session's parameters with data instead of ids in the line items."""
     lines = params.get("line_items", [])
     if not any(_is_named(line) for line in lines):
         return params
@@ -106,7 +106,7 @@ def spelled_out(account: Account, params: Json) -> Json:
 
 
 def name_again(account: Account, params: Json, lines: list[Json]) -> None:
-    """Let the *lines* of a session name what its parameters have named."""
+    """Put the ids from the parameters of a session back into its *lines*."""
     for wanted, line in zip(params["line_items"], lines, strict=True):
         if "price" in wanted:
             line["price"] = dict(account.get("prices", wanted["price"]))

@@ -1,4 +1,4 @@
-"""Coupons: so much off, for a time and a number of uses."""
+"""Coupons: an amount (in cents) or a percentage off, with limits on time and use."""
 
 import stripe
 
@@ -40,7 +40,7 @@ def create(account: Account, params: Json, *, request: Json | None = None) -> Js
 
 
 def current(account: Account, coupon: Json) -> Json:
-    """The coupon as it is by now: time or use may have ended it."""
+    """Return *coupon* after checking whether it has expired or been used up."""
     if coupon["valid"] and why_over(coupon, now=account.now()):
         coupon["valid"] = False
         account.put("coupons", coupon["id"], coupon)
@@ -55,7 +55,7 @@ def why_over(coupon: Json, *, now: int) -> str | None:
 
 
 def delete(account: Account, coupon_id: str, *, request: Json | None = None) -> Json:
-    """Nobody can use it from now on; what it took off before stays off."""
+    """Delete the coupon; discounts that were given before stay."""
     coupon = account.get("coupons", coupon_id)
     account.drop("coupons", coupon_id)
     for code in account.tables["promotion_codes"].values():

@@ -1,4 +1,4 @@
-"""A coupon or a promotion code on a session, from the first word to its use."""
+"""A coupon or a promotion code on a session: given, typed in, removed, redeemed."""
 
 from stripe_emulator.checkout import coupons, promotion_codes, totals
 from stripe_emulator.state.account import Account, Json
@@ -24,7 +24,11 @@ class RefusedCodeError(ApiError):
 
 
 def attach(account: Account, session: Json, wanted: list[Json]) -> None:
-    """Put on a new session what its create asks for; `limits` has looked at it."""
+    """
+    Put the discount that a create asks for on a new session.
+
+    `session_checks` has checked its form; raises RefusedCodeError if it cannot be used.
+    """
     if not wanted:
         return
     at = "discounts[0][coupon]"
@@ -40,7 +44,11 @@ def attach(account: Account, session: Json, wanted: list[Json]) -> None:
 
 
 def apply(account: Account, session: Json, letters: str) -> None:
-    """Use the code that a customer has typed, instead of what he had used before."""
+    """
+    Use the code that a customer has typed, in place of any earlier one.
+
+    Raises RefusedCodeError if it cannot be used.
+    """
     if not session["allow_promotion_codes"]:
         raise RefusedCodeError("not_asked")
     code = promotion_codes.by_code(account, letters.strip())
@@ -51,7 +59,7 @@ def apply(account: Account, session: Json, letters: str) -> None:
 
 
 def remove(account: Account, session: Json) -> None:
-    """Take back what the customer has typed; what the shop gave stays."""
+    """Remove the code that the customer typed; a discount from the shop stays."""
     contents = account.tables["contents"][session["id"]]
     if contents.get("discount_is_given") or not session["discounts"]:
         return
@@ -61,7 +69,11 @@ def remove(account: Account, session: Json) -> None:
 
 
 def redeem(account: Account, session: Json) -> None:
-    """Count the use when the session completes; others may have used it up."""
+    """
+    Count the use when the session completes.
+
+    Raises RefusedCodeError, and removes the discount, if others have used it up.
+    """
     for discount in session["discounts"] or ():
         coupon = _coupon(account, session)
         code = account.tables["promotion_codes"].get(discount["promotion_code"])
@@ -76,7 +88,7 @@ def redeem(account: Account, session: Json) -> None:
 
 
 def code_of(account: Account, session: Json) -> str | None:
-    """What the page shows of a discount: the code's letters, or the coupon's name."""
+    """The discount as the page names it: the code, or else the coupon's name or id."""
     for discount in session["discounts"] or ():
         code = account.tables["promotion_codes"].get(discount["promotion_code"])
         if code is not None:
@@ -87,7 +99,7 @@ def code_of(account: Account, session: Json) -> str | None:
 
 
 def breakdown(account: Account, session: Json) -> Json:
-    """`total_details.breakdown`, which is answered on demand only."""
+    """`total_details.breakdown`, part of an answer only when expanded."""
     amount = session["total_details"]["amount_discount"]
     rows = [
         {"amount": amount, "discount": _described(account, session, discount)}
@@ -121,7 +133,7 @@ def _coupon(account: Account, session: Json) -> Json | None:
 
 
 def _usable(account: Account, session: Json, code: Json, param: str | None) -> Json:
-    """The coupon behind *code*, if this session may use it."""
+    """Return the coupon behind *code*, or raise RefusedCodeError."""
     promotion_codes.current(account, code)
     if reason := promotion_codes.why_over(account, code):
         raise RefusedCodeError(reason, param=param)

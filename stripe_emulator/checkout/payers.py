@@ -1,4 +1,4 @@
-"""Who pays, and what a session asks of him: an address, a phone number, the terms."""
+"""Payers, and what a session asks of them: an address, a phone number, the terms."""
 
 import re
 from typing import Any
@@ -48,7 +48,7 @@ def asks_terms(session: Json) -> bool:
 
 
 def countries(session: Json) -> list[str] | None:
-    """Where the goods may go; None where that makes no difference."""
+    """The countries that goods may be shipped to; None if the session does not ask."""
     collected: Json | None = session["shipping_address_collection"]
     return collected["allowed_countries"] if collected else None
 
@@ -60,7 +60,7 @@ def _demo_address(session: Json) -> Json:
 
 
 def filled(session: Json, given: Json) -> Json:
-    """Add to what is *given* whatever else the session asks for."""
+    """Complete *given* with demo data for everything else the session asks for."""
     payer = {**DEMO_PAYER, "terms": True, **given}
     if asks_address(session):
         payer["address"] = _demo_address(session) | (given.get("address") or {})
@@ -70,6 +70,7 @@ def filled(session: Json, given: Json) -> Json:
 
 
 def check(session: Json, payer: Json) -> None:
+    """Raise IncompleteError if *payer* lacks something that the session asks for."""
     if asks_address(session):
         address = payer.get("address") or {}
         if not all(address.get(name) for name in ADDRESS):
@@ -84,7 +85,7 @@ def check(session: Json, payer: Json) -> None:
 
 
 def phone_number(typed: str) -> str:
-    """The number with its country in front; without one it is a Dutch number."""
+    """Return the number in international form; one without a country is Dutch."""
     digits = re.sub(r"[^0-9+]", "", typed)
     if digits.startswith("00"):
         return f"+{digits[2:]}"
@@ -92,7 +93,7 @@ def phone_number(typed: str) -> str:
 
 
 def collected(session: Json, payer: Json) -> Json:
-    """What a completed session tells of its payer: no more than it asked for."""
+    """The fields about the payer of a completed session: only what it asked for."""
     address = _address(payer)
     shipping = {"address": address, "name": _receiver(payer)}
     consent = {"promotions": None, "terms_of_service": "accepted"}
@@ -118,7 +119,7 @@ def collected(session: Json, payer: Json) -> Json:
 
 
 def shipping(session: Json, payer: Json) -> Json | None:
-    """Where the goods go, as payment intent and charge tell it."""
+    """The `shipping` field of a payment intent and a charge."""
     if session["shipping_address_collection"] is None:
         return None
     phone = payer["phone"] if asks_phone(session) else None
@@ -127,7 +128,7 @@ def shipping(session: Json, payer: Json) -> Json | None:
 
 
 def billing(session: Json, payer: Json) -> Json:
-    """What the charge tells of him who paid."""
+    """The `billing_details` of a charge."""
     return {
         "address": _address(payer),
         "email": payer.get("email"),

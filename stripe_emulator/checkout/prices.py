@@ -33,7 +33,7 @@ def line_item(line: Json, *, now: int) -> Json:
 
 
 def _line_amount(price_data: Json, quantity: int) -> int:
-    """Fractions of a cent are rounded once a line, half up."""
+    """The amount in cents; fractions of a cent are rounded once per line, half up."""
     if "unit_amount" in price_data:
         return int(price_data["unit_amount"]) * quantity
     return int(price_data["unit_amount_decimal"] * quantity + _HALF)

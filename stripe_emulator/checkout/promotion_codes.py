@@ -1,4 +1,4 @@
-"""Promotion codes: what a customer types to get what a coupon takes off."""
+"""Promotion codes, which customers type to get the discount of a coupon."""
 
 import re
 import secrets
@@ -62,7 +62,7 @@ def update(
 
 
 def current(account: Account, found: Json) -> Json:
-    """The code as it is by now: Stripe itself takes it out of use when it is over."""
+    """Return the code; like Stripe, deactivate it once its time or uses are over."""
     if found["active"] and why_over(account, found):
         found["active"] = False
         account.put("promotion_codes", found["id"], found)
@@ -70,7 +70,7 @@ def current(account: Account, found: Json) -> Json:
 
 
 def why_over(account: Account, found: Json) -> str | None:
-    """Why nobody can use it any more, or None; a switch of the owner is no reason."""
+    """Why no one can use the code any more, or None; ignores `active`."""
     coupon = account.tables["coupons"].get(found["promotion"]["coupon"])
     if coupon is None:
         return "invalid"
@@ -83,7 +83,7 @@ def why_over(account: Account, found: Json) -> str | None:
 
 
 def by_code(account: Account, code: str) -> Json | None:
-    """The active code with these letters, in whatever case; else one that was."""
+    """The active code with these letters in any case, else the latest inactive one."""
     rows = account.tables["promotion_codes"].values()
     same = [row for row in rows if row["code"].lower() == code.lower()]
     return next((row for row in same if current(account, row)["active"]), None) or (

@@ -1,4 +1,4 @@
-"""What Stripe refuses of a create beyond the types: limits, totals, addresses."""
+"""What Stripe refuses in a create beyond wrong types: limits, totals, URLs."""
 
 from urllib.parse import urlsplit
 
@@ -27,7 +27,7 @@ _SOONEST_SECONDS = 30 * 60
 LATEST_SECONDS = 24 * 60 * 60
 _MOST_LINES = 100
 
-# The rest of what the types know is refused by name, never passed over in silence.
+# Any other parameter that Stripe knows is refused by name, never ignored.
 _SESSION_NAMES = (
     "adaptive_pricing allowed_payment_method_types allow_promotion_codes automatic_tax "
     "billing_address_collection cancel_url client_reference_id consent_collection "
@@ -49,7 +49,7 @@ _LINE = frozenset({"price_data", "quantity", "metadata", "tax_rates"})
 
 
 def check_create(params: Json, *, now: float) -> None:
-    """Refuse what Stripe refuses; nothing is looked at twice."""
+    """Raise ApiError if Stripe would refuse the create; *now* is in seconds, UTC."""
     demand(params, "mode", "line_items")
     _check_known(params)
     demand(params, "success_url")
@@ -104,7 +104,8 @@ def _check_url(url: str, param: str) -> None:
 
 
 def _check_end(expires_at: int, *, now: float) -> None:
-    # Stripe's own clock counts, with its fractions: 30 minutes sharp comes too late.
+    # Stripe's clock counts, to fractions of a second, when the call arrives: exactly
+    # 30 minutes after the shop's time is refused.
     if expires_at < now + _SOONEST_SECONDS:
         raise ApiError(
             "The `expires_at` timestamp must be at least 30 minutes from Checkout "
@@ -120,7 +121,7 @@ def _check_end(expires_at: int, *, now: float) -> None:
 
 
 def _check_references(params: Json) -> None:
-    """Customers cannot be made here, so none exists."""
+    """Refuse any customer: they cannot be created here, so none exists."""
     if "customer" in params:
         raise missing("customer", params["customer"], param="customer")
 

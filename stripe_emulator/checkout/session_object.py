@@ -1,4 +1,4 @@
-"""A session in its complete shape, as the package's types tell it."""
+"""A new session with every field that the types of the package demand."""
 
 import stripe
 
@@ -7,8 +7,8 @@ from stripe_emulator.validation.stripe_types import blank
 
 METHODS = ("card", "ideal", "sepa_debit")
 
-# Stripe leaves these out unless they are asked for or in use; on an answer of the
-# package a field that is absent raises AttributeError.
+# Stripe leaves these out unless they are requested or in use. Reading an absent field
+# from an answer of the package raises AttributeError.
 _SESSION_ABSENT = (
     "branding_settings",
     "excluded_payment_method_types",
@@ -59,7 +59,7 @@ def session(params: Json, lines: list[Json], *, now: int, expires_at: int) -> Js
 
 
 def _echoed(params: Json) -> Json:
-    """What an answer repeats of the request, with Stripe's defaults."""
+    """The fields that an answer repeats from the request, with Stripe's defaults."""
     switched = {"enabled": False}
     texts: Json = params.get("custom_text", {})
     return {

@@ -1,4 +1,4 @@
-"""Checkout Sessions: made, read, changed, and ended by a call or by their time."""
+"""Checkout Sessions: created, updated, recovered and expired."""
 
 import copy
 
@@ -42,7 +42,7 @@ def create(account: Account, params: Json) -> Json:
 
 
 def _attach_offer(account: Account, session: Json, params: Json) -> None:
-    """The discount and the ways of shipping; what is refused leaves nothing behind."""
+    """Add discount and shipping options; a refusal (ApiError) leaves nothing behind."""
     given, options = params.get("discounts"), params.get("shipping_options")
     if not given and not options:
         return
@@ -56,7 +56,7 @@ def _attach_offer(account: Account, session: Json, params: Json) -> None:
 
 
 def recover(account: Account, old: Json) -> Json:
-    """A new session as a copy of an expired one, as its recovery link makes it."""
+    """Return a new session copied from an expired one, as its recovery link does."""
     if old["status"] != "expired":
         raise ApiError("Only an expired session can be recovered.")
     session = copy.deepcopy(old) | {
@@ -106,7 +106,7 @@ def expire(account: Account, session: Json, *, request: Json | None = None) -> J
 
 
 def cancel_intent(account: Account, session: Json) -> None:
-    """What a declined payment left behind cannot be paid any more."""
+    """Cancel the payment intent that a declined payment left behind, if any."""
     if session["payment_intent"] is None:
         return
     intent = account.get("payment_intents", session["payment_intent"])
@@ -116,7 +116,7 @@ def cancel_intent(account: Account, session: Json) -> None:
 
 
 def end_due(account: Account) -> None:
-    """Expire what is over; the caller holds the mutex."""
+    """Expire the sessions whose time is over; the caller holds the mutex."""
     for session in account.due_sessions():
         expire(account, session)
 

@@ -77,7 +77,7 @@ def _check_rate(data: Json, at: str) -> None:
 
 
 def attach(account: Account, session: Json, options: list[Json]) -> None:
-    """Put the options on a new session; the first is chosen until another is."""
+    """Put the options on a new session and choose the first."""
     for index, option in enumerate(options):
         at = f"shipping_options[{index}]"
         if _currency(account, option, at) != session["currency"]:
@@ -106,7 +106,7 @@ def rates_of(account: Account, session: Json) -> list[Json]:
 
 
 def rate_named(account: Account, session: Json, wanted: Any) -> str:
-    """The id of the option with this number, counted from 0, or this name."""
+    """The id of the option with this number (from 0), name or id; else ApiError."""
     for index, rate in enumerate(rates_of(account, session)):
         if wanted in (index, rate["display_name"], rate["id"]):
             return str(rate["id"])

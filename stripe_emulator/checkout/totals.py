@@ -1,4 +1,4 @@
-"""What a session costs: its lines, less a discount, plus shipping."""
+"""What a session costs in cents: its lines, less a discount, plus shipping."""
 
 from decimal import ROUND_HALF_UP, Decimal
 
@@ -8,7 +8,7 @@ _CENT = Decimal(1)
 
 
 def settle(account: Account, session: Json) -> None:
-    """Work out all amounts of *session* anew, after a choice, and write them."""
+    """Recalculate and store all amounts of *session* after a choice."""
     contents = account.tables["contents"][session["id"]]
     lines: list[Json] = contents["lines"]
     coupon: Json | None = account.tables["coupons"].get(contents.get("coupon"))
@@ -29,7 +29,7 @@ def settle(account: Account, session: Json) -> None:
 
 
 def _taken_off(coupon: Json, subtotal: int) -> int:
-    """A discount is taken off the goods alone, and never more than they cost."""
+    """The discount in cents; it applies to goods only and never exceeds their price."""
     if coupon["percent_off"] is None:
         return min(int(coupon["amount_off"]), subtotal)
     share = Decimal(subtotal) * Decimal(str(coupon["percent_off"])) / 100
@@ -37,7 +37,7 @@ def _taken_off(coupon: Json, subtotal: int) -> int:
 
 
 def _spread(lines: list[Json], off: int, subtotal: int) -> None:
-    """Give each line its part of the discount; the parts add up to the whole."""
+    """Give each line its part of the discount, so that the parts add up exactly."""
     reached = given = 0
     for line in lines:
         reached += line["amount_subtotal"]

@@ -1,4 +1,4 @@
-"""What a test has sent to a control route."""
+"""Reading the JSON that a test sends to a control route."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ def given_body() -> Json:
 
 
 def only(known: str) -> Json:
-    """What is given, and nothing that has no meaning here."""
+    """Return the body; raise ApiError if it has a name that is not in *known*."""
     given = given_body()
     unknown = given.keys() - set(known.split())
     if unknown:

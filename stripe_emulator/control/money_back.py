@@ -59,7 +59,7 @@ def add_disputes(pages: Blueprint, parts: Parts) -> None:
 
 
 def _charge(parts: Parts, object_id: str) -> Json:
-    """The charge by its own id, by its payment's or by its session's."""
+    """Find a charge by its own id or by that of its payment intent or session."""
     account = parts.account
     if object_id.startswith("cs_"):
         object_id = account.get("sessions", object_id)["payment_intent"] or object_id

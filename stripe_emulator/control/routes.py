@@ -1,4 +1,4 @@
-"""All control routes, and those for the state of the emulator as a whole."""
+"""All control routes, including those for the emulator as a whole."""
 
 from flask import Blueprint, Response, jsonify, request
 

@@ -1,4 +1,4 @@
-"""Routes for webhooks: where they go, how, and once more."""
+"""Routes for webhooks: endpoint, mode, held events, repeats."""
 
 from flask import Blueprint
 

@@ -32,7 +32,7 @@ class Barriers:
             self._standing.append(barrier)
 
     def release(self, route: str | None) -> None:
-        """Take the barriers of *route* away, or all of them."""
+        """Remove the barriers of *route*, or all of them if it is None."""
         with self._mutex:
             gone = [b for b in self._standing if route in (None, b.route)]
             self._standing = [b for b in self._standing if b not in gone]
@@ -45,7 +45,7 @@ class Barriers:
             return {"barriers": standing, "waiting": list(self._waiting)}
 
     def wait(self, route: str, object_id: str | None, *, after: bool) -> None:
-        """Wait here while a barrier stands; a forgotten one holds for two minutes."""
+        """Wait while a barrier stands, but at most LONGEST_WAIT_SECONDS."""
         with self._mutex:
             met = next(
                 (

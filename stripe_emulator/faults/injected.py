@@ -28,11 +28,11 @@ class DroppedError(Exception):
 
 
 class ResetError(Exception):
-    """The connection is torn down, as by a machine that has crashed."""
+    """The connection is reset, as when a machine crashes."""
 
 
 class HtmlError(Exception):
-    """What a proxy in front of the API answers."""
+    """An HTML page, as a proxy in front of the API answers it."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
@@ -42,7 +42,7 @@ class HtmlError(Exception):
 
 @dataclass
 class Fault:
-    """*route* "*" means any; *id* picks one object; *times* 0 means until reset."""
+    """*route* "*" means any, *id* picks one object, *times* 0 means until a reset."""
 
     route: str
     kind: Kind
@@ -72,7 +72,7 @@ class Faults:
             return [asdict(fault) for fault in self._faults]
 
     def clear(self) -> None:
-        """Take all faults away, and let go whoever waits in one."""
+        """Remove all faults and release the calls that wait in one."""
         with self._mutex:
             self._faults.clear()
             self._reset.set()

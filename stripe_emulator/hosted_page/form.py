@@ -1,4 +1,4 @@
-"""What a customer has filled in on the hosted page."""
+"""The form of the hosted page: what the customer has filled in and chosen."""
 
 from flask import request
 
@@ -8,18 +8,18 @@ from stripe_emulator.validation.checks import is_email
 
 
 def chosen() -> tuple[str | None, str | None]:
-    """The way of shipping and the promotion code."""
+    """The shipping rate and the promotion code, or None for each."""
     return _typed("shipping") or None, _typed("promotion_code") or None
 
 
 def shown_total() -> int | None:
-    """The total that the customer has before his eyes when he pays."""
+    """The total in cents that the page showed to the customer."""
     shown = _typed("amount")
     return int(shown) if shown.isdecimal() else None
 
 
 def payer_in(session: Json) -> Json:
-    """Who pays, as typed; refuses what no page would let pass."""
+    """Return the payer as typed; raise IncompleteError without a name and e-mail."""
     payer: Json = {"email": _typed("email"), "name": _typed("name")}
     if not payer["name"] or not is_email(payer["email"]):
         raise payers.IncompleteError("name")
@@ -32,7 +32,7 @@ def payer_in(session: Json) -> Json:
 
 
 def prefilled(session: Json) -> Json:
-    """What stands in the fields: what was typed, else the demo payer."""
+    """The values to show in the fields: what was typed, else the demo payer."""
     demo = payers.filled(session, {"terms": ""})
     fields = {
         **demo.pop("address", {}),

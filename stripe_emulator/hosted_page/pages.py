@@ -1,4 +1,4 @@
-"""The page on which a customer pays: plain HTML, Dutch or English, no script."""
+"""The routes of the payment page: plain HTML, Dutch or English, no script."""
 
 from typing import cast
 from urllib.parse import urlsplit
@@ -68,7 +68,7 @@ def _act(parts: Parts, session_id: str, action: str) -> BaseResponse:
 
 
 def _choose(parts: Parts, session_id: str, action: str) -> Json:
-    """What was chosen counts whichever button is pressed."""
+    """Apply the choices on the page, whichever button was pressed."""
     rate, code = chosen()
     if action == "apply" and not code:
         raise discounts.RefusedCodeError("unknown")
@@ -104,7 +104,7 @@ def _page(
     code_message: str = "",
     status: int = 200,
 ) -> Response:
-    """The messages are names of words; other text is shown as it is."""
+    """Messages are keys of WORDS; any other text is shown as it is."""
     try:
         session = _session(parts, session_id)
     except ApiError:
@@ -189,7 +189,7 @@ def _rendered(
 
 
 def _policy(session: object) -> str:
-    """Browsers check form-action on the redirect, too: the shop must be in it."""
+    """The CSP; browsers also check form-action on a redirect, so it has the shop."""
     targets = ["'self'"]
     if isinstance(session, dict):
         parts = urlsplit(session["success_url"])

@@ -1,4 +1,4 @@
-"""The words of the hosted page, in Dutch and English, and its prices."""
+"""The texts of the hosted page in Dutch and English; prices, times and countries."""
 
 from collections.abc import Iterable
 from decimal import Decimal
@@ -134,7 +134,11 @@ _SIGNS = {"eur": "€", "gbp": "£", "usd": "$"}
 
 
 def price(amount: int, currency: str, language: str) -> str:
-    """`€ 1.234,56` in Dutch, with a no-break space, and `€1,234.56` in English."""
+    """
+    Format *amount* (in cents, or whole units of a currency without cents).
+
+    `€ 1.234,56` in Dutch, with a no-break space; `€1,234.56` in English.
+    """
     digits = 0 if currency in _WITHOUT_CENTS else 2
     text = f"{Decimal(amount).scaleb(-digits):,.{digits}f}"
     sign = _SIGNS.get(currency, f"{currency.upper()} ")
@@ -163,7 +167,7 @@ _UNITS = {
 
 
 def delivery(estimate: dict[str, Any] | None, language: str) -> str:
-    """`2 to 3 business days` with a dash, or nothing where nothing was promised."""
+    """`2 to 3 business days` (with a dash), or empty without an estimate."""
     given = estimate or {}
     bounds = [given[name] for name in ("minimum", "maximum") if given.get(name)]
     texts = [_length(bound, language) for bound in bounds]
@@ -180,7 +184,7 @@ def _length(bound: dict[str, Any], language: str) -> str:
 
 
 def countries(codes: Iterable[str] | None, language: str) -> list[tuple[str, str]]:
-    """Codes and names, by name; None means every country."""
+    """Codes and names, sorted by name; None means every country."""
     names: dict[str, str] = dict(Locale.parse(language).territories)
     every = (code for code in names if len(code) == 2 and code.isalpha())
     named = [(code, names.get(code, code)) for code in (codes or every)]

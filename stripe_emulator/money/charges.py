@@ -1,4 +1,4 @@
-"""Payment intents and their charges: how they are made, and paid or refused."""
+"""Payment intents and their charges: created, paid or declined. Amounts in cents."""
 
 import stripe
 
@@ -13,7 +13,7 @@ _ADDRESS = ("city", "country", "line1", "line2", "postal_code", "state")
 def charge_intent(
     account: Account, intent: Json, method: str, billing: Json, paid_with: Json
 ) -> Json:
-    """A new charge; *paid_with* is what it tells of a payment method, if of any."""
+    """Return a new charge; *paid_with* has its fields about the payment method."""
     charge = _charge(intent, method, billing, now=account.now()) | paid_with
     intent["latest_charge"] = charge["id"]
     intent["payment_method"] = charge["payment_method"]
@@ -72,7 +72,7 @@ def _outcome(kind: str, message: str) -> Json:
 
 
 def payment_intent(session: Json, data: Json, *, now: int) -> Json:
-    """*data* is the request's `payment_intent_data`: nothing else is copied."""
+    """Return a new payment intent; *data* is the request's `payment_intent_data`."""
     intent_id = new_id("pi")
     shape = blank(stripe.PaymentIntent)
     for name in ("allowed_payment_method_types", "excluded_payment_method_types"):

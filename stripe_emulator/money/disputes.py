@@ -1,4 +1,4 @@
-"""Disputes: the customer's bank takes the money back, and perhaps returns it."""
+"""Disputes: the customer's bank takes the money back, and may return it."""
 
 from typing import Literal
 
@@ -21,7 +21,11 @@ def create(
     amount: int | None = None,
     reason: str = "fraudulent",
 ) -> Json:
-    """Take the money from the shop at once; returns the dispute."""
+    """
+    Take *amount* cents (None: all) from the shop at once; return the dispute.
+
+    Raises ApiError if the charge is unpaid, already disputed or smaller.
+    """
     wanted = charge["amount"] if amount is None else amount
     if not charge["paid"] or charge["disputed"]:
         raise ApiError("Only a charge that was paid can be disputed, and only once.")
@@ -37,12 +41,12 @@ def create(
 
 
 def review(account: Account, dispute_id: str) -> Json:
-    """The shop has answered: the bank looks at it."""
+    """Record that the shop has answered and the bank is reviewing it."""
     return _change(account, dispute_id, "under_review")
 
 
 def close(account: Account, dispute_id: str, outcome: Outcome) -> Json:
-    """The bank's decision, once; what was won comes back."""
+    """Close the dispute, once; the money comes back if the shop has won."""
     dispute = _change(account, dispute_id, outcome)
     if outcome == "won":
         _move_money(account, dispute, dispute["amount"], fee=-_FEE_CENTS)
@@ -53,7 +57,7 @@ def close(account: Account, dispute_id: str, outcome: Outcome) -> Json:
 
 
 def holds_money(account: Account, charge: Json) -> bool:
-    """Whether the money of *charge* is with the bank; what was won is back."""
+    """Whether a dispute about *charge* is open or lost."""
     return any(
         dispute["charge"] == charge["id"] and dispute["status"] != "won"
         for dispute in account.tables["disputes"].values()

@@ -13,7 +13,7 @@ _KNOWN = frozenset(_NAMES.split())
 
 
 def create(account: Account, params: Json, *, request: Json | None = None) -> Json:
-    """Make the intent; with `confirm` the card is charged at once."""
+    """Create the intent and, with `confirm`, charge the card at once."""
     _check(params)
     method = None
     if "payment_method" in params:

@@ -1,4 +1,4 @@
-"""Cards and bank accounts as a client without a browser names them, for tests only."""
+"""Test cards and bank accounts, for clients without a browser."""
 
 from typing import NamedTuple
 
@@ -23,11 +23,11 @@ _AT_ONCE, _DELAYED = 2, 180
 
 
 class Instrument(NamedTuple):
-    """What is behind a payment method: how it is shown, and what its bank does."""
+    """Behind a payment method: how it is shown, and what its bank does."""
 
     shown: Json
     declines: str | None = None
-    settles: str | None = None  # by itself; None: when a test says so
+    settles: str | None = None  # by itself; None: only when told to
     after_seconds: int = 0
 
 
@@ -35,7 +35,7 @@ def _card(brand: str, last4: str, declines: str | None = None) -> Instrument:
     return Instrument({"brand": brand, "last4": last4}, declines)
 
 
-# By the end of `tok_…` and of `pm_card_…`.
+# By the suffix of `tok_…` and `pm_card_…`.
 _CARDS = {
     "visa": _card("visa", "4242"),
     "mastercard": _card("mastercard", "4444"),
@@ -44,7 +44,8 @@ _CARDS = {
     "chargeDeclined": _card("visa", "0002", "generic_decline"),
     "chargeDeclinedInsufficientFunds": _card("visa", "9995", "insufficient_funds"),
 }
-# Stripe's own test accounts; any other waits until it is told how it ends.
+# Stripe's own test accounts (outcome, seconds). Payments from any other account wait
+# until a test settles them.
 _ACCOUNTS = {
     "AT611904300234573201": ("succeed", _AT_ONCE),
     "AT321904300235473204": ("succeed", _DELAYED),
@@ -107,7 +108,7 @@ _INSTRUMENTS = {"card": _token_card, "sepa_debit": _bank_account}
 
 
 def _is_iban(text: str) -> bool:
-    """By its check digits: what an IBAN spells is 1, modulo 97."""
+    """Check the digits: an IBAN read as a number is 1 modulo 97."""
     if not (15 <= len(text) <= 34 and text.isascii() and text.isalnum()):
         return False
     return (
@@ -123,7 +124,7 @@ def _made(account: Account, kind: str, behind: Instrument, params: Json) -> Json
 
 
 def _payment_method(kind: str, behind: Instrument, params: Json, *, now: int) -> Json:
-    # Of the many kinds an answer has the one that it is of.
+    # The types list every kind of method; an answer has only its own.
     asked = ("allow_redisplay", "customer", "customer_account")
     shape = {name: None for name in blank(stripe.PaymentMethod) if name in asked}
     return shape | {
@@ -155,9 +156,9 @@ def _details(kind: str) -> Json:
 
 def found(account: Account, method_id: str) -> Json:
     """
-    The payment method of a request, which none may have paid with before.
+    Return the payment method; raise ApiError if it has been used before.
 
-    `pm_card_…` stands for a new one of that card each time.
+    `pm_card_…` creates a new one of that card each time.
     """
     known = _CARDS.get(method_id.removeprefix("pm_card_"))
     if known is not None and method_id.startswith("pm_card_"):
@@ -188,7 +189,7 @@ def use_up(account: Account, method: Json) -> None:
 
 
 def on_charge(method: Json) -> Json:
-    """What a charge tells of the payment method that paid it."""
+    """The fields of a charge about the payment method that paid it."""
     kind = method["type"]
     details = charges.method_details(kind) | {
         name: value for name, value in method[kind].items() if value is not None

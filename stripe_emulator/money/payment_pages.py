@@ -2,7 +2,7 @@
 The page of a session as a client without a browser sees it: `/v1/payment_pages`.
 
 Stripe does not document these calls and the package has no types for them, but its
-command-line client pays with them. So they take what that client sends, and no more.
+command-line client pays with them. They take what that client sends, and no more.
 """
 
 from contextlib import suppress
@@ -16,12 +16,12 @@ from stripe_emulator.validation.errors import ApiError, CardDeclinedError, missi
 
 
 class PageParams(TypedDict):
-    """Nothing can be asked for."""
+    """No parameters."""
 
 
 class ConfirmParams(TypedDict):
     expected_amount: int
-    payment_method: NotRequired[str]  # if there is anything to be paid
+    payment_method: NotRequired[str]  # unless nothing is due
 
 
 def retrieve(account: Account, session_id: str) -> Json:
@@ -29,7 +29,7 @@ def retrieve(account: Account, session_id: str) -> Json:
 
 
 def confirm(account: Account, session_id: str, params: Json) -> Json:
-    """Pay the session with a payment method; a delayed one settles by itself."""
+    """Pay the session; a delayed payment settles later. Raises ApiError if declined."""
     session = _session(account, session_id)
     _check_open(account, session)
     _check_can_pay(session)
@@ -49,11 +49,11 @@ def confirm(account: Account, session_id: str, params: Json) -> Json:
 
 
 def settle_due(account: Account) -> None:
-    """Let the banks answer whose time has come; the caller holds the mutex."""
+    """Settle the delayed payments that are due; the caller holds the mutex."""
     for session_id, due in list(account.tables["settlements"].items()):
         if due["at"] <= account.now():
             account.drop("settlements", session_id)
-            # A test may have been quicker.
+            # A test may have settled it already.
             with suppress(payments.SessionClosedError):
                 payments.settle(account, session_id, due["outcome"])
 
@@ -77,7 +77,7 @@ def _check_open(account: Account, session: Json) -> None:
 
 
 def _check_can_pay(session: Json) -> None:
-    """What the client has no words for must be given on the hosted page."""
+    """Raise ApiError if the session asks for something the client cannot send."""
     for asks, what in (
         (payers.countries(session) is not None, "a delivery address"),
         (payers.asks_terms(session), "consent to the terms"),
@@ -120,7 +120,7 @@ def _payer(session: Json, method: Json) -> Json:
 
 
 def _page(session: Json) -> Json:
-    """The part of Stripe's answer whose meaning is plain."""
+    """The fields of Stripe's answer that are self-explanatory."""
     return {
         "id": f"ppage_{session['id'][-24:]}",
         "object": "checkout.session",

@@ -1,4 +1,4 @@
-"""What happens to the money: paid, declined, settled late."""
+"""Paying a session: paid, declined, or settled later by the bank."""
 
 from typing import Literal
 
@@ -12,11 +12,11 @@ _DELAYED = ("sepa_debit",)
 
 
 class SessionClosedError(Exception):
-    """The session cannot be paid: it was paid before, or its time is over."""
+    """The session cannot be paid: it is paid already, or expired."""
 
 
 class AmountChangedError(ApiError):
-    """Something else is to be paid than the customer has seen."""
+    """The total is not the one that the customer has seen."""
 
     def __init__(self) -> None:
         super().__init__("The total of the session has changed meanwhile.")
@@ -33,7 +33,8 @@ def pay(
     """
     Complete the session and return its `checkout.session.completed` event.
 
-    *expected* is the total that the customer has agreed to; None takes any.
+    *expected* is the total in cents that the customer agreed to; None takes any.
+    Raises SessionClosedError, AmountChangedError, or ApiError for the payer or code.
     """
     session = open_session(account, session_id)
     payers.check(session, payer)
@@ -64,7 +65,7 @@ def decline(
     *,
     code: str = charges.DECLINED,
 ) -> Json:
-    """The bank says no: the session stays open and can be paid once more."""
+    """Decline a payment; the session stays open and can be paid again."""
     session = open_session(account, session_id)
     if session["payment_status"] == "no_payment_required":
         raise ApiError("Nothing is to be paid, so nothing can be declined.")
@@ -76,7 +77,11 @@ def decline(
 
 
 def settle(account: Account, session_id: str, outcome: Outcome) -> Json:
-    """The bank's answer to a delayed payment, once; returns the session's event."""
+    """
+    Give the bank's answer to a delayed payment; return the session's event.
+
+    Raises SessionClosedError if there is no payment that waits for an answer.
+    """
     session = account.get("sessions", session_id)
     waits = session["status"] == "complete" and session["payment_status"] == "unpaid"
     intent_id = session["payment_intent"]
@@ -116,7 +121,7 @@ def _intent(account: Account, session: Json) -> Json:
 def _charge(
     account: Account, session: Json, method: str, payer: Json
 ) -> tuple[Json, Json]:
-    """The payment intent, made or found again, and a new charge for it."""
+    """Find or create the payment intent and make a new charge for it."""
     intent = _intent(account, session)
     intent["shipping"] = payers.shipping(session, payer) or intent["shipping"]
     billing = payers.billing(session, payer)

@@ -1,4 +1,4 @@
-"""Money back: never over the amount, never twice in full, and not always at once."""
+"""Refunds: never more than was paid, and not always at once. Amounts in cents."""
 
 from decimal import Decimal
 
@@ -17,7 +17,7 @@ _FAILED = {"status": "failed", "failure_reason": "lost_or_stolen_card"}
 
 
 def create(account: Account, params: Json, *, request: Json | None = None) -> Json:
-    """What is pending counts as given back, until it fails."""
+    """Refund a charge; a pending refund counts as refunded until it fails."""
     for name in params.keys() - _KNOWN - {"expand"}:
         raise ApiError(f"The emulator does not know what to do with {name}.")
     charge = _charge_of(account, params)
@@ -51,7 +51,7 @@ def update(
 
 
 def succeed(account: Account, refund_id: str) -> Json:
-    """The bank has taken a pending refund; returns it."""
+    """Let a pending refund succeed; return it."""
     refund = account.get("refunds", refund_id)
     if refund["status"] != "pending":
         raise ApiError(f"This refund is {refund['status']}, not pending.")
@@ -61,7 +61,7 @@ def succeed(account: Account, refund_id: str) -> Json:
 
 
 def fail(account: Account, refund_id: str) -> Json:
-    """The bank sends the money back, late or not; returns the failed refund."""
+    """Let a refund fail, even one that had succeeded; return it."""
     refund = account.get("refunds", refund_id)
     if refund["status"] == "failed":
         raise ApiError("This refund has failed before.")
@@ -83,7 +83,7 @@ def _count(account: Account, charge: Json, amount: int) -> None:
 def _tell(
     account: Account, refund: Json, before: Json, *, request: Json | None = None
 ) -> None:
-    """Stripe tells of a change twice, by an old name and by a new one."""
+    """Stripe sends two events for a change, under an old and a new name."""
     account.put("refunds", refund["id"], refund)
     for kind in ("charge.refund.updated", "refund.updated"):
         account.record_event(kind, refund, request=request, before=before)

@@ -1,4 +1,4 @@
-"""What a customer does on the hosted page, whoever presses the button."""
+"""What a customer and their bank do, for the hosted page and the control routes."""
 
 from stripe_emulator.checkout import discounts, shipping
 from stripe_emulator.money import payments
@@ -15,7 +15,7 @@ def choose(
     rate: str | None = None,
     code: str | None = None,
 ) -> Json:
-    """Take another way of shipping, or use a promotion code; returns the session."""
+    """Choose a shipping rate or use a promotion code; return the session."""
     with parts.account.mutex:
         session = payments.open_session(parts.account, session_id)
         if rate and rate != _chosen(session):
@@ -52,7 +52,7 @@ def complete(
 
 
 def settle(parts: Parts, session_id: str, outcome: payments.Outcome) -> Json:
-    """Let the bank answer a delayed payment, then wait for the shop as well."""
+    """Let the bank answer a delayed payment, then wait for the shop's answer."""
     parts.barriers.wait("settle", session_id, after=False)
     with parts.account.mutex:
         event = payments.settle(parts.account, session_id, outcome)

@@ -1,4 +1,4 @@
-"""All that a request works with, whether of the API, of the page or of a test."""
+"""The parts of the emulator that requests work with."""
 
 from collections import deque
 
@@ -15,7 +15,7 @@ _MOST_REQUESTS = 5000
 
 
 class Parts:
-    """*key*: the only API key that is accepted; None accepts every test key."""
+    """*key* is the only API key that is accepted; None accepts every test key."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class Parts:
         self.webhooks.url, self.webhooks.secret = url, secret
 
     def end_due(self) -> None:
-        """Expire and settle whatever is due by now."""
+        """Expire the sessions and settle the payments that are due."""
         with self.account.mutex:
             sessions.end_due(self.account)
             payment_pages.settle_due(self.account)
@@ -49,7 +49,7 @@ class Parts:
         self.webhooks.wake()
 
     def reset(self) -> None:
-        """As new: no objects, no faults, the right time."""
+        """Start afresh: no objects, no faults, the real time."""
         self.barriers.release(None)
         self.faults.clear()
         with self.account.mutex:

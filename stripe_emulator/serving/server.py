@@ -1,8 +1,8 @@
 """
-HTTP/1.1 with connections that are kept: a thread for each, which ends when it idles.
+An HTTP/1.1 server that keeps connections open, with a thread for each.
 
-Werkzeug's own server ends every connection after one answer, and a client that keeps
-its connections, as a shop does, would be measured by what connecting costs.
+Werkzeug's own server closes every connection after one answer. A shop keeps its
+connections to Stripe, so measurements would include the cost of connecting.
 """
 
 import contextlib
@@ -26,11 +26,11 @@ _Environ = dict[str, Any]
 
 
 class Server(socketserver.ThreadingTCPServer):
-    """Serves *app*; a connection without a call for *idle_seconds* is ended."""
+    """Serves *app* and closes a connection without a call for *idle_seconds*."""
 
     allow_reuse_address = True
-    daemon_threads = True  # a call that hangs must not hold up the end
-    request_queue_size = 512  # a rush of shoppers must not be refused
+    daemon_threads = True  # a call that hangs must not delay the end
+    request_queue_size = 512  # bursts of connections must not be refused
 
     def __init__(
         self, port: int, app: Flask, *, idle_seconds: float = _IDLE_SECONDS
@@ -54,12 +54,12 @@ class Server(socketserver.ThreadingTCPServer):
         super().shutdown_request(request)
 
     def stop(self) -> None:
-        """Listen no more; who is being answered gets his answer, who idles the end."""
+        """Stop listening; finish the calls under way and close idle connections."""
         self.shutdown()
         self.server_close()
         with self._mutex:
             for connection in self._connections:
-                with contextlib.suppress(OSError):  # ended from the other side
+                with contextlib.suppress(OSError):  # closed by the other side
                     connection.shutdown(socket.SHUT_RD)
 
 
@@ -68,7 +68,9 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True  # an answer is one write
 
     def handle(self) -> None:
-        with contextlib.suppress(OSError):  # it idled, or one of the two has ended it
+        with contextlib.suppress(
+            OSError
+        ):  # idle for too long, or closed by either side
             super().handle()
 
     @property
@@ -92,12 +94,12 @@ class _Handler(BaseHTTPRequestHandler):
             close()
         self._send(head[0], head[1], answer)
 
-    # The names by which http.server calls.
+    # The names that http.server calls.
     do_GET = do_HEAD = do_OPTIONS = _answer  # noqa: N815  # not ours to choose
     do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815  # the same
 
     def _body(self) -> bytes | None:
-        """Take in the whole body, so that the next call begins where this one ends."""
+        """Read the whole body, so that the next call starts at the right byte."""
         length = self.headers.get("Content-Length", "0")
         if "Transfer-Encoding" in self.headers or not length.isdecimal():
             self.send_error(411)
@@ -148,4 +150,4 @@ class _Handler(BaseHTTPRequestHandler):
         return environ
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing of a request; the shop's own log tells what was asked."""
+        """Log nothing: the shop logs its own calls."""

@@ -1,8 +1,8 @@
 """
 The emulated Stripe account: every object, behind one mutex.
 
-Whoever reads or changes an object holds `mutex`, so of two payments, or of a payment
-and an expire, exactly one wins.
+Hold `mutex` to read or change an object. Of two payments, or of a payment and an
+expire, exactly one then wins.
 """
 
 import heapq
@@ -22,7 +22,7 @@ Json = dict[str, Any]
 
 TABLES = (
     "sessions",
-    "contents",  # a session's line items and what waits for its payment intent
+    "contents",  # a session's line items, and the data for its payment intent
     "payment_intents",
     "charges",
     "refunds",
@@ -34,7 +34,7 @@ TABLES = (
     "prices",
     "payment_methods",
     "instruments",  # what is behind a payment method
-    "settlements",  # delayed payments that the bank answers by itself
+    "settlements",  # delayed payments that settle without a test
     "events",
     "deliveries",
     "answers",
@@ -53,7 +53,7 @@ _NOUNS = {
     "prices": "price",
     "payment_methods": "PaymentMethod",
 }
-# A letter for each byte: an id has to be new, not evenly spread.
+# One letter per byte: ids must be unique, not evenly distributed.
 _LETTERS = (f"{string.ascii_letters}{string.digits}" * 5)[:256].encode()
 
 
@@ -67,8 +67,8 @@ class Account:
         self.clock = clock
         self.base_url = ""
         self.tables: dict[str, dict[str, Any]] = {name: {} for name in TABLES}
-        self.changed: set[tuple[str, str]] | None = None  # None: nobody asks
-        self.next_refunds: list[str] = []  # the status of each
+        self.changed: set[tuple[str, str]] | None = None  # None: not recorded
+        self.next_refunds: list[str] = []  # their statuses
         self._ends: list[tuple[int, str]] = []
         self.on_event: Callable[[Json], None] = lambda event: None
 
@@ -76,7 +76,7 @@ class Account:
         return int(self.clock.now())
 
     def put(self, table: str, object_id: str, value: Any) -> None:
-        """Write *value*, or note that it was changed in place."""
+        """Store *value*, or record that it was changed in place."""
         self.tables[table][object_id] = value
         self._note(table, object_id)
 
@@ -99,7 +99,7 @@ class Account:
         heapq.heappush(self._ends, (session["expires_at"], session["id"]))
 
     def due_sessions(self) -> list[Json]:
-        """The open sessions whose time is over; each is given out once."""
+        """The open sessions whose time is over; each is returned once."""
         due = []
         while self._ends and self._ends[0][0] <= self.clock.now():
             session = self.tables["sessions"].get(heapq.heappop(self._ends)[1])
@@ -124,9 +124,9 @@ class Account:
         before: Json | None = None,
     ) -> Json:
         """
-        Write the event with *subject* as it is now, and send it.
+        Store an event with a copy of *subject*, and send it.
 
-        *before* tells what the fields were that have changed.
+        *before* has the previous values of the fields that have changed.
         """
         data = {"object": _frozen(subject)}
         event = blank(stripe.Event) | {

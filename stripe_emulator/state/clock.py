@@ -1,4 +1,4 @@
-"""What time it is at the emulated Stripe."""
+"""The time at the emulated Stripe, in seconds since 1970 (UTC)."""
 
 import time
 

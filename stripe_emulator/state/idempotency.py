@@ -1,4 +1,4 @@
-"""One answer a key: kept for a day, errors of the server included, and replayed."""
+"""Idempotency keys: answers, even server errors, are kept for a day and replayed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ _LONGEST = 255
 
 @dataclass(frozen=True)
 class Answer:
-    """*kept* says that the call had begun, so that the key now stands for it."""
+    """*kept*: the call had begun to act, so its answer is kept under the key."""
 
     status: int
     body: str
@@ -26,7 +26,12 @@ class Keys:
         self._under_way: set[str] = set()
 
     def answer(self, key: str | None, asked: Json, act: Callable[[], Answer]) -> Answer:
-        """Act once for *key*; *asked* (path, digest of all) must stay the same."""
+        """
+        Act once for *key*, and replay the answer from then on.
+
+        Raises ApiError if *asked* (path and digest) differs from the first call, or
+        while that call is still under way.
+        """
         if key is None:
             return act()
         _check(key)

@@ -10,12 +10,12 @@ from pathlib import Path
 from stripe_emulator.state.account import TABLES, Account, Json
 
 _EVERY_SECONDS = 0.2
-# A large account is written less often: at most about a tenth of the time.
+# A large account is written less often: writing takes at most a tenth of the time.
 _REST_FACTOR = 10
 
 
 class Snapshot:
-    """Writes what changed now and then, in a thread of its own, and at the end."""
+    """Writes changes regularly in a thread of its own, and once more at the end."""
 
     def __init__(self, account: Account, path: Path) -> None:
         self._account = account
@@ -47,7 +47,7 @@ class Snapshot:
                     self._account.watch_end(session)
 
     def write(self) -> None:
-        """Replace the file as a whole, so that a reader never sees half of it."""
+        """Replace the file as a whole, so that no reader sees half of it."""
         if not self._take_changes():
             return
         tables = (
@@ -62,7 +62,7 @@ class Snapshot:
         scratch.replace(self._path)
 
     def _take_changes(self) -> bool:
-        """Only here the account stands still: each changed object becomes text."""
+        """Turn changed objects into text; only this needs the mutex of the account."""
         with self._account.mutex:
             changed, self._account.changed = self._account.changed or set(), set()
             for table, object_id in changed:
@@ -75,7 +75,7 @@ class Snapshot:
         return bool(changed)
 
     def _keep_order(self, changed: set[tuple[str, str]]) -> None:
-        """Lists go by age, so the file keeps the order of the account."""
+        """Keep the order of the account: lists are sorted by age."""
         for table in {table for table, _ in changed}:
             texts = self._texts[table]
             rows = self._account.tables[table]

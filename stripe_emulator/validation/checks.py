@@ -1,4 +1,4 @@
-"""Checks of one parameter that many calls share: amounts, lengths, metadata."""
+"""Checks that many calls share; each raises ApiError with Stripe's text."""
 
 import re
 from collections.abc import Set
@@ -34,7 +34,7 @@ def demand(given: dict[str, Any], *names: str, at: str = "") -> None:
 
 
 def check_known(given: dict[str, Any], known: Set[str], at: str = "") -> None:
-    """Refuse what Stripe would take and the emulator would have to pass over."""
+    """Refuse what Stripe would accept but the emulator would have to ignore."""
     for name in given.keys() - known:
         raise not_emulated(within(at, name))
 
@@ -65,7 +65,7 @@ def check_length(
 
 
 def merged_metadata(old: dict[str, str], new: Any) -> dict[str, str]:
-    """Empty values take a key away; an empty whole takes all of them away."""
+    """Return *old* updated by *new*: an empty value removes a key, "" removes all."""
     if new == "":
         return {}
     return {key: value for key, value in {**old, **new}.items() if value != ""}

@@ -1,14 +1,14 @@
-"""Refusals in Stripe's shape, with Stripe's texts."""
+"""Errors of the API in Stripe's format, with Stripe's texts."""
 
 from typing import Any
 
 
 class ApiError(Exception):
     """
-    A refusal as the API answers it.
+    An error that the API answers.
 
-    *executed* says that the call had begun to act: such an answer is kept under the
-    idempotency key, while a failed validation is not.
+    *executed*: the call had begun to act, so the answer is kept under the idempotency
+    key. A failed validation is not kept.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class ApiError(Exception):
 
 
 class CardDeclinedError(ApiError):
-    """The bank refuses, for the reason that *code* names."""
+    """The bank declines the card; *code* is the decline code."""
 
     def __init__(self, code: str) -> None:
         text = "Your card was declined."
@@ -77,7 +77,7 @@ def unknown_route(method: str, path: str) -> ApiError:
 
 
 def not_emulated(param: str) -> ApiError:
-    """Stripe would take this parameter; passing it over in silence would hide that."""
+    """For a parameter that Stripe accepts and the emulator would have to ignore."""
     return ApiError(f"The emulator does not know what to do with {param}.", param=param)
 
 

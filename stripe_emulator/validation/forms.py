@@ -1,4 +1,4 @@
-"""Form bodies as Stripe reads them: `a[b][0][c]=1` is a tree."""
+"""Form bodies, parsed as Stripe does: `a[b][0][c]=1` is a tree."""
 
 import functools
 import re
@@ -12,7 +12,11 @@ _DEEPEST = 12
 
 
 def parse(body: str) -> dict[str, Any]:
-    """A list stays a tree of digits here: only the types tell it from a mapping."""
+    """
+    Parse *body* into nested dicts; raise ApiError if a name cannot be read.
+
+    A list stays a dict with digits as keys: only the types tell the two apart.
+    """
     tree: dict[str, Any] = {}
     for pair in filter(None, body.split("&")):
         name, _, value = pair.partition("=")
@@ -22,7 +26,7 @@ def parse(body: str) -> dict[str, Any]:
 
 @functools.lru_cache(maxsize=4096)
 def _steps(quoted: str) -> tuple[str, ...]:
-    """The names of parameters come again and again, so what they mean is kept."""
+    """Split a name into its steps; cached because the same names keep coming back."""
     name = unquote_plus(quoted)
     match = _NAME.fullmatch(name)
     if match is None:

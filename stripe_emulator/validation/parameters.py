@@ -1,4 +1,4 @@
-"""What a request asks for, judged as Stripe judges it before anything begins."""
+"""Checking the types of a request's parameters, with Stripe's error texts."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ TEXTS: dict[str, tuple[str, str | None]] = {
 
 
 def judged(tree: dict[str, Any], params: Any) -> dict[str, Any]:
-    """The parameters in their own types; the first problem is refused."""
+    """Return the parameters converted to their types; raise ApiError for a problem."""
     verdict = check_request(tree, params)
     if verdict.problems:
         raise _refusal(verdict.problems)

@@ -1,8 +1,8 @@
 """
-The types inside the `stripe` package, taken apart.
+The types inside the `stripe` package, resolved for use at run time.
 
-Stripe generates them for exactly the API version that the package sends. Names in them
-are often imported for type checkers only, so they are looked up in the source.
+Stripe generates them for exactly the API version that the package sends. Many names in
+them are imported for type checkers only, so they are looked up in the source.
 """
 
 import ast
@@ -22,7 +22,7 @@ from stripe._stripe_object import StripeObject
 
 
 class Shape:
-    """An annotation, taken apart once: `typing` is too slow to be asked each time."""
+    """An annotation, analysed once: `typing` is too slow to ask on every call."""
 
     def __init__(self, annotation: Any) -> None:
         self._annotation = annotation

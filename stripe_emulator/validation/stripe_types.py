@@ -1,9 +1,9 @@
 """
-Requests and answers, judged by the types inside the `stripe` package.
+Checks requests and answers against the types inside the `stripe` package.
 
-A request is walked along the TypedDicts of `stripe.params`, an answer along the
-annotations of the classes. Not covered: limits, totals, states, the parameters a mode
-demands.
+Requests are checked against the TypedDicts of `stripe.params`, answers against the
+annotations of the classes. Limits, totals, states and the parameters that a mode needs
+are not covered.
 """
 
 import functools
@@ -39,25 +39,25 @@ class Problem:
 
 
 class Verdict(NamedTuple):
-    """The value with its strings turned into numbers and lists, and what is wrong."""
+    """The value, with strings converted to their types, and its problems."""
 
     value: Any
     problems: tuple[Problem, ...] = ()
 
 
 def check_request(tree: Mapping[str, Any], params: Any) -> Verdict:
-    """Judge the parsed form *tree* against the TypedDict *params*."""
+    """Check the parsed form *tree* against the TypedDict *params*."""
     return _Walk(is_form=True).visit(tree, shape_of(params), ())
 
 
 def check_answer(answer: Any, cls: type) -> list[str]:
-    """All that is wrong with the JSON *answer* as an object of *cls*."""
+    """List the problems of the JSON *answer* as an object of *cls*."""
     verdict = _Walk(is_form=False).visit(answer, shape_of(cls), ())
     return [str(problem) for problem in verdict.problems]
 
 
 def blank(cls: type) -> dict[str, Any]:
-    """Every field of *cls* that may be null, as null."""
+    """Return every field of *cls* that may be null, as None."""
     return dict.fromkeys(_nullable(cls))
 
 
@@ -86,7 +86,7 @@ class _Walk:
         return self._container(value, shape, path)
 
     def _any_of(self, value: Any, members: list[Shape], path: Path) -> Verdict:
-        """The member that fits, else the one whose problem lies deepest."""
+        """The verdict of the member that fits, else that with the deepest problem."""
         verdicts = []
         for member in members:
             verdict = self.visit(value, member, path)
@@ -140,7 +140,7 @@ class _Walk:
     def _mapping(self, value: Any, wanted: Shape, path: Path) -> Verdict:
         if not isinstance(value, dict):
             return Verdict(value, (Problem(path, "object"),))
-        # An empty value in free data takes the key away; it is not a fault.
+        # An empty value in free-form data removes the key; it is no problem.
         return _joined(
             {
                 key: Verdict(item)
@@ -206,7 +206,7 @@ def _depth(verdict: Verdict) -> int:
 
 
 def _is_scalar(verdict: Verdict) -> bool:
-    """A scalar is best judged by a scalar member, not told that it is no object."""
+    """Whether the problem is about a scalar, and not "this should be an object"."""
     return verdict.problems[0].kind not in ("array", "object", "null", "enum")
 
 

@@ -1,9 +1,9 @@
 """
-Events on their way to the shop: signed, sent at once, and again until it says 2xx.
+The queue of events to the shop: sent at once, then repeated until it answers 2xx.
 
-The pauses grow from half a second to a minute, for three days, as Stripe's do (there
-to hours). Every attempt is signed anew with the time of this machine: the shop knows
-nothing of a clock that a test has moved.
+The pauses grow from half a second to a minute, for three days; Stripe's grow to hours.
+Every attempt has a new signature with the time of this machine, because the shop does
+not know of a clock that a test has moved.
 """
 
 import contextlib
@@ -28,13 +28,15 @@ _MOST_ATTEMPTS = 5000
 
 
 class Webhooks:
-    """One endpoint. A delivery lives in the account until it is through."""
+    """One endpoint. Deliveries stay in the account until they succeed or expire."""
 
     def __init__(self, account: Account) -> None:
         self.url: str | None = None
         self.secret = ""
         self.mode: Mode = "normal"
-        self.types: tuple[str, ...] = ()  # what the mode is for; none: every event
+        self.types: tuple[
+            str, ...
+        ] = ()  # the types that the mode applies to; empty: all
         self.signature: signing.Signature = "right"
         self.attempts: deque[Json] = deque(maxlen=_MOST_ATTEMPTS)
         self._account = account
@@ -61,7 +63,7 @@ class Webhooks:
         self._senders.shutdown(wait=False, cancel_futures=True)
 
     def send(self, event: Json) -> None:
-        """Send *event* as the mode says; called with the mutex held."""
+        """Send *event* as the mode says; the caller holds the mutex."""
         if self.url is None:
             return
         event["pending_webhooks"] = 1
@@ -77,12 +79,12 @@ class Webhooks:
             self._add(twin)
 
     def send_again(self, event: Json) -> None:
-        """Send *event* whatever the mode is, as by hand from the Dashboard."""
+        """Send *event* in any mode, as the button in Stripe's Dashboard does."""
         if self.url is not None:
             self._add(event)
 
     def release(self, *, order: str = "normal") -> int:
-        """Let the held events go one after another; *order* may be "reversed"."""
+        """Send the held events one after another; *order* may be "reversed"."""
         with self._woken:
             held = [d for d in self._deliveries() if d["held"]]
             for delivery in held:
@@ -95,9 +97,9 @@ class Webhooks:
 
     def wait_for(self, event_id: str, seconds: float) -> bool:
         """
-        Wait until the shop has answered *event_id* once, well or badly.
+        Wait until the shop has answered *event_id* once, with any status.
 
-        A held event is not waited for: it is not the shop that is slow.
+        Does not wait for a held event.
         """
         with self._woken:
             return self._woken.wait_for(
@@ -141,7 +143,7 @@ class Webhooks:
 
     def _run(self) -> None:
         while (delivery_id := self._next()) is not None:
-            # The pool refuses work once the emulator is being stopped.
+            # The pool refuses work once the emulator stops.
             with contextlib.suppress(RuntimeError):
                 self._senders.submit(self._attempt, delivery_id)
 
@@ -180,7 +182,7 @@ class Webhooks:
 
     def _conclude(self, delivery: Json, event: Json, status: int | None) -> None:
         if delivery["id"] not in self._account.tables["deliveries"]:
-            return  # reset meanwhile
+            return  # there was a reset
         now = self._account.clock.now()
         is_through = status is not None and 200 <= status < 300
         if is_through or now - delivery["since"] > _GIVE_UP_SECONDS:

@@ -1,4 +1,4 @@
-"""One attempt to bring an event to the shop, over plain HTTP on this machine."""
+"""Posting an event to the shop, over plain HTTP on this machine."""
 
 import http.client
 import socket
@@ -15,14 +15,14 @@ _HEADERS = {
 
 
 class Posting:
-    """Posts events, and can break off all that are under way."""
+    """Posts events, and can break off all attempts under way."""
 
     def __init__(self) -> None:
         self._connections: set[http.client.HTTPConnection] = set()
         self._mutex = threading.Lock()
 
     def post(self, url: str, payload: bytes, signature: str) -> int | None:
-        """The status of the answer, or None for none; redirects are not followed."""
+        """Return the status, or None without an answer; does not follow redirects."""
         parts = urlsplit(url)
         connection = http.client.HTTPConnection(
             parts.hostname or "", parts.port or 80, timeout=_ANSWER_SECONDS
@@ -44,7 +44,7 @@ class Posting:
         return answer.status
 
     def break_off(self) -> None:
-        """End every connection: a slow answer would hold up the end."""
+        """Close every connection, so that a slow answer does not delay the end."""
         with self._mutex:
             for connection in self._connections:
                 if connection.sock:

@@ -1,4 +1,4 @@
-"""Signatures of events: right ones, and those that the shop must refuse."""
+"""Signatures of events: valid ones, and those that the shop must refuse."""
 
 import hashlib
 import hmac
@@ -12,9 +12,9 @@ _SHIFTS = {"future": 3600, "old": -3600}  # seconds
 
 def header(payload: str, secret: str, kind: Signature) -> str:
     """
-    The value of `Stripe-Signature`, with the time of this machine.
+    Return the value of `Stripe-Signature`, with the time of this machine (UTC).
 
-    "rolled" has two signatures, as while a secret is being replaced.
+    "rolled" has two signatures, as Stripe sends while a secret is being replaced.
     """
     timestamp = int(time.time()) + _SHIFTS.get(kind, 0)
     right = _signature(payload, secret, timestamp)
