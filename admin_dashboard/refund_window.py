@@ -76,7 +76,6 @@ def _open_again(failed: RefundView) -> None:
         failed.checkout_id, failed.order_id, customer=customer, is_filled_in=True
     )
     asked = RefundAndReturn(
-        key=window.token,
         number=failed.order_id,
         cents=failed.owed_cents,
         currency=failed.currency,
@@ -148,7 +147,6 @@ def _ask_what(window: Window, order: OrderView) -> None:
             st.error(problem)
             return
         asked = RefundAndReturn(
-            key=window.token,
             number=order.number,
             cents=cents,
             currency=order.currency,

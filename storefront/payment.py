@@ -8,7 +8,7 @@ from flask_babel import gettext
 from werkzeug.wrappers import Response
 
 from core.checkout import events, payment_page
-from core.checkout.settlement import Ending
+from core.checkout.closing import Ending
 from core.errors import (
     EarlierPaidError,
     InsufficientStockError,

@@ -6,6 +6,7 @@ released only after Stripe has said that the session is closed.
 """
 
 __all__ = [
+    "closing",
     "comparison",
     "events",
     "expiry",

@@ -14,7 +14,8 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from core import records
-from core.checkout.settlement import Ending, settle
+from core.checkout.closing import Ending
+from core.checkout.settlement import settle
 from core.errors import PaymentUnavailableError, ShopError
 from core.models.checkout import PENDING, Checkout
 from core.models.orders import Order

@@ -12,7 +12,8 @@ from dataclasses import replace
 from sqlalchemy import or_, select
 
 from core import records
-from core.checkout.settlement import Ending, settle
+from core.checkout.closing import Ending
+from core.checkout.settlement import settle
 from core.errors import CheckoutNotFoundError, PaymentUnavailableError
 from core.models.checkout import Checkout
 from core.models.orders import Order

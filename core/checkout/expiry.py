@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import or_, select, tuple_, update
 
-from core.checkout.settlement import STILL_HELD, Ending, end_all
+from core.checkout.closing import STILL_HELD, Ending
+from core.checkout.settlement import end_all
 from core.models.checkout import PENDING, Checkout
 from core.refunds import sending
 from core.shop import Shop

@@ -19,9 +19,10 @@ from typing import TypeVar
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
+from core.checkout.closing import CLOCK_MARGIN, Ending
 from core.checkout.comparison import Reconciliation, compare_all
 from core.checkout.payment_page import STRIPE_AFTER_HOLD, STRIPE_LEAST
-from core.checkout.settlement import CLOCK_MARGIN, Ending, settle
+from core.checkout.settlement import settle
 from core.database.rows import insert_once
 from core.errors import ShopError
 from core.models.checkout import PENDING, Checkout, Reconciled

@@ -7,6 +7,7 @@ Invariant: of a payment never more goes back than was paid, and each refund goes
 __all__ = [
     "disputes",
     "owed",
+    "progress",
     "refunds",
     "returns",
     "sending",

@@ -10,7 +10,7 @@ from core.models.orders import Order
 from core.models.records import DISPUTED
 from core.models.refunds import DISPUTE_LOST, DISPUTE_OVER, Dispute, Refund
 from core.payments.data import DisputeReport
-from core.refunds import refunds
+from core.refunds import progress
 
 
 def take_report(session: Session, report: DisputeReport, *, now: datetime) -> bool:
@@ -36,7 +36,7 @@ def take_report(session: Session, report: DisputeReport, *, now: datetime) -> bo
         now=now,
     )
     if report.status == DISPUTE_LOST:
-        refunds.tick_off_settled(session, report.payment_intent, now=now)
+        progress.tick_off_settled(session, report.payment_intent, now=now)
     if report.status in DISPUTE_OVER and not is_new:
         records.bring_up_again(session, _key(report), report.status, now=now)
     session.flush()

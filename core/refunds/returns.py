@@ -1,9 +1,9 @@
 """
 Money back to a customer and goods back into the stock, as the owner has confirmed it.
 
-Invariant: what was confirmed is carried out once. An owner confirms what he saw, so
-what he saw must still be true when it is carried out: a second click, a page that ran
-again or another tab finds that it is not.
+Invariant: what was confirmed is carried out once. The owner confirms what the page
+showed, so that must still be true: a second click, a page that ran again or another tab
+finds that it is not.
 """
 
 from collections.abc import Mapping
@@ -13,6 +13,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from core.errors import RefundRefusedError
 from core.models.orders import Order, OrderLine
 from core.orders import orders
 from core.refunds import refunds
@@ -25,14 +26,13 @@ class ChangedMeanwhileError(Exception):
 @dataclass(frozen=True)
 class RefundAndReturn:
     """
-    What the owner has asked for, and what the order looked like to him.
+    What the owner asked for, and what the order looked like then.
 
-    *key* names it, so that the refund is made once. *number* is the order's, None for a
-    payment that no order came of. *cents* is 0 when only goods come back, *units* is by
-    product id. *again* is the failed refund that is tried once more.
+    *number* is the order's, None for a payment without an order. *cents* is 0 when only
+    goods come back, *units* is by product id. *again* is the failed refund that is
+    tried once more.
     """
 
-    key: str
     number: int | None
     cents: int
     currency: str
@@ -47,34 +47,45 @@ def carry_out(
     session: Session, asked: RefundAndReturn, *, who: str, now: datetime
 ) -> bool:
     """
-    Request the refund and take the goods back, both or neither. A rule.
+    Request the refund and return the goods to the stock, both or neither. A rule.
 
     Raises ChangedMeanwhileError, NotFoundError, RefundRefusedError or
     InvalidQuantityError, with nothing changed by the caller's rollback.
     """
+    number = asked.number
     if asked.again is not None:
         refunds.request_again(session, asked.again, who=who, now=now)
-    elif asked.number is not None and asked.cents:
-        refunds.request_by_owner(
-            session,
-            asked.number,
-            asked.cents,
-            reason=asked.reason,
-            key=asked.key,
-            who=who,
-            now=now,
-        )
-    if asked.number is not None:
-        orders.return_units(session, asked.number, asked.units, who=who, now=now)
+    elif number is not None and asked.cents:
+        _request(session, number, asked, who=who, now=now)
+    if number is not None:
+        orders.return_units(session, number, asked.units, who=who, now=now)
         session.flush()
-        _check(session, asked.number, asked)
+        _check(session, number, asked)
     return True
 
 
+def _request(
+    session: Session, number: int, asked: RefundAndReturn, *, who: str, now: datetime
+) -> None:
+    try:
+        refunds.request_by_owner(
+            session, number, asked.cents, reason=asked.reason, who=who, now=now
+        )
+    except RefundRefusedError as error:
+        if _refunded(session, number) != asked.seen_refunded_cents:
+            raise ChangedMeanwhileError from error
+        raise
+
+
+def _refunded(session: Session, number: int) -> int:
+    query = select(Order.refunded_cents).where(Order.id == number)
+    return session.scalars(query).one()
+
+
 def _check(session: Session, number: int, asked: RefundAndReturn) -> None:
-    # What was changed above is ours by now: nobody else can change it before the end.
-    refunded = session.scalar(select(Order.refunded_cents).where(Order.id == number))
-    if asked.cents and refunded != asked.seen_refunded_cents + asked.cents:
+    # The rows changed above are locked: nobody else can change them before the end.
+    seen = asked.seen_refunded_cents
+    if asked.cents and _refunded(session, number) != seen + asked.cents:
         raise ChangedMeanwhileError
     lines = session.execute(
         select(OrderLine.product_id, OrderLine.returned).where(

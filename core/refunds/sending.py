@@ -26,7 +26,7 @@ from core.models.orders import Order
 from core.models.refunds import AUTOMATIC, REQUESTED, SENT, Refund
 from core.payments.data import DisputeReport, RefundReport
 from core.payments.pace import paced
-from core.refunds import disputes, owed, refunds, stripe_reports
+from core.refunds import disputes, owed, progress, stripe_reports
 from core.shop import Shop
 
 logger = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ def _send(shop: Shop, refund: Refund) -> bool:
     except PaymentUnavailableError as error:
         logger.warning("refund %s is tried again: %s", refund.id, error)
         shop.database.write(
-            lambda session: refunds.put_off(session, refund.id, now=shop.clock())
+            lambda session: progress.put_off(session, refund.id, now=shop.clock())
         )
         return False
     except PaymentError as error:
@@ -75,7 +75,7 @@ def _send(shop: Shop, refund: Refund) -> bool:
         is_back = isinstance(error, AlreadyRefundedError)
         failure = owed.SENT_BACK_BEFORE if is_back else str(error)
         shop.database.write(
-            lambda session: refunds.fail(
+            lambda session: progress.fail(
                 session, refund.id, failure=failure, now=shop.clock()
             )
         )

@@ -17,7 +17,7 @@ from core.models.orders import Order
 from core.models.records import REFUND_FAILED, RESTOCK
 from core.models.refunds import AUTOMATIC, DONE, FAILED, REQUESTED, SENT, STRIPE, Refund
 from core.payments.data import RefundReport
-from core.refunds import owed, refunds
+from core.refunds import owed, progress
 
 _STATUSES = {"succeeded": DONE, "failed": FAILED, "canceled": FAILED}
 
@@ -53,7 +53,7 @@ def take_answer(
     """
     if _known(session, report) not in (None, refund_id):
         failure = owed.SENT_BACK_BEFORE
-        return refunds.fail(session, refund_id, failure=failure, now=now)
+        return progress.fail(session, refund_id, failure=failure, now=now)
     _adopt(session, Refund.id == refund_id, report, now=now)
     return _take_status(session, refund_id, report, now=now)
 
@@ -77,8 +77,8 @@ def _take_status(
 ) -> bool:
     status = status_of(report)
     if status == FAILED:
-        return refunds.fail(session, refund_id, failure=report.failure, now=now)
-    return refunds.become(session, refund_id, status, now=now)
+        return progress.fail(session, refund_id, failure=report.failure, now=now)
+    return progress.become(session, refund_id, status, now=now)
 
 
 def _adopted(session: Session, report: RefundReport, *, now: datetime) -> int | None:
@@ -129,7 +129,7 @@ def _adopt(
 
 
 def _count(session: Session, order_id: int, cents: int, *, now: datetime) -> None:
-    if not refunds.count(session, order_id, cents, now=now):
+    if not progress.count(session, order_id, cents, now=now):
         order = session.get_one(Order, order_id, populate_existing=True)
         raise RefundRefusedError(
             wanted_cents=cents, left_cents=order.amount_cents - order.refunded_cents

@@ -14,7 +14,7 @@ from core.database.rows import view_of
 from core.models.records import ToDo
 from core.models.refunds import FAILED, Dispute, Refund
 from core.refunds import owed
-from core.refunds.refunds import failure_keys
+from core.refunds.progress import failure_keys
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """
-The read side for customers: small frozen dataclasses, no rules.
+Holds as a customer sees them: their own, and when units of others may come back.
 
-Availability is the product row itself, never a sum. Money is cents, times are UTC.
+Small frozen dataclasses, no rules. Times are UTC, quantities are units.
 """
 
 from collections.abc import Collection, Mapping
@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from core.models.checkout import CONFIRMED, PENDING, Checkout
 from core.models.stock import StockReservation
 
-# Of the holds that end next, so many are looked at to tell when units may be free.
+# Of the holds that end next, this number is read to tell when units may be free.
 SOONEST = 5_000
 
 
@@ -77,28 +77,31 @@ def open_hold(session: Session, visitor: str, now: datetime) -> HoldView | None:
     )
     if row is None:
         return None
-    lines = session.execute(
+    units = units_of(session, row.id)
+    return HoldView(row.id, row.stripe_session_id, row.expires_at, units)
+
+
+def units_of(session: Session, checkout_id: int) -> dict[int, int]:
+    """Return product id to units of a checkout, whatever became of it."""
+    rows = session.execute(
         select(StockReservation.product_id, StockReservation.quantity).where(
-            StockReservation.checkout_id == row.id
+            StockReservation.checkout_id == checkout_id
         )
     )
-    units = {line[0]: line[1] for line in lines}
-    return HoldView(row.id, row.stripe_session_id, row.expires_at, units)
+    return dict(rows.all())
 
 
 def bought_units(session: Session, checkout_id: int) -> dict[int, int]:
     """
     Return product id to units of a checkout that was paid for, else nothing.
 
-    A delayed payment that is on its way counts: its customer has done his part.
+    A delayed payment that is on its way counts: its customer has done their part.
     """
     is_bought = or_(
         Checkout.status == CONFIRMED,
         and_(Checkout.status == PENDING, Checkout.awaits_payment),
     )
-    rows = session.execute(
-        select(StockReservation.product_id, StockReservation.quantity)
-        .join(Checkout, Checkout.id == StockReservation.checkout_id)
-        .where(Checkout.id == checkout_id, is_bought)
-    )
-    return dict(rows.all())
+    bought = select(Checkout.id).where(Checkout.id == checkout_id, is_bought)
+    if session.scalar(bought) is None:
+        return {}
+    return units_of(session, checkout_id)

@@ -36,17 +36,7 @@ def receive(
     """
     if quantity < 1:
         raise InvalidQuantityError(product_id, quantity)
-    return _book(
-        session,
-        StockMovement(
-            product_id=product_id,
-            quantity=quantity,
-            reason=RECEIVED,
-            note=note,
-            who=who,
-            created_at=now,
-        ),
-    )
+    return _book(session, product_id, quantity, RECEIVED, note=note, who=who, now=now)
 
 
 def return_units(
@@ -61,18 +51,10 @@ def return_units(
     """
     Book units of an order that came back; return the new stock. Not safe to repeat.
 
-    Whether so many were sold, the caller has checked (orders.return_units).
+    The caller has checked that they were sold (orders.return_units).
     """
     return _book(
-        session,
-        StockMovement(
-            product_id=product_id,
-            quantity=quantity,
-            reason=RETURNED,
-            order_id=order_id,
-            who=who,
-            created_at=now,
-        ),
+        session, product_id, quantity, RETURNED, order_id=order_id, who=who, now=now
     )
 
 
@@ -90,37 +72,44 @@ def adjust(
 
     A difference is safe against a sale in the meantime, a new total would undo it.
     Refuses to leave less stock than is reserved (StockAdjustmentError), a difference
-    of 0 and an unknown product. Not safe to repeat.
+    of 0 (InvalidQuantityError) and an unknown product. Not safe to repeat.
     """
     if difference == 0:
         raise InvalidQuantityError(product_id, difference)
-    return _book(
-        session,
-        StockMovement(
-            product_id=product_id,
-            quantity=difference,
-            reason=ADJUSTED,
-            note=note,
-            who=who,
-            created_at=now,
-        ),
-    )
+    return _book(session, product_id, difference, ADJUSTED, note=note, who=who, now=now)
 
 
-def _book(session: Session, movement: StockMovement) -> int:
+def _book(  # noqa: PLR0913 (what a movement says)
+    session: Session,
+    product_id: int,
+    quantity: int,
+    reason: str,
+    *,
+    order_id: int | None = None,
+    note: str = "",
+    who: str,
+    now: datetime,
+) -> int:
     stock = session.scalar(
         update(Product)
-        .where(
-            Product.id == movement.product_id,
-            Product.stock + movement.quantity >= Product.reserved,
-        )
-        .values(stock=Product.stock + movement.quantity)
+        .where(Product.id == product_id, Product.stock + quantity >= Product.reserved)
+        .values(stock=Product.stock + quantity)
         .returning(Product.stock)
         .execution_options(synchronize_session=False)
     )
     if stock is None:
-        raise _refusal(session, movement.product_id, movement.quantity)
-    session.add(movement)
+        raise _refusal(session, product_id, quantity)
+    session.add(
+        StockMovement(
+            product_id=product_id,
+            quantity=quantity,
+            reason=reason,
+            order_id=order_id,
+            note=note,
+            who=who,
+            created_at=now,
+        )
+    )
     session.flush()
     return stock
 

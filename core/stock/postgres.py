@@ -1,14 +1,12 @@
 """
 Each change of a checkout as one statement, for PostgreSQL.
 
-What costs is the round trip, so the whole of a change travels at once, and as a single
-statement is a transaction of its own, it needs no BEGIN and COMMIT around it. What they
-promise stands in `statements`, and SQLite's form of them in `sqlite`.
+What costs is the round trip, so a whole change travels as one statement, which needs
+no BEGIN and COMMIT around it. `statements` says what they promise.
 
-Two things keep these statements from deadlocking. The checkout row comes first: what
-follows reads from the part that wrote it. Then products are taken in ascending id by a
-part of their own (ORDER BY id FOR NO KEY UPDATE), because a single statement does not
-sort by itself.
+Two things prevent deadlocks. The checkout row comes first: what follows reads from the
+CTE that wrote it. Then a CTE of its own locks the products in ascending id (ORDER BY id
+FOR NO KEY UPDATE), because a single statement does not sort by itself.
 """
 
 from collections.abc import Collection, Mapping
@@ -17,19 +15,18 @@ from datetime import datetime
 from sqlalchemy import exc
 
 from core.database.engine import Executor, LostRaceError, Rows, run
+from core.stock.columns import PAID, TERMS, names, placeholders
 
 NOT_NULL_VIOLATION = "23502"
 
-# Not "status = 'PENDING'", which an index of the PENDING rows answers, too: while there
-# are few of them, the planner takes it for the way to any row, keeps that plan, and
-# reads all of them in a rush.
+# Not "status = 'PENDING'": the partial index of PENDING rows would match it. While
+# there are few such rows the planner prefers that index, keeps the plan, and reads all
+# of them in a rush.
 _IS_PENDING = "checkout.status || '' = 'PENDING'"
 
-_CHECKOUT = """
-    INSERT INTO checkout (visitor, address, locale, notice, idempotency_key, offer_id,
-                          expires_at, stripe_expires_at, created_at)
-    SELECT %(visitor)s, %(address)s, %(locale)s, %(notice)s, %(idempotency_key)s,
-           %(offer_id)s, %(expires_at)s, %(stripe_expires_at)s, %(created_at)s"""
+_CHECKOUT = f"""
+    INSERT INTO checkout ({names(TERMS)})
+    SELECT {placeholders(TERMS, "%({})s")}"""
 
 _LINE = """
     INSERT INTO stock_reservation (checkout_id, product_id, quantity,
@@ -40,8 +37,8 @@ _RESERVED = """
     RETURNING checkout_id, product_id, quantity, unit_price_cents, currency,
               product_name"""
 
-# The first look leaves nothing behind when the units are gone. If they went after it,
-# the line has no price, which NOT NULL refuses, and with it the whole statement.
+# The first check leaves nothing behind when the units are gone. If they go after it,
+# the line has no price: NOT NULL then refuses the whole statement.
 RESERVE_ONE = f"""
 WITH made AS ({_CHECKOUT}
     FROM product
@@ -133,7 +130,7 @@ WITH taken AS (
 ), closed AS ({_RELEASE}
 """  # noqa: S608 (nothing in it comes from outside)
 
-# Whoever is at one of these checkouts right now decides about it: it is passed over.
+# A checkout that somebody else is changing right now is skipped: they decide about it.
 END_ALL = f"""
 WITH free AS (
     SELECT id FROM checkout
@@ -167,21 +164,14 @@ WITH taken AS (
            sum(CAST(quantity AS bigint) * unit_price_cents) AS cents
     FROM sold
 ), sale AS (
-    INSERT INTO orders (checkout_id, stripe_session_id, payment_intent, token, status,
-                        was_late, currency, amount_cents, promised_currency,
-                        promised_cents, discount_cents, shipping_cents, tax_cents,
-                        promotion_code, shipping_option, customer_name, customer_email,
-                        customer_phone, shipping_name, shipping_address,
-                        billing_address, created_at)
-    SELECT taken.id, %(stripe_session_id)s, %(payment_intent)s, %(token)s,
+    INSERT INTO orders (checkout_id, status, promised_currency, promised_cents,
+                        created_at, {names(PAID)})
+    SELECT taken.id,
            CASE WHEN promised.cents = %(subtotal_cents)s AND %(adds_up)s
                  AND promised.currency = %(currency)s
                 THEN 'PAID' ELSE 'REVIEW' END,
-           %(was_late)s, %(currency)s, %(amount_cents)s, promised.currency,
-           promised.cents, %(discount_cents)s, %(shipping_cents)s, %(tax_cents)s,
-           %(promotion_code)s, %(shipping_option)s, %(customer_name)s,
-           %(customer_email)s, %(customer_phone)s, %(shipping_name)s,
-           %(shipping_address)s, %(billing_address)s, %(now)s
+           promised.currency, promised.cents, %(now)s,
+           {placeholders(PAID, "%({})s")}
     FROM taken, promised
     RETURNING id, status, stripe_session_id, payment_intent, amount_cents, currency,
               customer_email, created_at
@@ -258,23 +248,19 @@ def attach(
     executor: Executor, checkout_id: int, stripe_session_id: str, *, now: datetime
 ) -> bool:
     """Note the session with the checkout and its lines."""
-    values: dict[str, object] = {
-        "checkout_id": checkout_id,
-        "stripe_session_id": stripe_session_id,
-        "now": now,
-    }
-    return bool(run(executor, ATTACH, values))
+    session = {"checkout_id": checkout_id, "stripe_session_id": stripe_session_id}
+    return bool(run(executor, ATTACH, {**session, "now": now}))
 
 
 def end(executor: Executor, checkout_id: int, ended: Mapping[str, object]) -> bool:
-    """End one checkout, after whoever is at it right now."""
+    """End one checkout; wait for whoever is changing it."""
     return bool(run(executor, END, {**ended, "checkout_id": checkout_id}))
 
 
 def end_all(
     executor: Executor, checkout_ids: Collection[int], ended: Mapping[str, object]
 ) -> list[int]:
-    """End many, and pass over those that somebody is at right now."""
+    """End many; skip those that somebody else is changing right now."""
     values = {**ended, "checkout_ids": list(checkout_ids)}
     return [row[0] for row in run(executor, END_ALL, values)]
 

@@ -2,11 +2,11 @@
 Reserve, attach, prolong, end, take again; to confirm, see `orders`.
 
 Invariants: 0 <= reserved <= stock for every product, and reserved is the sum of its
-PENDING reservations. Every change is conditional: the rule is the WHERE of its
-statement, and no row back means refused. The hot ones stand in `postgres` and `sqlite`.
+PENDING reservations. The rule is the WHERE of a statement; no row back means refused.
+The hot statements are in `postgres` and `sqlite`.
 
-All functions are rules: they work in the caller's transaction and never commit. On
-PostgreSQL those that say so are a single statement (Database.write_single).
+All functions are rules: they work in the caller's transaction and never commit. Those
+called a single statement are one on PostgreSQL (Database.write_single).
 """
 
 from collections import Counter
@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, Table, select, update
 from sqlalchemy.orm import Session
 
 from core import records
@@ -121,32 +121,30 @@ def reserve(
     ProductNotFoundError or CartError; then nothing was reserved. Not safe to repeat:
     each call is a checkout of its own.
     """
-    fixed = {**_as_values(terms), "created_at": now}
+    fixed = {**vars(terms), "created_at": now}
     rows = statements_for(session).reserve(session, cart, fixed)
     if not rows:
-        raise _refusal(session, cart)
-    lines = sorted((ReservedLine(*row[1:]) for row in rows), key=_by_product)
-    return Reserved(rows[0][0], tuple(lines))
+        # Without a reason the units came back in this very moment.
+        raise refusal(session, cart) or LostRaceError()
+    lines = sorted(rows, key=lambda row: row[1])
+    return Reserved(rows[0][0], tuple(ReservedLine(*line[1:]) for line in lines))
 
 
-def _as_values(terms: Terms) -> dict[str, object]:
-    return {field.name: getattr(terms, field.name) for field in fields(terms)}
+def refusal(
+    session: Executor, cart: Mapping[int, int], *, held: Mapping[int, int] | None = None
+) -> ShopError | None:
+    """
+    Say why *cart* cannot be reserved as things are; None if it can.
 
-
-def _by_product(line: ReservedLine) -> int:
-    return line.product_id
-
-
-def _refusal(session: Executor, cart: Mapping[int, int]) -> ShopError | LostRaceError:
-    """Say why the lines of *cart* could not all be claimed."""
+    Units that the visitor has *held* so far count as available.
+    """
     rows = session.execute(
         select(_product.c.id, _available, _product.c.currency).where(
             _product.c.id.in_(cart), _product.c.is_listed
         )
     ).all()
-    available = {row[0]: row[1] for row in rows}
-    unknown = sorted(cart.keys() - available.keys())
-    if unknown:
+    available = {row[0]: row[1] + (held or {}).get(row[0], 0) for row in rows}
+    if unknown := sorted(cart.keys() - available.keys()):
         return ProductNotFoundError(unknown)
     shortages = [
         Shortage(product_id, quantity, available[product_id])
@@ -157,8 +155,7 @@ def _refusal(session: Executor, cart: Mapping[int, int]) -> ShopError | LostRace
         return InsufficientStockError(shortages)
     if len({row[2] for row in rows}) > 1:
         return CartError(MIXED_CURRENCIES)
-    # The units came back in this very moment.
-    return LostRaceError()
+    return None
 
 
 def reserved(session: Session, checkout_id: int) -> tuple[Terms, Reserved]:
@@ -199,31 +196,23 @@ def prolong(
     has ended: then this returns False.
     """
     pending = (_checkout.c.id == checkout_id) & (_checkout.c.status == PENDING)
-    first = session.scalar(
-        update(_checkout)
-        .where(pending, ~_checkout.c.awaits_payment)
-        .values(awaits_payment=True, expires_at=until)
-        .returning(_checkout.c.id)
-    )
-    if first is not None:
+    first = pending & ~_checkout.c.awaits_payment
+    if _changed(session, _checkout, first, awaits_payment=True):
         cause = "completed, a delayed payment is on its way"
         records.add_step(session, checkout_id, "PROLONGED", cause=cause, now=now)
-    elif (
-        session.scalar(
-            update(_checkout)
-            .where(pending)
-            .values(expires_at=until)
-            .returning(_checkout.c.id)
-        )
-        is None
-    ):
+    if not _changed(session, _checkout, pending, expires_at=until):
         return False
-    session.execute(
-        update(_reservation)
-        .where(_reservation.c.checkout_id == checkout_id)
-        .values(expires_at=until)
-    )
+    lines = _reservation.c.checkout_id == checkout_id
+    session.execute(update(_reservation).where(lines).values(expires_at=until))
     return True
+
+
+def _changed(
+    session: Session, rows: Table, which: ColumnElement[bool], **values: object
+) -> bool:
+    """Change the row of *rows* that *which* selects; tell whether there is one."""
+    change = update(rows).where(which).values(**values).returning(rows.c.id)
+    return session.scalar(change) is not None
 
 
 @dataclass(frozen=True)
@@ -265,15 +254,9 @@ def take_ended(session: Session, checkout_id: int) -> bool:
     Of two messages about one late payment the second waits here for what the first
     decides. Returns False if the checkout has not ended so.
     """
-    ended = session.scalar(
-        update(_checkout)
-        .where(
-            _checkout.c.id == checkout_id, _checkout.c.status.in_((EXPIRED, CANCELLED))
-        )
-        .values(retry_at=None)
-        .returning(_checkout.c.id)
-    )
-    return ended is not None
+    has_ended = _checkout.c.status.in_((EXPIRED, CANCELLED))
+    which = (_checkout.c.id == checkout_id) & has_ended
+    return _changed(session, _checkout, which, retry_at=None)
 
 
 def retake(session: Session, checkout_id: int, *, now: datetime) -> bool:
@@ -283,6 +266,7 @@ def retake(session: Session, checkout_id: int, *, now: datetime) -> bool:
     Only after take_ended, and only to be sold in the same transaction; how it had ended
     is kept as a step. Returns False and changes nothing if any line is short now.
     """
+    of_checkout = _checkout.c.id == checkout_id
     with session.begin_nested() as savepoint:
         lines = session.execute(
             update(_reservation)
@@ -291,36 +275,19 @@ def retake(session: Session, checkout_id: int, *, now: datetime) -> bool:
             .returning(_reservation.c.product_id, _reservation.c.quantity)
         )
         for product_id, quantity in sorted(lines.all()):
-            if not _claimed(session, product_id, quantity):
+            is_free = (_product.c.id == product_id) & (_available >= quantity)
+            more = _product.c.reserved + quantity
+            if not _changed(session, _product, is_free, reserved=more):
                 savepoint.rollback()
                 return False
-        ended = session.execute(
+        how = session.execute(
             select(_checkout.c.status, _checkout.c.cause, _checkout.c.closed_at).where(
-                _checkout.c.id == checkout_id
+                of_checkout
             )
         ).one()
-        records.add_step(
-            session,
-            checkout_id,
-            ended.status,
-            cause=ended.cause,
-            now=ended.closed_at or now,
-        )
+        at = how.closed_at or now
+        records.add_step(session, checkout_id, how.status, cause=how.cause, now=at)
         # awaits_payment keeps it out of the index that allows a visitor one open page:
-        # he may have one again. To sell clears it.
-        session.execute(
-            update(_checkout)
-            .where(_checkout.c.id == checkout_id)
-            .values(status=PENDING, awaits_payment=True)
-        )
+        # they may have one again. To confirm clears it.
+        _changed(session, _checkout, of_checkout, status=PENDING, awaits_payment=True)
     return True
-
-
-def _claimed(session: Session, product_id: int, quantity: int) -> bool:
-    claimed = session.scalar(
-        update(_product)
-        .where(_product.c.id == product_id, _available >= quantity)
-        .values(reserved=_product.c.reserved + quantity)
-        .returning(_product.c.id)
-    )
-    return claimed is not None

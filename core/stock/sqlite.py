@@ -2,9 +2,8 @@
 Each change of a checkout by a few statements, for SQLite.
 
 There is no network to cross, so they go one by one, each over all lines of the cart,
-straight to the driver. The transaction has had the write turn since its beginning
-(BEGIN IMMEDIATE): nothing changes between two of them. What they promise stands in
-`statements`, and PostgreSQL's form of them in `postgres`.
+straight to the driver. The transaction holds the write lock since its beginning (BEGIN
+IMMEDIATE): nothing changes between two of them. `statements` says what they promise.
 """
 
 import json
@@ -12,12 +11,11 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 
 from core.database.engine import Executor, Rows, run
+from core.stock.columns import PAID, TERMS, names, placeholders
 
-CHECKOUT = """
-INSERT INTO checkout (visitor, address, locale, notice, idempotency_key, offer_id,
-                      expires_at, stripe_expires_at, created_at)
-SELECT :visitor, :address, :locale, :notice, :idempotency_key, :offer_id, :expires_at,
-       :stripe_expires_at, :created_at
+CHECKOUT = f"""
+INSERT INTO checkout ({names(TERMS)})
+SELECT {placeholders(TERMS, ":{}")}
 WHERE (
     SELECT count(*) = :lines AND min(currency) = max(currency)
     FROM json_each(:cart) AS line
@@ -25,7 +23,7 @@ WHERE (
     WHERE is_listed AND stock - reserved >= line.value
 )
 RETURNING id
-"""
+"""  # noqa: S608 (nothing in it comes from outside)
 CLAIM = """
 UPDATE product SET reserved = reserved + line.value
 FROM json_each(:cart) AS line
@@ -88,26 +86,20 @@ SET stock = stock - line.quantity, reserved = reserved - line.quantity
 FROM stock_reservation AS line
 WHERE line.checkout_id = :checkout_id AND product.id = line.product_id
 """
-ORDER = """
-INSERT INTO orders (checkout_id, stripe_session_id, payment_intent, token, status,
-                    was_late, currency, amount_cents, promised_currency, promised_cents,
-                    discount_cents, shipping_cents, tax_cents, promotion_code,
-                    shipping_option, customer_name, customer_email, customer_phone,
-                    shipping_name, shipping_address, billing_address, created_at)
-SELECT :checkout_id, :stripe_session_id, :payment_intent, :token,
+ORDER = f"""
+INSERT INTO orders (checkout_id, status, promised_currency, promised_cents, created_at,
+                    {names(PAID)})
+SELECT :checkout_id,
        CASE WHEN promised.cents = :subtotal_cents AND :adds_up
              AND promised.currency = :currency
             THEN 'PAID' ELSE 'REVIEW' END,
-       :was_late, :currency, :amount_cents, promised.currency, promised.cents,
-       :discount_cents, :shipping_cents, :tax_cents, :promotion_code,
-       :shipping_option, :customer_name, :customer_email, :customer_phone,
-       :shipping_name, :shipping_address, :billing_address, :now
+       promised.currency, promised.cents, :now, {placeholders(PAID, ":{}")}
 FROM (
     SELECT min(currency) AS currency, sum(quantity * unit_price_cents) AS cents
     FROM stock_reservation WHERE checkout_id = :checkout_id
 ) AS promised
 RETURNING id, status
-"""
+"""  # noqa: S608 (nothing in it comes from outside)
 ORDER_LINES = """
 INSERT INTO order_line (order_id, product_id, product_name, quantity, unit_price_cents,
                         vat_bp)
@@ -160,13 +152,8 @@ def attach(
     executor: Executor, checkout_id: int, stripe_session_id: str, *, now: datetime
 ) -> bool:
     """Note the session with the checkout and its lines."""
-    values = _texts(
-        {
-            "checkout_id": checkout_id,
-            "stripe_session_id": stripe_session_id,
-            "now": now,
-        }
-    )
+    session = {"checkout_id": checkout_id, "stripe_session_id": stripe_session_id}
+    values = _texts({**session, "now": now})
     if not run(executor, ATTACH, values):
         return False
     run(executor, ATTACH_LINES, values)
@@ -208,17 +195,13 @@ def confirm(executor: Executor, checkout_id: int, sale: Mapping[str, object]) ->
     if values["customer_email"]:
         run(executor, MAIL_ORDER, values)
     if status == "REVIEW":
-        _enter_to_do(executor, values)
+        for row in run(executor, TO_DO, values):
+            run(executor, MAIL_TO_DO, {**values, "to_do_id": row[0]})
     return True
 
 
-def _enter_to_do(executor: Executor, values: dict[str, object]) -> None:
-    for row in run(executor, TO_DO, values):
-        run(executor, MAIL_TO_DO, {**values, "to_do_id": row[0]})
-
-
 def _texts(values: Mapping[str, object]) -> dict[str, object]:
-    """Return *values* with moments as the text that SQLite keeps of them."""
+    """Return *values* with datetimes as the texts that SQLite stores."""
     return {
         name: value.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
         if isinstance(value, datetime)

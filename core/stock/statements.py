@@ -1,9 +1,8 @@
 """
-What changes a checkout: what is promised here, each database does in its own way.
+The changes of a checkout: promised here, carried out by each database in its own way.
 
-What must be true is in the WHERE of a statement; nothing back means that it was not.
-The checkout row decides for the whole cart, so each change takes that row first, and
-PostgreSQL, where there are several writers, takes the products in ascending id: so
+The rule is the WHERE of a statement; no row back means refused. The checkout row
+decides for the whole cart and is taken first, then the products in ascending id. So
 nothing deadlocks, and no cart is ever half EXPIRED, half CONFIRMED.
 """
 
@@ -19,7 +18,7 @@ class Statements(Protocol):
     """
     The changes, for one database; on PostgreSQL each is a single statement.
 
-    All work in the caller's transaction, and those that end a checkout change nothing
+    All work in the caller's transaction. Those that end a checkout change nothing
     unless it is PENDING.
     """
 
@@ -29,9 +28,9 @@ class Statements(Protocol):
         """
         Make a checkout of *terms* and reserve each product of *cart*, or nothing.
 
-        A row for each line: checkout_id, product_id, quantity, unit_price_cents,
-        currency, product_name. None at all if any line could not be had, or if they
-        differ in currency. Raises LostRaceError when units went meanwhile.
+        Returns a row for each line: checkout_id, product_id, quantity,
+        unit_price_cents, currency, product_name; no row if any line is short or the
+        currencies differ. Raises LostRaceError when units went meanwhile.
         """
         ...
 
@@ -61,8 +60,7 @@ class Statements(Protocol):
         """
         End many; return the ids of those ended here.
 
-        Passed over are those that had ended and, on PostgreSQL, those that somebody
-        is at right now.
+        PostgreSQL skips those that somebody else is changing right now.
         """
         ...
 
@@ -72,9 +70,9 @@ class Statements(Protocol):
         """
         Take the units off, and write the order with its lines and movements.
 
-        *sale* has the columns of the order that do not follow from the reservations,
-        the cause, now, and the event that told of it. Goods that cost other than
-        promised, or a total that does not add up, make it an order for REVIEW with an
+        *sale* has the columns of the order that do not follow from the reservations
+        (columns.PAID), the cause, now, and the event that told of it. Another sum than
+        promised, or one that does not add up, makes the order one for REVIEW with an
         entry for the owner. The customer's letter is written, and the event noted.
         False if the checkout was not PENDING.
         """

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from admin_dashboard import entry_words, history_words
+from core.checkout.closing import Ending
 from core.checkout.events import OF_INTEREST
-from core.checkout.settlement import Ending
 from core.models.checkout import STATUSES
 from core.models.mail import MAIL_KINDS
 from core.models.records import TO_DO_KINDS

@@ -12,7 +12,7 @@ from core.models.records import PAID_TWICE
 from core.orders.views import OrderView
 from core.owner import reports
 from core.payments.data import Bill, DisputeReport, Payment
-from core.refunds import disputes, refunds
+from core.refunds import disputes, progress, refunds
 from core.refunds import views as refund_views
 from tests.admin_dashboard import situations
 from tests.admin_dashboard.page import (
@@ -508,7 +508,7 @@ def test_late_money_that_cannot_go_back_is_tried_again_on_its_page(
     with database.read() as session:
         [refund] = refund_views.refunds(session)
     database.write(
-        lambda s: refunds.fail(s, refund.id, failure="declined", now=utcnow())
+        lambda s: progress.fail(s, refund.id, failure="declined", now=utcnow())
     )
     page = opened("order", checkout=str(refund.checkout_id))
 

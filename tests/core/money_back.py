@@ -11,7 +11,7 @@ from core.models.refunds import Refund
 from core.orders.views import OrderView
 from core.owner.to_dos import ToDoView
 from core.payments.data import RefundReport
-from core.refunds import refunds, stripe_reports
+from core.refunds import progress, refunds, stripe_reports
 from core.refunds import views as refund_views
 from core.refunds.views import RefundView
 from core.stock import reservations
@@ -67,7 +67,7 @@ def take(database: Database, now: datetime, *told: RefundReport) -> list[bool]:
 
 def fail(database: Database, refund_id: int, now: datetime) -> bool:
     return database.write(
-        lambda s: refunds.fail(s, refund_id, failure="expired card", now=now)
+        lambda s: progress.fail(s, refund_id, failure="expired card", now=now)
     )
 
 

@@ -17,7 +17,7 @@ from core.models.records import TOO_LATE, StripeEvent
 from core.models.refunds import Refund
 from core.orders import orders
 from core.payments.data import RefundReport
-from core.refunds import refunds, stripe_reports
+from core.refunds import progress, refunds, stripe_reports
 from core.refunds import views as refund_views
 from core.stock import reservations
 from core.stock.reservations import Closed
@@ -145,7 +145,7 @@ def test_an_entry_is_not_made_again_for_what_had_failed_before(
 ) -> None:
     failed = refund_in(database, "FAILED").id
 
-    again = database.write(lambda s: refunds.fail(s, failed, failure="x", now=NOW))
+    again = database.write(lambda s: progress.fail(s, failed, failure="x", now=NOW))
 
     assert again is False
     assert len(to_dos_of(database)) == 2

@@ -6,9 +6,9 @@ import pytest
 from hypothesis.errors import FlakyFailure
 from sqlalchemy import update
 
-from core.checkout import late_money, settlement
+from core.checkout import closing, late_money, settlement
+from core.checkout.closing import Ending
 from core.checkout.late_money import Confirmation
-from core.checkout.settlement import Ending
 from core.config import Config
 from core.database.engine import Database
 from core.errors import PaymentUnavailableError
@@ -46,15 +46,15 @@ def no_refund_is_sent(patch: pytest.MonkeyPatch) -> None:
 
 
 def units_go_back_though_stripe_is_silent(patch: pytest.MonkeyPatch) -> None:
-    asked = settlement._close_session
+    asked = closing.close
 
-    def judge(shop: Shop, checkout_id: int, closed: Closed) -> Ending | Closed:
+    def close(shop: Shop, checkout_id: int, closed: Closed) -> object:
         try:
             return asked(shop, checkout_id, closed)
         except PaymentUnavailableError:
             return closed
 
-    patch.setattr(settlement, "_close_session", judge)
+    patch.setattr(closing, "close", close)
 
 
 def a_page_is_replaced_and_stays_open(patch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ world chooses which comes, when, how often and in what order, or that it never c
 """
 
 import json
+import math
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -20,7 +21,7 @@ from sqlalchemy import delete, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from core.checkout import events, expiry, payment_page, reconcile, settlement
+from core.checkout import closing, events, expiry, payment_page, reconcile
 from core.checkout.payment_page import Visitor
 from core.config import Config
 from core.database.engine import Database
@@ -125,7 +126,7 @@ class World:
         made = self._reserved(visitor, cart)
         if made is not None:
             terms, reserved = made
-            request = settlement.request_for(terms, reserved, self.shop.config.offer)
+            request = closing.request_for(terms, reserved, self.shop.config.offer)
             _tried(lambda: self.shop.gateway.create(request))
 
     def _reserved(
@@ -135,7 +136,14 @@ class World:
         who = Visitor(f"visitor-{visitor}", "127.0.0.1", "nl")
         wanted = {self.products[number]: units for number, units in cart.items()}
         try:
-            return payment_page._try_reserve(self.shop, wanted, who, lambda _: "")
+            return payment_page._Attempt(
+                self.shop,
+                wanted,
+                who,
+                lambda _: "",
+                unless_paid=False,
+                give_up=math.inf,
+            )._reserve_once()
         except (ShopError, IntegrityError):
             return None
 

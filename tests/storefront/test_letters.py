@@ -23,7 +23,7 @@ from core.models.records import TO_DO_KINDS
 from core.models.refunds import SENT
 from core.owner import accounts
 from core.payments.data import Bill, DisputeReport, Payment
-from core.refunds import disputes, refunds
+from core.refunds import disputes, progress, refunds
 from storefront import create_app
 from storefront.extensions import db
 from storefront.letters import writer
@@ -109,7 +109,7 @@ def give_back(
 
 def accept(database: Database, now: datetime) -> None:
     """Have Stripe take the first refund."""
-    assert database.write(lambda s: refunds.become(s, 1, SENT, now=now))
+    assert database.write(lambda s: progress.become(s, 1, SENT, now=now))
 
 
 def add_owner(database: Database, email: str, now: datetime) -> None:
@@ -349,7 +349,7 @@ def test_a_refund_that_the_bank_sends_back_is_told_too(
 ) -> None:
     order(database, now)
     give_back(database, 1000, now)
-    database.write(lambda s: refunds.fail(s, 1, failure="declined", now=now))
+    database.write(lambda s: progress.fail(s, 1, failure="declined", now=now))
 
     letter = read("owed-1")
 
@@ -443,7 +443,7 @@ def test_a_letter_that_had_to_wait_tells_how_it_stands_now(
 ) -> None:
     order(database, now)
     give_back(database, 1000, now)
-    database.write(lambda s: refunds.fail(s, 1, failure="declined", now=now))
+    database.write(lambda s: progress.fail(s, 1, failure="declined", now=now))
     if is_tried_again:
         database.write(lambda s: refunds.request_again(s, 1, who="owner", now=now))
 

@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import func, select
 
 from core.checkout import events, expiry, payment_page
+from core.checkout.closing import Ending
 from core.checkout.payment_page import PaymentPage, Visitor
-from core.checkout.settlement import Ending
 from core.config import Limits
 from core.errors import (
     EarlierPaidError,

@@ -14,9 +14,9 @@ import stripe as package
 from sqlalchemy import select
 
 from core.checkout import events, expiry, payment_page
+from core.checkout.closing import Ending
 from core.checkout.expiry import Sweep
 from core.checkout.payment_page import Visitor
-from core.checkout.settlement import Ending
 from core.config import Config
 from core.errors import (
     HoldEndedError,

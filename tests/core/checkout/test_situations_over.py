@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import select
 
 from core.checkout import events, expiry, payment_page, reconcile
+from core.checkout.closing import Ending
 from core.checkout.expiry import Sweep
 from core.checkout.payment_page import PaymentPage, Visitor
-from core.checkout.settlement import Ending
 from core.errors import PaymentUnavailableError
 from core.models.checkout import CONFIRMED, EXPIRED, PENDING, Checkout
 from core.models.mail import Mail

@@ -36,7 +36,7 @@ from tests.factories import (
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "FIRST_PAUSE_SECONDS", 0.001)
     monkeypatch.setattr(retry, "LONGEST_PAUSE_SECONDS", 0.001)
-    monkeypatch.setattr(settlement, "PASSED_BY_PAUSE", 0.01)
+    monkeypatch.setattr(settlement, "PASSED_BY_SECONDS", 0.01)
 
 
 def end_here_only(shop: Shop, page: PaymentPage) -> None:
@@ -158,7 +158,7 @@ def test_late_money_does_not_press_on_while_an_overdue_hold_is_another_ones(
         tries = len(stripe.requests(f"{rival.stripe_session_id}/expire"))
         another.rollback()
 
-    assert tries == settlement.TIMES_PASSED_BY
+    assert tries == settlement.PASSED_BY_TRIES
     assert refunds_of(shop) == []
     events.record_event(shop, event_about(page))
     (order,) = orders_of(shop.database)

@@ -8,7 +8,7 @@ from core.database.engine import Database
 from core.orders import views as order_views
 from core.orders.views import OrderView
 from core.payments.data import Bill, Payment
-from core.refunds import refunds
+from core.refunds import progress
 from tests.core.money_back import fail, order_in, request
 from tests.factories import add_product, ask, change, reserved, sold
 
@@ -128,7 +128,7 @@ def test_a_refund_is_under_way_until_all_of_it_is_done(
     first, second = (request(database, order, cents, now) for cents in (100, 200))
 
     def go_on(refund_id: int, status: str) -> bool:
-        database.write(lambda s: refunds.become(s, refund_id, status, now=now))
+        database.write(lambda s: progress.become(s, refund_id, status, now=now))
         return order_in(database).refund_under_way
 
     assert go_on(first, "DONE")

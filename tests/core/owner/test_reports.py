@@ -13,7 +13,7 @@ from core.models.records import TOO_LATE
 from core.orders import sales
 from core.owner import reports
 from core.owner.reports import StockLevel
-from core.refunds import refunds
+from core.refunds import progress, refunds
 from core.refunds import views as refund_views
 from core.stock import reservations
 from core.stock.reservations import Closed
@@ -161,7 +161,7 @@ def test_what_a_person_must_look_at_is_counted(
     before = ask(database, lambda s: reports.attention(s, now))
     (refund,) = ask(database, refund_views.refunds)
 
-    database.write(lambda s: refunds.fail(s, refund.id, failure="refused", now=now))
+    database.write(lambda s: progress.fail(s, refund.id, failure="refused", now=now))
     after = ask(database, lambda s: reports.attention(s, now))
 
     assert (before.orders_to_review, before.refunds_open) == (1, 1)

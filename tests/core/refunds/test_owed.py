@@ -12,7 +12,7 @@ from core.models.mail import Mail
 from core.models.refunds import DONE, Refund
 from core.orders.views import OrderView
 from core.payments.data import DisputeReport
-from core.refunds import disputes, owed, refunds
+from core.refunds import disputes, owed, progress
 from tests.core.money_back import (
     again,
     fail,
@@ -198,9 +198,9 @@ def test_a_refund_that_has_gone_does_not_wait(
     database: Database, order: OrderView, now: datetime
 ) -> None:
     refund_id = request(database, order, 500, now)
-    database.write(lambda s: refunds.become(s, refund_id, DONE, now=now))
+    database.write(lambda s: progress.become(s, refund_id, DONE, now=now))
     late = now.replace(year=now.year + 1)
 
-    database.write(lambda s: refunds.put_off(s, refund_id, now=late))
+    database.write(lambda s: progress.put_off(s, refund_id, now=late))
 
     assert to_dos_of(database) == []

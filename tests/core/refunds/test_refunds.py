@@ -14,7 +14,7 @@ from core.models.refunds import DONE, SENT
 from core.orders import orders
 from core.orders.views import OrderView
 from core.owner import to_dos
-from core.refunds import refunds
+from core.refunds import progress
 from tests.core.mailing import all_sent
 from tests.core.money_back import (
     WHO,
@@ -127,7 +127,7 @@ def letters_in(database: Database) -> list[tuple[str, int]]:
 
 
 def go_on(database: Database, refund_id: int, status: str, now: datetime) -> bool:
-    return database.write(lambda s: refunds.become(s, refund_id, status, now=now))
+    return database.write(lambda s: progress.become(s, refund_id, status, now=now))
 
 
 def test_the_customer_has_a_letter_once_stripe_has_taken_a_refund(
@@ -234,7 +234,7 @@ def test_a_wait_is_over_when_stripe_takes_the_refund(
 ) -> None:
     refund_id = request(database, order, 500, now)
     late = now + timedelta(days=2)
-    database.write(lambda s: refunds.put_off(s, refund_id, now=late))
+    database.write(lambda s: progress.put_off(s, refund_id, now=late))
     assert kinds_of(to_dos_of(database)) == ["REFUND_WAITS"]
 
     go_on(database, refund_id, SENT, late)

@@ -1,0 +1,226 @@
+"""
+How refunds go on: taken by Stripe, done, failed, and what each means for the order.
+
+Invariant: what goes back of an order is never more than was paid. All functions are
+rules: they work in the caller's transaction and never commit.
+"""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, and_, case, exists, not_, select, update
+from sqlalchemy.orm import Session
+
+from core import records
+from core.models.checkout import Checkout
+from core.models.mail import OWED_MAIL, REFUND_MAIL, Mail
+from core.models.orders import FULFILLED, PAID, REFUNDED, REVIEW, Order
+from core.models.records import AMOUNT, REFUND_FAILED, REFUND_WAITS, CheckoutStep, ToDo
+from core.models.refunds import AUTOMATIC, DONE, FAILED, REQUESTED, SENT, Refund
+from core.refunds import owed
+
+FIRST_MINUTE = timedelta(minutes=1)
+LONGEST_PAUSE = timedelta(hours=1)
+ENTERED_AFTER = timedelta(days=1)
+# What may follow what: a report that comes late changes nothing.
+_BEFORE = {
+    SENT: (REQUESTED,),
+    DONE: (REQUESTED, SENT),
+    FAILED: (REQUESTED, SENT, DONE),
+}
+
+
+def count(
+    session: Session, order_id: int, cents: int, *, now: datetime, who: str = ""
+) -> bool:
+    """
+    Count *cents* of an order as gone back, or as not gone back if below 0.
+
+    False, and nothing changed, if that much is not left. Once all of an order for
+    REVIEW has gone back there is nothing to accept; when some of it comes again there
+    is.
+    """
+    refunded = Order.refunded_cents + cents
+    counted = session.execute(
+        update(Order)
+        .where(Order.id == order_id, refunded.between(0, Order.amount_cents))
+        .values(
+            refunded_cents=refunded,
+            status=case(
+                (refunded == Order.amount_cents, REFUNDED),
+                (Order.status != REFUNDED, Order.status),
+                (Order.fulfilled_at.is_not(None), FULFILLED),
+                (_is_to_review(), REVIEW),
+                else_=PAID,
+            ),
+        )
+        .returning(Order.checkout_id, Order.status)
+        .execution_options(synchronize_session=False)
+    ).first()
+    if counted is None:
+        return False
+    checkout_id, status = counted
+    of_amount = (ToDo.checkout_id == checkout_id) & (ToDo.kind == AMOUNT)
+    if status == REFUNDED:
+        records.tick_off_all(session, of_amount, who=who, now=now)
+    elif status == REVIEW and cents < 0:
+        records.untick_all(session, of_amount)
+    return True
+
+
+def _is_to_review() -> ColumnElement[bool]:
+    """Tell whether another sum was paid than asked for, and the owner accepted none."""
+    entered = exists().where(ToDo.checkout_id == Order.checkout_id, ToDo.kind == AMOUNT)
+    accepted = exists().where(
+        CheckoutStep.checkout_id == Order.checkout_id,
+        CheckoutStep.what == f"{REVIEW} to {PAID}",
+    )
+    return and_(entered, not_(accepted))
+
+
+def put_off(session: Session, refund_id: int, *, now: datetime) -> None:
+    """
+    Let a refund that Stripe does not take be tried again, less and less often.
+
+    After a day the owner has an entry. Safe to repeat.
+    """
+    refund = session.get_one(
+        Refund, refund_id, populate_existing=True, with_for_update=True
+    )
+    if refund.status != REQUESTED:
+        return
+    waits_for = now - refund.created_at
+    if waits_for >= FIRST_MINUTE:
+        refund.retry_at = now + min(waits_for / 4, LONGEST_PAUSE)
+    if waits_for >= ENTERED_AFTER:
+        _enter(session, refund, REFUND_WAITS, f"refund-waits-{refund_id}", now=now)
+
+
+def _enter(
+    session: Session, refund: Refund, kind: str, key: str, *, now: datetime
+) -> bool:
+    return records.add_to_do(
+        session,
+        kind,
+        key,
+        checkout_id=refund.checkout_id,
+        stripe_id=refund.stripe_refund_id or "",
+        payment_intent=refund.payment_intent,
+        amount_cents=refund.amount_cents,
+        currency=refund.currency,
+        now=now,
+    )
+
+
+def become(session: Session, refund_id: int, status: str, *, now: datetime) -> bool:
+    """
+    Let a refund go on to *status*; False if it is there already, or further.
+
+    Once Stripe has taken it the customer has a letter: not before, as it may refuse.
+    """
+    moment = {FAILED: Refund.failed_at, DONE: Refund.done_at}.get(status)
+    changed = session.scalar(
+        update(Refund)
+        .where(Refund.id == refund_id, Refund.status.in_(_BEFORE[status]))
+        .values({Refund.status: status} | ({moment: now} if moment else {}))
+        .returning(Refund.id)
+        .execution_options(synchronize_session=False)
+    )
+    if changed is None:
+        return False
+    waits = ToDo.key == f"refund-waits-{refund_id}"
+    records.tick_off_all(session, waits, now=now)
+    if status != FAILED:
+        refund = session.get_one(Refund, refund_id, populate_existing=True)
+        tick_off_failure(session, refund, now=now)
+        tick_off_settled(session, refund.payment_intent, now=now)
+        _tell(session, refund, REFUND_MAIL, now=now)
+    return True
+
+
+def tick_off_settled(session: Session, payment_intent: str, *, now: datetime) -> None:
+    """Tick off the failures of a payment of which nothing is owed any more."""
+    failed = session.scalars(
+        select(Refund).where(
+            Refund.payment_intent == payment_intent, Refund.status == FAILED
+        )
+    )
+    for refund in failed:
+        if not owed.cents(session, refund):
+            tick_off_failure(session, refund, now=now)
+
+
+def tick_off_failure(
+    session: Session, refund: Refund, *, who: str = "", now: datetime
+) -> None:
+    """Tick off the owner's entry of a failure."""
+    failures = ToDo.key.in_(failure_keys(refund))
+    records.tick_off_all(session, failures, who=who, now=now)
+
+
+def fail(session: Session, refund_id: int, *, failure: str, now: datetime) -> bool:
+    """
+    Note that a refund was refused, or came back from the bank; the owner has an entry.
+
+    Its part of the order's payment may go back again. A customer who expects the money
+    has a letter; nobody is told if other refunds had paid it back before. Safe to
+    repeat: returns False if that is known.
+    """
+    if not become(session, refund_id, FAILED, now=now):
+        return False
+    refund = session.get_one(Refund, refund_id, populate_existing=True)
+    refund.failure = failure
+    if refund.order_id is not None:
+        count(session, refund.order_id, -refund.amount_cents, now=now)
+    if failure != owed.SENT_BACK_BEFORE:
+        _tell_of_failure(session, refund, now=now)
+    session.flush()
+    return True
+
+
+def _tell_of_failure(session: Session, refund: Refund, *, now: datetime) -> None:
+    key = f"refund-failed-{refund.id}"
+    is_new = _enter(session, refund, REFUND_FAILED, key, now=now)
+    if not is_new:
+        records.bring_up_again(session, key, "again", now=now)
+    expected = select(Mail.id).where(Mail.key == _mail_key(refund, REFUND_MAIL))
+    if refund.cause == AUTOMATIC or session.scalar(expected) is not None:
+        _tell(session, refund, OWED_MAIL, is_again=not is_new, now=now)
+
+
+def _tell(
+    session: Session,
+    refund: Refund,
+    kind: str,
+    *,
+    is_again: bool = False,
+    now: datetime,
+) -> None:
+    """Write to the customer of a refund: a letter of each *kind*, or one *is_again*."""
+    if refund.customer_email:
+        records.add_mail(
+            session,
+            _mail_key(refund, kind) + ("-again" if is_again else ""),
+            kind,
+            refund.checkout_id,
+            refund_id=refund.id,
+            recipient=refund.customer_email,
+            locale=locale_of(session, refund.checkout_id),
+            now=now,
+        )
+
+
+def _mail_key(refund: Refund, kind: str) -> str:
+    return f"{kind.lower()}-{refund.id}"
+
+
+def locale_of(session: Session, checkout_id: int) -> str:
+    """Return the language in which a checkout's customer is written to."""
+    locale = session.scalar(select(Checkout.locale).where(Checkout.id == checkout_id))
+    return locale or "nl"
+
+
+def failure_keys(refund: Refund) -> tuple[str, ...]:
+    """Return the keys under which the owner's entry of a failure may be found."""
+    # One that had failed before it was heard of is entered under its id at Stripe.
+    names = filter(None, (refund.id, refund.stripe_refund_id))
+    return tuple(f"refund-failed-{name}" for name in names)

@@ -1,0 +1,25 @@
+"""The columns that the statements of both databases name, each list once."""
+
+# What a checkout is made with (reservations.Terms), and when.
+TERMS = (
+    *("visitor", "address", "locale", "notice", "idempotency_key", "offer_id"),
+    *("expires_at", "stripe_expires_at", "created_at"),
+)
+# What an order takes over from the payment, as it is.
+PAID = (
+    *("stripe_session_id", "payment_intent", "token", "was_late", "currency"),
+    *("amount_cents", "discount_cents", "shipping_cents", "tax_cents"),
+    *("promotion_code", "shipping_option"),
+    *("customer_name", "customer_email", "customer_phone"),
+    *("shipping_name", "shipping_address", "billing_address"),
+)
+
+
+def names(columns: tuple[str, ...]) -> str:
+    """Return *columns* as a list of SQL."""
+    return ", ".join(columns)
+
+
+def placeholders(columns: tuple[str, ...], marker: str) -> str:
+    """Return the placeholders of *columns*, each made by *marker*, as a list of SQL."""
+    return ", ".join(marker.format(column) for column in columns)
