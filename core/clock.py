@@ -1,4 +1,4 @@
-"""The moment, and tokens that begin with it. The rules are given *now*."""
+"""The current time, and tokens that begin with it. Rules are given *now*."""
 
 import secrets
 import time
@@ -15,9 +15,8 @@ def utcnow() -> datetime:
 
 def new_token() -> str:
     """
-    Return 32 hexadecimal digits that nobody else has; not meant to be a secret.
+    Return 32 unique hexadecimal digits; not a secret.
 
-    It begins with the time, so that an index of them grows at one end and keeps its
-    pace however many there are.
+    They begin with the time, so that an index of them grows at one end and stays fast.
     """
     return f"{time.time_ns():016x}{secrets.token_hex(8)}"

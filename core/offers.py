@@ -1,4 +1,4 @@
-"""The offers that payment pages were made with, kept so that none is ever made anew."""
+"""The offers that payment pages were made with, each stored once."""
 
 from datetime import datetime
 from weakref import WeakKeyDictionary
@@ -13,13 +13,13 @@ from core.payments.offer import Offer
 
 
 class Offers:
-    """Knows the number of an offer without asking for it each time; thread-safe."""
+    """A cache of the ids of offers; thread-safe."""
 
     def __init__(self) -> None:
         self._ids: WeakKeyDictionary[Database, dict[Offer, int]] = WeakKeyDictionary()
 
     def id_of(self, database: Database, offer: Offer, *, now: datetime) -> int:
-        """Return the number of *offer*, which is kept from now on. Safe to repeat."""
+        """Return the id of *offer*, which is stored if it is new. Safe to repeat."""
         known = self._ids.setdefault(database, {})
         if offer not in known:
             known[offer] = database.write(lambda session: _keep(session, offer, now))
@@ -34,6 +34,6 @@ def _keep(session: Session, offer: Offer, now: datetime) -> int:
 
 
 def offer_of(session: Session, offer_id: int | None) -> Offer | None:
-    """Return the offer of this number; None for a checkout from before there were."""
+    """Return the offer of this id; None for a checkout older than offers."""
     stored = session.get(StoredOffer, offer_id) if offer_id is not None else None
     return Offer.from_json(stored.content) if stored is not None else None

@@ -1,4 +1,4 @@
-"""What a workflow works with, put together in one place."""
+"""What workflows work with."""
 
 from dataclasses import dataclass, field
 

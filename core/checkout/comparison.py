@@ -1,8 +1,8 @@
 """
 Stripe's sessions against ours: what differs is settled, or entered for the owner.
 
-Only where the two differ is Stripe asked again, and what it says then is settled by the
-same function as everywhere.
+Stripe is asked again only about what differs, and the answer is settled by the same
+function as everywhere.
 """
 
 import logging
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class Reconciliation:
-    """What a pass found; counts of sessions, the moments are what it has covered."""
+    """What a pass found: counts of sessions, and the time that it covered."""
 
     since: datetime
     until: datetime
@@ -43,7 +43,7 @@ class Reconciliation:
 
 @dataclass(frozen=True)
 class _Known:
-    """What we know of a session's checkout; *is_final* if its payment is accounted."""
+    """A session's checkout here; *is_final* if its payment is accounted for."""
 
     checkout_id: int
     status: str
@@ -65,7 +65,7 @@ def compare_all(
 
 
 def _known(shop: Shop, sessions: Iterable[PaymentSession]) -> dict[str, _Known]:
-    """Find the checkouts of a page of sessions, by what we gave these when made."""
+    """Find the checkouts of a page of sessions by id, key or original session."""
     by_id = {session.id: session for session in sessions}
     ids = {*by_id, *(each.recovered_from for each in by_id.values())}
     keys = {each.checkout_key for each in by_id.values() if each.checkout_key}
@@ -134,7 +134,7 @@ def _differs(session: PaymentSession, known: _Known) -> bool:
     if session.is_paid:
         return not known.is_final
     if session.status == "open":
-        # Nobody may pay for units that are not held for this very page.
+        # Nobody may pay for units that are not held for this page.
         return not (is_pending and is_its_page)
     return is_pending and is_its_page and session.is_closed
 
@@ -158,8 +158,8 @@ def _enter_unknown(shop: Shop, session: PaymentSession) -> bool:
     """
     Tell the owner of money for a session of ours whose checkout is not here.
 
-    It may be a copy that Stripe made, of another shop with this program, or of a
-    database that was put back. One without our mark is none of our business.
+    It may belong to another shop with this program, or to a database that was
+    restored. A session without our key is not ours.
     """
     if not session.checkout_key or not session.is_paid:
         return False

@@ -1,9 +1,9 @@
 """
-What Stripe reports, and customers who come back from its page.
+Stripe's events, and customers who come back from its page.
 
-An event only tells that something happened: what is true now, Stripe is asked, and
-that is settled by one function, which webhook, return page and reconcile may call at
-the same time. Whoever comes second finds it done.
+An event only tells that something happened. Stripe is asked what is true now, and one
+function settles that. Webhook, return page and reconcile may call it at the same time:
+the second finds it done.
 """
 
 import logging
@@ -32,7 +32,7 @@ ABOUT_SESSIONS = (
     "checkout.session.async_payment_failed",
     "checkout.session.expired",
 )
-# A refund names its payment, as does the charge that it is taken from.
+# A refund names its payment, and so does the charge behind it.
 ABOUT_REFUNDS = (
     "refund.created",
     "refund.updated",
@@ -56,7 +56,7 @@ def record_event(shop: Shop, event: Event) -> None:
 
     Safe to repeat and to race. Raises CheckoutNotFoundError for a session that we made
     but do not know, and PaymentUnavailableError when Stripe cannot tell: both must be
-    sent again. An event of no interest, or about what is not ours, is passed over.
+    sent again. An event of no interest, or not about ours, is ignored.
     """
     if event.type not in OF_INTEREST or not event.object_id:
         return
@@ -70,7 +70,7 @@ def record_event(shop: Shop, event: Event) -> None:
     if _is_noted(shop, noted):
         return
     outcome = _act(shop, event, noted)
-    # A sale notes its event in its own transaction.
+    # A sale records its event in its own transaction.
     if outcome and not _is_noted(shop, noted):
         shop.database.write(
             lambda session: records.note_event(
@@ -92,21 +92,21 @@ def _is_noted(shop: Shop, noted: Noted) -> bool:
 
 def _noted(event: Event) -> Noted:
     """
-    Name what an event did: of one fact there may be two events.
+    Name what an event did, as there may be two events about one fact.
 
     A session completes once and expires once. Refunds and disputes change several
-    times, and to look at them again does no harm.
+    times, and looking at them again does no harm.
     """
     effect = event.type if event.type in ABOUT_SESSIONS else event.id
     object_id = event.object_id
     if event.object_type == "charge" and event.payment_intent:
-        # A charge is known here by its payment.
+        # We know a charge by its payment.
         object_id = event.payment_intent
     return Noted(event.id, event.type, object_id, effect)
 
 
 def _act(shop: Shop, event: Event, noted: Noted) -> str:
-    """Do what an event calls for; return what came of it, "" if it was not for us."""
+    """Act on an event; return the outcome, "" if it was not for us."""
     if event.type in ABOUT_REFUNDS:
         if event.payment_intent:
             sending.look_at_refunds(shop, event.payment_intent)
@@ -122,7 +122,7 @@ def _act_on_session(shop: Shop, event: Event, noted: Noted) -> str:
     if checkout_id is None and event.checkout_key:
         raise CheckoutNotFoundError
     found = None
-    # A reference may be anybody's number, but then Stripe has more to say of it.
+    # Any program may use this reference; Stripe can tell whether the session is ours.
     is_asked_after = event.reference.isdecimal() or event.recovered_from
     if checkout_id is not None or is_asked_after:
         found = shop.gateway.retrieve(event.object_id)
@@ -146,7 +146,7 @@ def settle_returned(shop: Shop, stripe_session_id: str) -> int | None:
     Settle the session of a customer who came back; return its checkout's id.
 
     None if it is not ours. Raises PaymentUnavailableError when Stripe cannot tell and
-    we do not know yet. The webhook may do the same at this very moment.
+    we do not know yet. The webhook may do the same at the same time.
     """
     with shop.database.read() as session:
         known = session.scalar(
@@ -176,8 +176,8 @@ def _checkout_of(shop: Shop, stripe_session_id: str, checkout_key: str) -> int |
     """
     Find the checkout of a session: by its id, or by the key that we gave it.
 
-    None if it is not ours: another program in the same Stripe account makes sessions,
-    too, and may number them with the numbers of checkouts here.
+    None if it is not ours: another program in the same Stripe account may give its
+    sessions the numbers of our checkouts.
     """
     with shop.database.read() as session:
         return session.scalar(

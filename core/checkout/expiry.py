@@ -16,8 +16,8 @@ from core.models.checkout import PENDING, Checkout
 from core.refunds import sending
 from core.shop import Shop
 
-# Few enough to be through with before RETRY_PAUSE, unless Stripe hangs, and so that no
-# shopper notices when all of them are given back at once.
+# Few enough to be done before RETRY_PAUSE, unless Stripe hangs, and for no shopper to
+# notice when all of them are released at once.
 BATCH = 50
 # A checkout that could not be ended, or whose sweeper was killed, is tried again then.
 RETRY_PAUSE = timedelta(seconds=15)
@@ -48,9 +48,9 @@ def expire_due(shop: Shop, *, everything: bool = False) -> Sweep:
     """
     End every checkout whose hold is over; safe to run anywhere at once.
 
-    Each is taken for a RETRY_PAUSE, so that several sweepers share the work and a
-    failing one is not asked after all the time; with *everything* that pause is
-    ignored. One that fails does not hold up the others.
+    Each is claimed for a RETRY_PAUSE, so that several sweepers share the work and a
+    failing one is not tried all the time; *everything* ignores that pause. One that
+    fails does not hold up the others.
     """
     endings: Counter[Ending] = Counter()
     last = None
@@ -83,8 +83,8 @@ def _take_due(
     with shop.database.read() as session:
         if session.scalar(due.limit(1)) is None:
             return []
-    # Another sweeper has what it has taken; nobody waits for it here. SQLite lets one
-    # write at a time and leaves the clause out.
+    # What another sweeper has claimed is skipped. SQLite has one writer at a time and
+    # leaves the clause out.
     free = due.with_for_update(skip_locked=True).cte("free")
     take = (
         update(Checkout)

@@ -1,10 +1,9 @@
 """
-Money for a checkout that is not PENDING any more, to its end at once.
+Money for a checkout that is not PENDING any more.
 
-The units are free, so they are taken again and the order stands; or they are not, and
-the payment goes back exactly once. Never on a passing fault, only on a proven shortage:
-holds that are overdue do not count, and an error leaves all as it was, to be told
-again.
+If the units are free they are taken again and there is an order; if not, the payment
+goes back exactly once. Only a proven shortage decides that: overdue holds of others do
+not count, and after an error all is as it was, to be reported again.
 """
 
 import logging
@@ -29,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 
 class Confirmation(Enum):
-    """What became of a payment."""
+    """The outcome of a payment."""
 
     CONFIRMED = auto()
     CONFIRMED_LATE = auto()
@@ -56,12 +55,12 @@ def confirm_or_refund(
     reclaim: Callable[[list[int]], bool],
 ) -> Confirmation:
     """
-    Sell the units of an ended checkout after all, or send its payment back.
+    Confirm an ended checkout after all, or send its payment back.
 
-    *reclaim* ends overdue holds of these products and tells whether there were any; it
-    raises PaymentUnavailableError if Stripe cannot tell, and then nothing is decided.
-    What is refunded by hand already buys nothing; it is only noted. Safe to repeat and
-    to race: the session's refund has one key.
+    *reclaim* ends overdue holds of these products and tells whether there were any. It
+    raises PaymentUnavailableError if Stripe cannot tell; then nothing is decided. A
+    payment that was refunded by hand buys nothing and is only recorded. Safe to repeat
+    and to race: the session's refund has one key.
     """
 
     def confirm(session: Session) -> Confirmation:
@@ -109,12 +108,10 @@ def confirm_or_retake(
     may_retake: bool = True,
 ) -> Confirmation:
     """
-    Sell the units of a paid checkout: one order with its lines and movements.
+    Confirm a paid checkout, also one that has ended; a rule.
 
-    Goods that cost other than promised, or a total that does not add up, make the order
-    one for REVIEW. Safe to repeat, also at the same instant from elsewhere. A payment
-    whose refund was requested is not sold, even if units came back since; nor, unless
-    it *may_retake*, one whose hold was over.
+    Safe to repeat and to race. Buys nothing once its refund was requested, even if
+    units came back since, and nothing for an ended hold unless it *may_retake*.
     """
     if orders.confirm(session, checkout_id, payment, now=now, event=event):
         return Confirmation.CONFIRMED
@@ -134,7 +131,7 @@ def confirm_or_retake(
 def _confirmed_before(
     session: Session, checkout_id: int, payment: Payment
 ) -> Confirmation:
-    """Tell the same payment from a second one for a checkout that has its order."""
+    """Tell the same payment from a second one for the same checkout."""
     if refunds.was_sent_back(session, payment.stripe_session_id):
         return Confirmation.REFUND_REQUESTED
     other = session.scalar(

@@ -1,9 +1,9 @@
 """
 Reconcile: compare with Stripe, and settle what a lost message or a crash left open.
 
-Stripe's sessions are read by pages and by the time they were made, each compared with
-the checkout that it belongs to (`comparison`). What no program can settle becomes an
-entry for the owner. (Stripe lists sessions by time, not by our reference.)
+Stripe lists sessions by time, not by our reference. So they are read page by page, and
+each is compared with its checkout (`comparison`). What no program can settle becomes an
+entry for the owner.
 
 Safe to run anywhere at once and to repeat. Correctness at the deadline does not depend
 on it: the sweep asks Stripe about what is due.
@@ -36,13 +36,13 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# A pass that was killed is made by another after this. One that is overtaken costs
-# calls and does no harm.
+# A killed pass is made again by another process after this. A pass that is overtaken
+# costs calls and does no harm.
 LEASE = timedelta(minutes=1)
-# A delayed payment takes days; what became of it is asked so often.
+# A delayed payment takes days; Stripe is asked about it this often.
 DELAYED_PAUSE = timedelta(hours=1)
 ONLY_ROW = 1
-# Delayed payments, refunds and disputes may change for so long after they were made.
+# Delayed payments, refunds and disputes may change this long after they were made.
 FURTHEST = timedelta(days=90)
 LOOK_BACK_EVERY = timedelta(hours=6)
 SLICE_PAGES = 50
@@ -50,11 +50,11 @@ SLICE_PAGES = 50
 
 def reconcile(shop: Shop, *, since: datetime | None = None) -> Reconciliation:
     """
-    Compare every session made *since* then, or since all was last in order.
+    Compare every session made *since* then, or since the last pass without errors.
 
-    Refunds and disputes made at Stripe meanwhile are noted, too. Some times a day it
-    looks back over all that may still change: what a payment, refund or dispute became
-    weeks later is told by a message alone, which may be lost. Raises
+    Refunds and disputes made at Stripe are recorded, too. Every LOOK_BACK_EVERY it also
+    looks back over all that may still change: weeks later only a message tells what
+    became of a payment, refund or dispute, and messages are lost. Raises
     PaymentUnavailableError when Stripe cannot be reached; the next pass begins where
     this one began.
     """
@@ -65,7 +65,7 @@ def reconcile(shop: Shop, *, since: datetime | None = None) -> Reconciliation:
         compare_all(shop, page.rows, found)
     _look_at_delayed(shop, found)
     _take_refunds_and_disputes(shop, found.since, found)
-    # The banks may say no days after they said yes.
+    # A bank may refuse a refund days after it accepted it.
     sending.look_at_open_refunds(shop)
     if not found.kept:
         shop.database.write(lambda session: _note_done(session, found, shop.clock()))
@@ -85,9 +85,9 @@ def _take_refunds_and_disputes(
 
 def _look_back(shop: Shop, found: Reconciliation) -> None:
     """
-    Compare what is older and may still change, a slice in each pass until all is.
+    Compare what is older and may still change, a slice in each pass.
 
-    A busy shop has too much of it for one pass, and money is not to wait for that.
+    A busy shop has too much for one pass, and new payments must not wait for it.
     """
     taken = shop.database.write(lambda session: _take_slice(session, found.until))
     if taken is None:
@@ -108,7 +108,7 @@ def _take_slice(session: Session, now: datetime) -> tuple[datetime, str | None] 
     if not row.look_on_after and row.looked_back_at > now - LOOK_BACK_EVERY:
         return None
     after = row.look_on_after
-    # If this slice fails, all begins anew: Stripe may not know that session any more.
+    # If this slice fails it begins anew: Stripe may not know that session any more.
     row.look_on_after = ""
     session.flush()
     return _earliest(session, now) - CLOCK_MARGIN, after
@@ -122,7 +122,7 @@ def _note_slice(session: Session, following: str | None, now: datetime) -> None:
 def reconcile_if_due(shop: Shop) -> Reconciliation | None:
     """Make a pass unless another process is at it, or has just been; None then."""
     now = shop.clock()
-    # Nearly always it is too early, which is no reason to write.
+    # Nearly always it is too early: then nothing is written.
     with shop.database.read() as session:
         row = session.get(Reconciled, ONLY_ROW)
     if row is not None and row.taken_until > now:
@@ -130,7 +130,7 @@ def reconcile_if_due(shop: Shop) -> Reconciliation | None:
     if not shop.database.write(lambda session: _take_lease(session, now)):
         return None
     pause = timedelta(seconds=shop.config.reconcile_interval_seconds)
-    # What could not be settled, or not even read, is tried again sooner.
+    # What could not be settled or read is tried again sooner.
     pause_after = pause / 3
     try:
         found = reconcile(shop)
@@ -158,7 +158,7 @@ def _take_lease(session: Session, now: datetime) -> bool:
 
 
 def _begin(session: Session, now: datetime) -> Reconciled:
-    """The first time all checkouts are to be compared, as far as Stripe may tell."""
+    """Return the row; the first time it begins with the earliest checkout."""
     if session.get(Reconciled, ONLY_ROW) is None:
         values = {
             "id": ONLY_ROW,
@@ -171,13 +171,13 @@ def _begin(session: Session, now: datetime) -> Reconciled:
 
 
 def _earliest(session: Session, now: datetime) -> datetime:
-    """Return when the first checkout was made of those that may still change."""
+    """Return when the first checkout that may still change was made."""
     first = session.scalar(select(Checkout.created_at).order_by(Checkout.id).limit(1))
     return max(first or now, now - FURTHEST)
 
 
 def _begin_from(shop: Shop, now: datetime) -> datetime:
-    """What was open when all was last in order may have been paid since."""
+    """Return the start of a pass: what was open at the last one may be paid now."""
     until = shop.database.write(lambda session: _begin(session, now).until)
     longest = max(STRIPE_LEAST, shop.config.hold_for + STRIPE_AFTER_HOLD)
     return until - longest - CLOCK_MARGIN
@@ -192,7 +192,7 @@ def _note_done(session: Session, found: Reconciliation, now: datetime) -> None:
 
 
 def _look_at_delayed(shop: Shop, found: Reconciliation) -> None:
-    """Ask after delayed payments, which may come or fail days after the session."""
+    """Ask about delayed payments, which may come or fail days after the session."""
     now = shop.clock()
     is_waiting = (Checkout.status == PENDING) & Checkout.awaits_payment
     take = (
@@ -218,12 +218,12 @@ def _look_at_delayed(shop: Shop, found: Reconciliation) -> None:
                 ending = settle(shop, checkout_id, fresh)
                 found.settled += ending in (Ending.PAID, Ending.CLOSED)
         except ShopError as error:
-            # It is asked after again when its pause is over.
+            # It is tried again when its pause is over.
             logger.warning("checkout %s is looked at again: %s", checkout_id, error)
 
 
 def _keep_lease(shop: Shop) -> None:
-    """There is more to read: nobody else need begin meanwhile."""
+    """Prolong the lease while there is more to read."""
     until = shop.clock() + LEASE
     shop.database.write(
         lambda session: session.execute(

@@ -1,11 +1,11 @@
 """
-Engines, transactions and migrations for SQLite and PostgreSQL.
+Engines and transactions for SQLite and PostgreSQL.
 
 A write on SQLite begins with BEGIN IMMEDIATE: a transaction that reads first and writes
-later fails at once with "database is locked" however long it was told to wait.
+later fails with "database is locked" at once, whatever the busy timeout.
 
-On PostgreSQL the round trips decide how fast the shop is. So a single statement commits
-by itself, and only what needs several of them is put between BEGIN and COMMIT.
+On PostgreSQL round trips decide the speed. So a single statement commits by itself, and
+only several of them stand between BEGIN and COMMIT.
 """
 
 import random
@@ -20,7 +20,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import ORMExecuteState, Session, sessionmaker
 
 from core.database import schema
-from core.database.group_commit import FoldedWrites
+from core.database.group_commit import GroupCommit
 from core.database.turn import turn_of
 from core.errors import BusyError
 
@@ -30,9 +30,9 @@ W = TypeVar("W")
 ATTEMPTS = 5
 BUSY_TIMEOUT_MS = 10_000
 POOL_SIZE = 10
-# What a large shop reads comes out of the system's memory, without copying it first.
+# A large shop is read from the page cache, without copying it first.
 MAPPED_BYTES = 2**30
-# A machine that dies says nothing: without these a thread waits for it for minutes.
+# A dead machine sends nothing: without these a thread waits for minutes.
 SILENCE = {
     "connect_timeout": 5,
     "keepalives_idle": 10,
@@ -45,20 +45,20 @@ PASSING_SQLSTATES = {"40001", "40P01", "55P03"}
 
 
 class LostRaceError(Exception):
-    """What a statement had looked at changed before it came to it: worth a new try."""
+    """What a statement had checked changed before it was used: worth another try."""
 
 
 def engine_options(url: str) -> dict[str, Any]:
     """Return what create_engine needs besides the *url*."""
     if url.startswith("sqlite"):
         return {"connect_args": {"timeout": BUSY_TIMEOUT_MS / 1000}}
-    told = make_url(url).query  # what the address says of it, counts
+    told = make_url(url).query  # settings in the URL win
     return {
         "connect_args": {key: SILENCE[key] for key in SILENCE if key not in told},
         "isolation_level": "AUTOCOMMIT",
         "pool_pre_ping": True,
-        # No connection is held while Stripe is asked, so few serve many threads, and
-        # one that was used just now is the quickest.
+        # No connection is held while Stripe is asked, so few serve many threads. The
+        # one used last is the fastest.
         "pool_size": POOL_SIZE,
         "max_overflow": 0,
         "pool_use_lifo": True,
@@ -70,23 +70,22 @@ def connect(url: str) -> "Database":
     return Database(create_engine(url, **engine_options(url)))
 
 
-# Where a single statement is run: in a transaction, or, quicker, without a session.
+# Runs a single statement: in a session's transaction or, quicker, without a session.
 Executor = Session | Connection
 Rows = list[tuple[Any, ...]]
 
 
 def is_postgresql(executor: Executor) -> bool:
-    """Tell which of the two databases it works on."""
+    """Tell whether it works on PostgreSQL, not on SQLite."""
     bind = executor.get_bind() if isinstance(executor, Session) else executor
     return bind.dialect.name == "postgresql"
 
 
 def run(executor: Executor, statement: str, values: Mapping[str, object]) -> Rows:
     """
-    Send *statement* by the driver itself; errors are SQLAlchemy's all the same.
+    Execute *statement* directly with the driver; errors are SQLAlchemy's.
 
-    What SQLAlchemy does around a statement costs about as much as the driver's work
-    for it, which counts where a processor serves many shoppers.
+    SQLAlchemy's work around a statement costs as much CPU as the driver's own.
     """
     connection = executor if isinstance(executor, Connection) else executor.connection()
     driver: Any = connection.connection.driver_connection
@@ -103,7 +102,7 @@ def run(executor: Executor, statement: str, values: Mapping[str, object]) -> Row
 def _translated(
     error: Exception, statement: str, values: Mapping[str, object]
 ) -> exc.DBAPIError:
-    """Return SQLAlchemy's error of the same name: all drivers have the same names."""
+    """Return SQLAlchemy's error of the same name; all drivers use the same names."""
     for kind in type(error).__mro__:
         ours = getattr(exc, kind.__name__, None)
         if isinstance(ours, type) and issubclass(ours, exc.DBAPIError):
@@ -125,7 +124,7 @@ class Database:
             event.listen(engine, "begin", _begin)
             self._writing = engine.execution_options(begin="BEGIN IMMEDIATE")
             turn = turn_of(engine.url.database)
-            self._folded = FoldedWrites(self._writing, turn)
+            self._writes = GroupCommit(self._writing, turn)
         else:
             event.listen(engine, "connect", _prepare_postgresql)
             engine.dialect.do_ping = _ping  # type: ignore[method-assign,assignment]  # cheaper
@@ -135,7 +134,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Session]:
         """
-        Give a session that only reads; what it has loaded stays usable after it.
+        Give a session that only reads; loaded objects stay usable after it.
 
         On PostgreSQL every statement sees what was committed when it began.
         """
@@ -146,9 +145,9 @@ class Database:
         """
         Do *work* in one transaction and commit; any error rolls all of it back.
 
-        A deadlock or a busy database is tried again some times, so *work* must do
-        nothing but use the session; on SQLite another thread may do it. Raises
-        BusyError when that does not help.
+        After a deadlock or on a busy database *work* is done again, ATTEMPTS times in
+        all, then BusyError is raised. So it must do nothing but use the session; on
+        SQLite another thread may run it.
         """
         return self._try_again(self._in_transaction, work)
 
@@ -156,21 +155,21 @@ class Database:
         """
         Do *work* that is one statement on PostgreSQL, which commits by itself there.
 
-        That saves two of three round trips. *work* is given a connection, not a
-        session: statements, and none of the ORM's objects. Otherwise like write().
+        That saves two of three round trips. *work* gets a connection, not a session:
+        no ORM objects. Otherwise like write().
         """
         return self._try_again(self._in_one_statement, work)
 
     def _in_transaction(self, work: Callable[[Session], T]) -> T:
         if self.is_sqlite:
-            answer: T = self._folded.write(work)
+            answer: T = self._writes.write(work)
             return answer
         with self._writer.begin() as session:
             return work(session)
 
     def _in_one_statement(self, work: Callable[[Executor], T]) -> T:
         if self.is_sqlite:
-            answer: T = self._folded.write(work, in_session=False)
+            answer: T = self._writes.write(work, in_session=False)
             return answer
         with self.engine.connect() as connection:
             return work(connection)
@@ -202,7 +201,7 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # SQLAlchemy, not sqlite3, begins transactions
     connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
     connection.execute("PRAGMA journal_mode=WAL")
-    # NORMAL may lose the last commits when the power fails: a paid order, for example.
+    # NORMAL may lose the last commits in a power failure: a paid order, for example.
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
     connection.execute(f"PRAGMA mmap_size={MAPPED_BYTES}")
@@ -212,8 +211,8 @@ def _prepare_postgresql(connection: Any, _record: object) -> None:
     """
     Let the driver prepare no statements behind a pooler such as PgBouncer.
 
-    In transaction mode it hands the prepared statements of one client to another. It
-    shows by the number of the server's process: the pooler made up one of its own.
+    In transaction mode it gives the prepared statements of one client to another. A
+    pooler is detected by the backend's process id: it makes up one of its own.
     """
     (pid,) = connection.execute("SELECT pg_backend_pid()").fetchone()
     if pid != connection.info.backend_pid:
@@ -224,8 +223,8 @@ def _ping(connection: Any) -> bool:
     """
     Tell whether the server is still there, without a round trip if it is silent.
 
-    A server that has ended, or has ended this connection, has said so: only then is
-    there something to read, and only then is it asked.
+    A server that shut down or closed this connection has sent something to read: only
+    then is it asked.
     """
     poll = select.poll()
     poll.register(connection.pgconn.socket, select.POLLIN)

@@ -1,11 +1,11 @@
 """
-One writer at a time, in order of arrival, with the commits of many folded into one.
+Group commit for SQLite: one writer at a time, in order of arrival, one sync for many.
 
 SQLite has one write transaction at a time and lets the others poll for it, which is not
 fair: with 16 threads the longest wait was over a second. Here the threads of a process
-queue. Whoever finds nobody at work leads: it does the work of all who wait in one
-transaction, each in a savepoint of its own, and passes the lead to the oldest of those
-who came meanwhile. One sync of the disk then serves them all.
+queue. The first is the leader: it does the work of all that wait in one transaction,
+each in a savepoint, and hands over to the oldest of those that came meanwhile. One sync
+of the disk serves them all.
 """
 
 import threading
@@ -22,16 +22,16 @@ from core.errors import BusyError
 
 Work = Callable[[Any], Any]  # given a session, or the connection itself
 
-# More in one transaction would make the first of them wait for the last.
+# With more in one transaction the first would wait for the last.
 MOST_AT_ONCE = 64
 
 
 class _UndoneError(Exception):
-    """One work's error has rolled back what others had done before it."""
+    """One job's error has rolled back the jobs before it."""
 
 
 class _Job:
-    """Somebody's work, and where it waits for the answer or for the lead."""
+    """Work of one thread, which waits for the answer or for the lead."""
 
     def __init__(self, work: Work, *, in_session: bool) -> None:
         self.work = work
@@ -42,14 +42,14 @@ class _Job:
         self.woken = threading.Event()
 
 
-class FoldedWrites:
-    """The write turn of a SQLite database within this process."""
+class GroupCommit:
+    """The writers of a SQLite database within this process."""
 
     def __init__(self, engine: Engine, turn: Turn) -> None:
         """
-        Take an *engine* whose transactions begin with the right to write.
+        Take an *engine* whose transactions begin with the write lock.
 
-        *turn* is how this process waits for the others.
+        *turn* is how this process waits for other processes.
         """
         self._engine = engine
         self._turn = turn
@@ -61,8 +61,8 @@ class FoldedWrites:
         """
         Do *work*, perhaps in another thread, and return its answer once committed.
 
-        An error that it raises rolls back its own changes and nobody else's. Without
-        a session it is given the connection itself, which is quicker.
+        An error that it raises rolls back its own changes only. Unless *in_session* it
+        gets the connection itself, which is quicker.
         """
         job = _Job(work, in_session=in_session)
         with self._mutex:
@@ -112,7 +112,7 @@ class FoldedWrites:
             with self._engine.begin() as connection:
                 _work_off(jobs, connection)
         except _UndoneError:
-            # Each time it is one fewer: whoever failed has its error.
+            # One fewer each time: the one that failed has its error.
             if rest := [job for job in jobs if job.error is None]:
                 self._carry_out(rest)
         except Exception as error:
@@ -123,7 +123,7 @@ class FoldedWrites:
 
 
 def _work_off(jobs: list[_Job], connection: Connection) -> None:
-    # Straight to the driver: SQLAlchemy's savepoint costs more than what it guards.
+    # By the driver: SQLAlchemy's savepoint costs more than the work in it.
     driver: Any = connection.connection.driver_connection
     session = None
     for job in jobs:
@@ -137,9 +137,9 @@ def _work_off(jobs: list[_Job], connection: Connection) -> None:
             else:
                 job.answer = job.work(connection)
         except Exception as error:
-            # After some errors, a full disk for one, SQLite has rolled back the whole
-            # transaction: then nobody's work stands. A session does so, too, after a
-            # flush that failed, but then the others are not to blame.
+            # After some errors, such as a full disk, SQLite has rolled back the whole
+            # transaction: no job stands. So does a session after a failed flush, but
+            # then only this job is to blame.
             if not driver.in_transaction:
                 if isinstance(error, OperationalError):
                     raise
@@ -152,5 +152,5 @@ def _work_off(jobs: list[_Job], connection: Connection) -> None:
 
 
 def _session(connection: Connection) -> Session:
-    """Return a session that leaves it to its connection to commit."""
+    """Return a session that leaves the commit to its connection."""
     return Session(connection, join_transaction_mode="rollback_only")

@@ -1,4 +1,4 @@
-"""Rows: written once, and shown as the dataclasses that readers get."""
+"""Rows: inserted once, and read into the dataclasses of the read sides."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -22,7 +22,7 @@ def view_of(kind: type[V], row: Base, **more: object) -> V:
 def insert_once(
     session: Session, model: type[Base], values: Mapping[str, object]
 ) -> Any:
-    """Insert a row and return its id; None if a row of this name is there already."""
+    """Insert a row and return its id; None if its unique key is there already."""
     insert = postgresql.insert if is_postgresql(session) else sqlite.insert
     rows = table(model)
     inserted = insert(rows).values(**values).on_conflict_do_nothing()

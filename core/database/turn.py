@@ -1,14 +1,14 @@
 """
 The write turn of a SQLite database among processes.
 
-SQLite lets those who wait look again after longer and longer pauses, up to 100 ms, and
-whoever asks at the right moment overtakes them all: of four processes one had 40 turns
-while another had 2,000, and the longest wait was two seconds. So there are two locks of
-the file system beside the database. Who holds the second may write; who holds the first
-is next, and nobody overtakes him. The system frees both when a process dies.
+SQLite's waiters poll with growing pauses, up to 100 ms, and a late comer may overtake
+them all: of four processes one had 40 turns while another had 2,000, and the longest
+wait was two seconds. So there are two file locks beside the database. The holder of the
+second may write; the holder of the first is next, and cannot be overtaken. The system
+frees both when a process dies.
 
-The turn is about who waits how long, never about what is true: without it SQLite itself
-decides. So it fails nobody, and nobody waits for it for ever.
+The turn decides how long a process waits, never whether it may write: that is SQLite's
+lock. So no write fails because of it, and no wait is endless.
 """
 
 import fcntl
@@ -21,7 +21,7 @@ from pathlib import Path
 
 Turn = Callable[[], AbstractContextManager[None]]
 
-# Whoever is stopped within his turn, or writes for so long, stops the others no longer.
+# A process that is stopped in its turn, or writes this long, blocks the others no more.
 PATIENCE_SECONDS = 3.0
 SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.0001, 0.0004
 
@@ -30,8 +30,8 @@ def turn_of(database: str | None, patience_seconds: float = PATIENCE_SECONDS) ->
     """
     Return how this process waits for its turn at the file *database*, as a context.
 
-    After *patience_seconds* for each of the two locks, or where there can be no locks,
-    it goes on without. A database in memory, which has no file, has no turn.
+    It goes on without a lock after *patience_seconds* for each of the two, and where
+    there can be none. A database in memory has no turn.
     """
     if not database or database == ":memory:" or database.startswith("file:"):
         return nullcontext
@@ -42,10 +42,10 @@ def turn_of(database: str | None, patience_seconds: float = PATIENCE_SECONDS) ->
 def _taken(database: str, patience_seconds: float) -> Iterator[None]:
     held: list[int] = []
     try:
-        # No disk has to allow locks, and no account has to have its files open to all.
+        # The disk may not support locks, or the account may not open these files.
         with suppress(OSError):
-            # Opened anew each time, which costs little: a lock that was taken with a
-            # file opened before a fork would belong to parent and child alike.
+            # Opened each time, which is cheap: a lock on a file that was opened before
+            # a fork would belong to parent and child.
             held.append(_open(database, "queue"))
             _lock(held[0], patience_seconds)
             held.append(_open(database, "turn"))
@@ -54,21 +54,21 @@ def _taken(database: str, patience_seconds: float) -> Iterator[None]:
         yield
     finally:
         for file in held:
-            # Not by closing alone: a child that was forked meanwhile has it open, too.
+            # Closing is not enough: a child forked meanwhile has it open, too.
             with suppress(OSError):
                 fcntl.flock(file, fcntl.LOCK_UN)
             os.close(file)
 
 
 def _open(database: str, name: str) -> int:
-    """Open a lock file for its lock alone, so that no sync has anything of it."""
+    """Open a lock file read-only: nothing is ever written to it."""
     path = f"{database}-{name}"
     flags = os.O_RDONLY | os.O_CLOEXEC
     try:
         return os.open(path, flags)
     except FileNotFoundError:
         pass
-    # Whoever may write the database may lock it, even if root was the first to do so.
+    # Everybody who may write the database may lock it, even if root did so first.
     owner = Path(database).stat()
     file = os.open(path, flags | os.O_CREAT, 0o600)
     with suppress(OSError):

@@ -1,5 +1,5 @@
 """
-What the shop asks of Stripe and what it hears from it, in its own words.
+What the shop asks Stripe and what it hears, as dataclasses of its own.
 
 Small frozen dataclasses. Money is whole cents, times are UTC; an address is JSON with
 Stripe's names, or empty.
@@ -29,7 +29,7 @@ class SessionRequest:
     """
     What a payment page is made of; all of it was committed with the reservation.
 
-    The same request gives the same bytes, however often and wherever it is sent.
+    The same request gives the same bytes, whenever and wherever it is sent.
     """
 
     checkout_id: int
@@ -68,7 +68,7 @@ class Bill:
     def adds_up(self) -> bool:
         """Whether the total is the goods less the discount with shipping (and tax)."""
         net = self.subtotal_cents - self.discount_cents + self.shipping_cents
-        # VAT is within our prices; a tax on top would be one that Stripe was told of.
+        # Our prices include VAT; only a tax set up at Stripe comes on top.
         return self.total_cents in (net, net + self.tax_cents)
 
 
@@ -77,7 +77,7 @@ class Payment:
     """
     A Stripe session that was paid; *payment_intent* is None when the total was 0.
 
-    *refunded_cents* of it went back by hand before we heard of it.
+    *refunded_cents* of it were refunded by hand before we heard of it.
     """
 
     stripe_session_id: str
@@ -96,9 +96,8 @@ class PaymentSession:
     """
     What the shop needs to know of a Stripe Checkout Session.
 
-    *refunded_cents* is what of the payment has gone back already, by hand at Stripe.
-    *checkout_key* is what we gave it when we made it. *recovered_from* names the
-    session that Stripe made a copy of by itself.
+    *refunded_cents* is what was refunded by hand at Stripe. *checkout_key* is the key
+    that we made it with. *recovered_from* is the session that Stripe copied it from.
     """
 
     id: str
@@ -172,8 +171,7 @@ class Event:
     """
     A verified message of Stripe about an object: a session, refund, charge or dispute.
 
-    *checkout_key*, *reference* and *recovered_from* are what a session says of whose it
-    is.
+    *checkout_key*, *reference* and *recovered_from* tell whose session it is.
     """
 
     id: str

@@ -1,7 +1,7 @@
 """
 Stripe, as the shop uses it: sessions, refunds, disputes and signed events.
 
-How a call is made is in `stripe_client`, what a page is made of in `payment_request`.
+`client` makes the calls, `request` says what a page is made of.
 """
 
 import json
@@ -39,8 +39,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# What endpoints should be made with: an event of another version may be shaped
-# otherwise.
+# The version that webhook endpoints should have: events of others may differ.
 API_VERSION = stripe.api_version
 CREATE = Retries(unclear=2, busy_pauses=(0.5, 1.5))
 REFUND = Retries(unclear=2)
@@ -48,13 +47,13 @@ SIGNATURE_TOLERANCE_SECONDS = 300
 PASSING_REFUND_CODES = ("balance_insufficient", "insufficient_funds")
 _SESSIONS, _REFUNDS, _DISPUTES = "/v1/checkout/sessions", "/v1/refunds", "/v1/disputes"
 _MOST_ROWS = 100
-# What a session only names, but an order tells.
+# What a session only refers to, but an order shows.
 _EXPANDED = [
     "payment_intent.latest_charge",
     "discounts.promotion_code",
     "shipping_cost.shipping_rate",
 ]
-# Anybody may come back with an id of his own making, and it becomes part of an address.
+# Visitors may invent an id, and it becomes part of a URL.
 _ID = re.compile(r"[A-Za-z0-9_]+")
 
 
@@ -110,8 +109,7 @@ class StripeGateway:
         if not _ID.fullmatch(session_id):
             return None
         try:
-            # Without a fixed key: under one Stripe would play a stored 500 again for a
-            # day.
+            # No fixed key: under one Stripe would repeat a stored 500 for a day.
             closed = self._client.post(f"{_SESSIONS}/{session_id}/expire", {})
         except PaymentUnavailableError:
             raise
@@ -146,7 +144,7 @@ class StripeGateway:
         """
         Return a page of the sessions made *since* then, newest first.
 
-        What a session only names, such as a promotion code, a listed one does not tell.
+        A listed session has no details of what it refers to, such as promotion codes.
         """
         return self._page(_SESSIONS, payment_session, since=since, after=after)
 
@@ -185,11 +183,11 @@ class StripeGateway:
         """
         Pay *amount_cents* back; return the refund. One *attempt*, one refund.
 
-        *key* is what the refund is known by at Stripe, whichever attempt made it; it is
-        the name of the first one, too.
-        PaymentError is a verdict on this refund, and AlreadyRefundedError is one of
-        these: others had taken all of the payment back. What may pass (a key that is
-        being changed, a balance too low) is PaymentUnavailableError, to be tried again.
+        *key* identifies the refund at Stripe, whichever attempt made it, and is the
+        idempotency key of the first. Raises PaymentError when Stripe refuses this
+        refund for good (AlreadyRefundedError if other refunds took all of the payment),
+        PaymentUnavailableError for what may pass: an API key that is being changed, a
+        balance too low.
         """
         params: RefundCreateParams = {
             "payment_intent": payment_intent,
@@ -214,7 +212,7 @@ class StripeGateway:
     def _refund_made(
         self, payment_intent: str, amount_cents: int, key: str, refusal: PaymentError
     ) -> RefundReport:
-        """All of it is back already: by this key a day ago, or by hand at Stripe."""
+        """Find the refund that did it: ours of a day ago, or one made by hand."""
         made = self.refunds_of(payment_intent)
         ours = [refund for refund in made if refund.key == key]
         same = [refund for refund in made if refund.amount_cents == amount_cents]
@@ -240,7 +238,7 @@ class StripeGateway:
         except PaymentError as error:
             if is_missing(error):
                 return []
-            # A refusal to tell is no verdict on a refund.
+            # A refusal to list says nothing about a refund.
             raise PaymentUnavailableError(str(error)) from error
         return [reading.refund_report(each) for each in page["data"]]
 
@@ -261,7 +259,7 @@ class StripeGateway:
             stripe.WebhookSignature.verify_header(
                 text, signature, self._webhook_secret, SIGNATURE_TOLERANCE_SECONDS
             )
-            # The package takes a time in the future, however far.
+            # The package accepts any time in the future.
             times = re.findall(r"(?:^|,)\s*t=(\d+)", signature or "")
             ahead = max(map(int, times)) - now.timestamp()
             event = json.loads(text)
@@ -282,5 +280,5 @@ class StripeGateway:
 
 
 def epoch(moment: datetime) -> datetime:
-    """Cut *moment* to the whole seconds that Stripe counts in."""
+    """Cut *moment* to whole seconds, as Stripe has them."""
     return datetime.fromtimestamp(int(moment.timestamp()), tz=UTC)

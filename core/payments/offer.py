@@ -1,15 +1,16 @@
 """
 What a payment page offers besides the goods: the settings that go into it.
 
-It is fixed with the reservation. A second try of the same request must send the same
-bytes, even if the shop was started with other settings meanwhile.
+It is fixed with the reservation: a repeated request must send the same bytes, even if
+the shop was restarted with other settings meanwhile.
 """
 
 import json
 from dataclasses import asdict, dataclass
 
-# They pay days later, while the units stay held. A list of what is allowed would hide
-# what Stripe adds; this one may miss a method: a delayed payment is still understood.
+# With these the money comes days later, while the units stay held. A list of allowed
+# methods would hide new ones of Stripe's. If this one misses a method, a delayed
+# payment is still understood.
 DELAYED_METHODS = (
     "acss_debit",
     "au_becs_debit",
@@ -22,7 +23,7 @@ DELAYED_METHODS = (
     "sepa_debit",
     "us_bank_account",
 )
-# Stripe shows no more of them.
+# Stripe shows at most this many.
 MOST_SHIPPING_OPTIONS = 5
 
 

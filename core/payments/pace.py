@@ -16,8 +16,8 @@ from core.payments.retry import Retries, repeat
 
 T = TypeVar("T")
 
-# Stripe takes 25 requests a second at one endpoint. After a rest a second's calls may
-# go at once, so that no second has more than twice as many.
+# Stripe takes 25 requests a second at one endpoint. After a rest the calls of one
+# second may go at once, so that no second has more than twice CALLS_PER_SECOND.
 CALLS_PER_SECOND = 10
 REST_SECONDS = 1.0
 BUSY_PAUSES = (1.0, 4.0, 15.0)

@@ -1,8 +1,8 @@
 """
-Stripe's objects, as they come, read into what the shop needs of them.
+Stripe's JSON read into the shop's dataclasses.
 
-Nothing here trusts that a field is there: Stripe leaves out what is not in use, and a
-stored event may be of another version.
+No field is taken for granted: Stripe leaves out what is not in use, and an event may be
+of another API version.
 """
 
 import json
@@ -75,7 +75,7 @@ def _shipping_option(session: Json) -> str:
 
 
 def _opened(named: Any) -> Json:
-    """Return an object that may be given by its id alone, or not at all."""
+    """Return an object that may be given as its id alone, or not at all."""
     if isinstance(named, Mapping):
         return named
     return {"id": named} if named else {}
@@ -115,7 +115,7 @@ def dispute_report(dispute: Json) -> DisputeReport:
 
 def event(given: Json) -> Event:
     """
-    Read an event, whose sender is proven, but whose shape is not.
+    Read an event; its signature was verified, its shape was not.
 
     Raises ValueError, TypeError, KeyError or AttributeError if it is no event.
     """

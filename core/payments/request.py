@@ -1,4 +1,4 @@
-"""What Stripe is asked to make a payment page of."""
+"""The parameters that Stripe makes a payment page of."""
 
 from typing import TYPE_CHECKING
 
@@ -17,12 +17,12 @@ MOST_NAME_CHARACTERS = 250
 
 def create_params(request: SessionRequest) -> "SessionCreateParams":
     """
-    Return what Stripe is asked for. Equal requests give equal parameters.
+    Return the parameters of a Checkout Session.
 
-    Nothing but the request goes into them, so a second try sends the same bytes.
+    They depend on *request* alone, so a second try sends the same bytes.
     """
-    # Of the session's metadata nothing is copied to the payment, which refunds and
-    # disputes name, so it is given twice.
+    # Given twice, as Stripe does not copy it from the session to the payment intent,
+    # which refunds and disputes refer to.
     metadata = {
         "checkout_id": str(request.checkout_id),
         CHECKOUT_KEY: request.idempotency_key,

@@ -1,5 +1,5 @@
 """
-Calls to Stripe made again: the one place that decides when, and what to believe then.
+Repeated calls to Stripe: the one place that decides when, and what an answer proves.
 
 A call without a clear answer may have been carried out. It is made again under the same
 key: Stripe acts once for a key and repeats its first answer
@@ -68,5 +68,5 @@ def _backoff(tries: int) -> float:
     longest: float = min(
         FIRST_PAUSE_SECONDS * 2.0 ** (tries - 1), LONGEST_PAUSE_SECONDS
     )
-    # Callers that failed together do not come back together.
+    # Jitter: callers that failed together should not come back together.
     return max(FIRST_PAUSE_SECONDS, longest * random.uniform(0.5, 1))  # noqa: S311

@@ -1,8 +1,8 @@
 """
-HTTP to Stripe over urllib3: connections that are kept, and shared by all threads.
+HTTP to Stripe over urllib3, with a connection pool for all threads.
 
-The package's own client is built on `requests`, which looks through the environment at
-every call: that took more than a third of the CPU of a call.
+The package's own client uses `requests`, which reads the environment at every call:
+that took more than a third of the CPU of a call.
 """
 
 import ssl
@@ -16,7 +16,7 @@ from urllib3.exceptions import TimeoutError as OutOfTimeError
 
 # More than a worker has threads, so that no connection is thrown away.
 _CONNECTIONS = 128
-# Nobody there, nobody in time, or an answer that broke off: the next try may do better.
+# No connection, a time-out or a broken answer: another try may do better.
 _PASSING = (OutOfTimeError, ProtocolError, ProxyError)
 
 
@@ -45,7 +45,7 @@ class Transport:
         proxy: str | None = None,
     ) -> None:
         timeout = urllib3.Timeout(connect=connect_seconds, read=read_seconds)
-        # One for all connections: without it each would read the file again.
+        # One for all connections: otherwise each would read the file again.
         context = ssl.create_default_context(cafile=ca_file)
         if proxy is None:
             self._pools = urllib3.PoolManager(

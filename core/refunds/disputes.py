@@ -15,11 +15,11 @@ from core.refunds import progress
 
 def take_report(session: Session, report: DisputeReport, *, now: datetime) -> bool:
     """
-    Note a dispute as it is at Stripe; the owner has an entry from the first time on.
+    Record a dispute as it is at Stripe; the owner has an entry from the first time on.
 
-    When it has ended the entry comes up again, with a letter of how. Safe to repeat.
-    Returns whether anything was new. How it changed since is kept as a step of its
-    checkout. One about a payment that is not ours is passed over.
+    When it has ended the entry comes up again, with a letter about the outcome. Each
+    change is a step of its checkout. Safe to repeat; returns whether anything was new.
+    A dispute about a payment that is not ours is ignored.
     """
     checkout_id = _checkout_of(session, report.payment_intent)
     if checkout_id is None:
@@ -50,7 +50,7 @@ def _key(report: DisputeReport) -> str:
 def _enter(
     session: Session, report: DisputeReport, checkout_id: int, *, now: datetime
 ) -> bool:
-    """Write a dispute and the owner's entry of it; False if both are there."""
+    """Insert a dispute and the owner's entry; False if both are there."""
     is_new = records.add_to_do(
         session,
         DISPUTED,
@@ -80,7 +80,7 @@ def _enter(
 
 
 def _note(session: Session, report: DisputeReport, *, now: datetime) -> bool:
-    """Write down how a dispute stands; False if that is known, or it has ended."""
+    """Record the state of a dispute; False if that is known, or it has ended."""
     changed = session.scalar(
         update(Dispute)
         .where(

@@ -1,8 +1,8 @@
 """
 What a customer is still owed of a refund that failed.
 
-Other refunds may have taken its place: the same one tried again, or some that were made
-by hand at Stripe; and a bank may have taken the money back in a dispute.
+Other refunds may have replaced it: the same one tried again, or some made by hand at
+Stripe. Or a bank has taken the money back in a dispute.
 """
 
 from sqlalchemy import ColumnElement, func, select
@@ -12,21 +12,22 @@ from core.models.orders import Order
 from core.models.records import PAID_TWICE, TOO_LATE, ToDo
 from core.models.refunds import DISPUTE_LOST, FAILED, STRIPE, Dispute, Refund
 
-# Why a refund failed that found all of its payment gone back by others.
+# Failure of a refund whose payment other refunds had paid back.
 SENT_BACK_BEFORE = "already sent back"
 
 
 def again_key(refund_id: int, stripe_session_id: str) -> str:
     """
-    Return the key under which a refund that FAILED is tried again, which is once.
+    Return the key under which a FAILED refund is tried again, once.
 
-    The session makes it ours: another shop in this Stripe account has such numbers too.
+    It contains the session, as another shop in this Stripe account has the same
+    numbers.
     """
     return f"again-{refund_id}-{stripe_session_id}"
 
 
 def cents(session: Session, refund: Refund) -> int:
-    """Return what is owed of a refund; 0 unless it FAILED and none took its place."""
+    """Return the cents owed of a refund; 0 unless it FAILED and none replaced it."""
     if refund.status != FAILED or refund.failure == SENT_BACK_BEFORE:
         return 0
     key = again_key(refund.id, refund.stripe_session_id)
@@ -39,7 +40,7 @@ def cents(session: Session, refund: Refund) -> int:
     else:
         order = session.get_one(Order, refund.order_id, populate_existing=True)
         left = order.amount_cents - order.refunded_cents
-        # What was made by hand after the failure was made instead.
+        # A refund made by hand after the failure counts as made instead.
         is_later = (Refund.id > refund.id) & (Refund.cause == STRIPE)
         left = min(left, refund.amount_cents - _taken(session, of_payment & is_later))
     left -= _lost(session, refund)
@@ -47,7 +48,7 @@ def cents(session: Session, refund: Refund) -> int:
 
 
 def _paid(session: Session, refund: Refund) -> int:
-    """Return the whole of a payment that bought nothing, of which parts went back."""
+    """Return the full amount of a payment that bought nothing."""
     keys = [f"{kind}-{refund.stripe_session_id}" for kind in (TOO_LATE, PAID_TWICE)]
     paid = session.scalar(select(ToDo.amount_cents).where(ToDo.key.in_(keys)).limit(1))
     return refund.amount_cents if paid is None else paid

@@ -1,8 +1,8 @@
 """
-Refunds on their way to Stripe, and Stripe's own word on them and on disputes.
+Refunds sent to Stripe, and what Stripe reports of refunds and disputes.
 
-Workflows: what was decided is committed first, then Stripe is asked, then its answer is
-noted. Safe to repeat and to race.
+Workflows: a decision is committed first, then Stripe is asked, then its answer is
+recorded. Safe to repeat and to race.
 """
 
 import logging
@@ -33,9 +33,9 @@ logger = logging.getLogger(__name__)
 
 BATCH = 100
 CALLS_AT_ONCE = 8
-# Stripe knows a key for a day; after that the same request would be another refund.
+# Stripe forgets a key after a day: then the same request would be another refund.
 KEY_LIVES = timedelta(hours=23)
-# An error that Stripe keeps under a key is left behind after this, under another key.
+# Stripe repeats an error that it stored under a key: after this another key is used.
 ANOTHER_KEY_AFTER = timedelta(seconds=10)
 
 
@@ -98,12 +98,12 @@ def _refunded(shop: Shop, refund: Refund) -> RefundReport:
     except PaymentUnavailableError as error:
         if refund.cause != AUTOMATIC or not error.is_concluded:
             raise
-    # Under this key Stripe would play its error again for a day. This refund is of all
-    # that is left of the payment, which goes back only once under whatever key.
+    # Under this key Stripe would repeat its error for a day. Another key is safe: this
+    # refund is of all that is left of the payment, which can go back only once.
     made = _made_before(shop, refund)
-    turn = (shop.clock() - refund.created_at) // ANOTHER_KEY_AFTER
+    number = (shop.clock() - refund.created_at) // ANOTHER_KEY_AFTER
     return made or _ask_for(
-        shop, refund, attempt=f"{refund.idempotency_key}-again-{turn}"
+        shop, refund, attempt=f"{refund.idempotency_key}-again-{number}"
     )
 
 
@@ -124,15 +124,15 @@ def _made_before(shop: Shop, refund: Refund) -> RefundReport | None:
 
 
 def look_at_refunds(shop: Shop, payment_intent: str) -> None:
-    """Note what Stripe says of all refunds of a payment, also of those made there."""
+    """Record all refunds of a payment as they are at Stripe, also those made there."""
     take_reports(shop, shop.gateway.refunds_of(payment_intent))
 
 
 def take_reports(shop: Shop, reports: Sequence[RefundReport]) -> None:
     """
-    Note what Stripe says of these refunds, all of it or nothing.
+    Record what Stripe says of these refunds, all of it or nothing.
 
-    First those that failed: what they had taken is free for the others.
+    Failed ones come first: their part of the payment is free for the others.
     """
     ordered = sorted(reports, key=stripe_reports.has_failed, reverse=True)
 
@@ -143,16 +143,16 @@ def take_reports(shop: Shop, reports: Sequence[RefundReport]) -> None:
     try:
         shop.database.write(work)
     except RefundRefusedError as error:
-        # A refund here took the rest of the payment at this very moment; Stripe will
-        # refuse one of the two.
+        # A refund here took the rest of the payment just now; Stripe will refuse one of
+        # the two.
         raise PaymentUnavailableError(str(error)) from error
 
 
 def take_listed(shop: Shop, reports: Sequence[RefundReport]) -> int:
     """
-    Note what is new in a list of refunds; return how many payments could not be noted.
+    Record what is new in a list of refunds; return for how many payments that failed.
 
-    Each payment's refunds by themselves, so that one holds up no other.
+    One payment's refunds hold up no other's.
     """
     kept = 0
     by_payment: defaultdict[str, list[RefundReport]] = defaultdict(list)
@@ -198,7 +198,7 @@ def _news(shop: Shop, reports: Sequence[RefundReport]) -> list[RefundReport]:
 
 
 def look_at_open_refunds(shop: Shop) -> None:
-    """Ask Stripe after refunds that the banks still have; they may fail days later."""
+    """Ask Stripe about refunds that the banks still have; they may fail days later."""
     with shop.database.read() as session:
         intents = session.scalars(
             select(Refund.payment_intent)
@@ -214,7 +214,7 @@ def look_at_open_refunds(shop: Shop) -> None:
 
 
 def look_at_dispute(shop: Shop, dispute_id: str) -> None:
-    """Note what Stripe says of a dispute."""
+    """Record a dispute as it is at Stripe."""
     report = shop.gateway.dispute(dispute_id)
     if report is None:
         raise PaymentUnavailableError("an event about a dispute unknown to Stripe")
@@ -222,7 +222,7 @@ def look_at_dispute(shop: Shop, dispute_id: str) -> None:
 
 
 def take_disputes(shop: Shop, reports: Sequence[DisputeReport]) -> None:
-    """Note what Stripe says of these disputes."""
+    """Record what Stripe says of these disputes."""
 
     def work(session: Session) -> None:
         for report in reports:

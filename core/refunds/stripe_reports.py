@@ -2,7 +2,7 @@
 What Stripe says of refunds, whoever made them: an answer, a message, or a list.
 
 All functions are rules: they work in the caller's transaction and never commit. A
-report may come twice, late, and before the answer to the request that it is about.
+report may come twice, late, or before the answer to our own request.
 """
 
 from datetime import datetime
@@ -24,15 +24,15 @@ _STATUSES = {"succeeded": DONE, "failed": FAILED, "canceled": FAILED}
 
 def take_report(session: Session, report: RefundReport, *, now: datetime) -> bool:
     """
-    Note what Stripe says of a refund, also of one that was made there.
+    Record what Stripe says of a refund, also of one that was made there.
 
-    Safe to repeat and in any order. Returns whether anything was new. A refund of a
-    payment that is not ours is passed over.
+    Safe to repeat and in any order. Returns whether anything was new. The refund of a
+    payment that is not ours is ignored.
     """
     refund_id = (
         _known(session, report)
         or _adopted(session, report, now=now)
-        # The answer to our own request may have been noted at this very moment.
+        # The answer to our own request may have been recorded just now.
         or _known(session, report)
     )
     if refund_id is None:
@@ -46,10 +46,10 @@ def take_answer(
     session: Session, refund_id: int, report: RefundReport, *, now: datetime
 ) -> bool:
     """
-    Note Stripe's answer to a request, as take_report does.
+    Record Stripe's answer to our own request, as take_report does.
 
-    If the payment had gone back by hand before, the answer is that refund; when that is
-    an entry of its own here, this one has failed.
+    If the payment had been refunded by hand before, the answer is that refund. If that
+    one is known here already, ours has failed.
     """
     if _known(session, report) not in (None, refund_id):
         failure = owed.SENT_BACK_BEFORE
@@ -63,12 +63,12 @@ def _known(session: Session, report: RefundReport) -> int | None:
 
 
 def status_of(report: RefundReport) -> str:
-    """Return what a refund is here by what it is at Stripe."""
+    """Return our status of a refund by Stripe's."""
     return _STATUSES.get(report.status, SENT)
 
 
 def has_failed(report: RefundReport) -> bool:
-    """Tell whether the money stayed where it was, or came back."""
+    """Tell whether the customer does not get this money."""
     return status_of(report) == FAILED
 
 
@@ -82,14 +82,14 @@ def _take_status(
 
 
 def _adopted(session: Session, report: RefundReport, *, now: datetime) -> int | None:
-    """Find the refund that we asked for, whose answer has not come (yet)."""
+    """Find the refund that we requested and have no answer for yet."""
     of_this_payment = Refund.payment_intent == report.payment_intent
     if report.key:
         is_asked_for = of_this_payment & (Refund.idempotency_key == report.key)
     elif has_failed(report):
-        return None  # What failed by hand is still to be sent back by us.
+        return None  # What failed by hand we still have to send back.
     else:
-        # By hand the whole of a payment was sent back that we were to send back.
+        # Somebody refunded by hand the whole payment that we were to send back.
         is_asked_for = (
             of_this_payment
             & (Refund.amount_cents == report.amount_cents)
@@ -106,9 +106,9 @@ def _adopt(
     now: datetime,
 ) -> int | None:
     """
-    Give a refund its id at Stripe; one that was refused there lives again.
+    Give a refund its id at Stripe; one that had FAILED is REQUESTED again.
 
-    None if there is none without an id; another transaction may have given it one.
+    None if no refund is without an id: another transaction may have set it.
     """
     refund = session.scalar(
         select(Refund)
@@ -140,9 +140,9 @@ def _note_stripes_own(
     session: Session, report: RefundReport, *, now: datetime
 ) -> int | None:
     """
-    Note a refund that was made at Stripe; None if its payment is not ours.
+    Record a refund that was made at Stripe; None if its payment is not ours.
 
-    One that had failed before it was heard of has taken nothing: None, too.
+    Also None if it had failed before we heard of it: it has taken nothing.
     """
     paid = _payment_of(session, report.payment_intent)
     if paid is None:
@@ -150,7 +150,7 @@ def _note_stripes_own(
     values = _made_there(report, paid, now=now)
     refund_id: int | None = insert_once(session, Refund, values)
     if refund_id is None:
-        # Another message about it was quicker, at this very moment.
+        # Another message about it was quicker.
         return _known(session, report)
     if has_failed(report):
         _enter(session, REFUND_FAILED, report, paid, now=now)

@@ -1,5 +1,5 @@
 """
-The read side for money that is not where it was: refunds, disputes, and what waits.
+The read side for refunds and disputes.
 
 Small frozen dataclasses, no rules. Money is cents, times are UTC.
 """
@@ -20,7 +20,7 @@ from core.refunds.progress import failure_keys
 @dataclass(frozen=True)
 class RefundView:
     """
-    Money on its way back, and why: see models.Refund.
+    A refund: see models.refunds.Refund.
 
     *owed_cents* of one that has failed, unless the owner has ticked that off.
     """
@@ -45,7 +45,7 @@ class RefundView:
 
 @dataclass(frozen=True)
 class DisputeView:
-    """A dispute: see models.Dispute."""
+    """A dispute: see models.refunds.Dispute."""
 
     stripe_dispute_id: str
     checkout_id: int | None

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from core.database import engine as engines
 from core.database.engine import connect
-from core.database.group_commit import MOST_AT_ONCE, FoldedWrites, Work
+from core.database.group_commit import MOST_AT_ONCE, GroupCommit, Work
 from core.errors import BusyError
 from core.models.base import table
 from core.models.owner import Owner
@@ -41,12 +41,12 @@ def engine(sqlite_url: str) -> Iterator[Engine]:
 
 
 @pytest.fixture
-def writes(engine: Engine) -> FoldedWrites:
-    return folded(engine)
+def writes(engine: Engine) -> GroupCommit:
+    return group_commit(engine)
 
 
-def folded(engine: Engine) -> FoldedWrites:
-    return FoldedWrites(engine.execution_options(begin="BEGIN IMMEDIATE"), nullcontext)
+def group_commit(engine: Engine) -> GroupCommit:
+    return GroupCommit(engine.execution_options(begin="BEGIN IMMEDIATE"), nullcontext)
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def commits(engine: Engine) -> list[int]:
 class Caller(threading.Thread):
     """Somebody who has work done; a test that fails does not wait for him."""
 
-    def __init__(self, writes: FoldedWrites, work: Work) -> None:
+    def __init__(self, writes: GroupCommit, work: Work) -> None:
         super().__init__(daemon=True)
         self._writes, self._work = writes, work
         self._answer: object = None
@@ -81,7 +81,7 @@ class Caller(threading.Thread):
 
 
 @contextmanager
-def turn_taken(writes: FoldedWrites) -> Iterator[Callable[[Work], Caller]]:
+def turn_taken(writes: GroupCommit) -> Iterator[Callable[[Work], Caller]]:
     """Hold the write turn, so that all who are handed in meanwhile wait in order."""
     begun, go = threading.Event(), threading.Event()
 
@@ -130,7 +130,7 @@ def emails(engine: Engine) -> list[str]:
         looking.close()
 
 
-def test_all_are_served_in_order_of_arrival(writes: FoldedWrites) -> None:
+def test_all_are_served_in_order_of_arrival(writes: GroupCommit) -> None:
     count = MOST_AT_ONCE + 6
     served: list[int] = []
 
@@ -146,7 +146,7 @@ def test_all_are_served_in_order_of_arrival(writes: FoldedWrites) -> None:
 
 
 def test_one_commit_serves_all_who_waited(
-    writes: FoldedWrites, engine: Engine, commits: list[int]
+    writes: GroupCommit, engine: Engine, commits: list[int]
 ) -> None:
     names = [f"{number}@shop.example" for number in range(5)]
     with turn_taken(writes) as hand_in:
@@ -158,7 +158,7 @@ def test_one_commit_serves_all_who_waited(
 
 
 def test_of_too_many_at_once_the_rest_share_the_next_commit(
-    writes: FoldedWrites, engine: Engine, commits: list[int]
+    writes: GroupCommit, engine: Engine, commits: list[int]
 ) -> None:
     names = [f"{number:03}@shop.example" for number in range(MOST_AT_ONCE + 6)]
     with turn_taken(writes) as hand_in:
@@ -170,7 +170,7 @@ def test_of_too_many_at_once_the_rest_share_the_next_commit(
 
 
 def test_nobody_is_answered_before_the_commit(
-    writes: FoldedWrites, engine: Engine
+    writes: GroupCommit, engine: Engine
 ) -> None:
     begun, go = threading.Event(), threading.Event()
 
@@ -217,7 +217,7 @@ def by_flush_in_a_savepoint(session: Session) -> None:
     "refused", [by_statement, by_flush, by_flush_at_the_end, by_flush_in_a_savepoint]
 )
 def test_an_error_undoes_its_own_changes_and_nobody_elses(
-    writes: FoldedWrites, engine: Engine, refused: Work
+    writes: GroupCommit, engine: Engine, refused: Work
 ) -> None:
     with turn_taken(writes) as hand_in:
         first = hand_in(add("first@shop.example"))
@@ -249,7 +249,7 @@ def gives_up_in_a_savepoint(session: Session) -> None:
 
 
 def test_a_savepoint_inside_a_work_is_its_own(
-    writes: FoldedWrites, engine: Engine
+    writes: GroupCommit, engine: Engine
 ) -> None:
     with turn_taken(writes) as hand_in:
         first = hand_in(add("first@shop.example"))
@@ -267,7 +267,7 @@ def test_a_savepoint_inside_a_work_is_its_own(
     ]
 
 
-def test_what_one_has_loaded_the_next_does_not_see(writes: FoldedWrites) -> None:
+def test_what_one_has_loaded_the_next_does_not_see(writes: GroupCommit) -> None:
     held: list[Owner] = []
 
     def load(session: Session) -> None:
@@ -284,7 +284,7 @@ def test_what_one_has_loaded_the_next_does_not_see(writes: FoldedWrites) -> None
 
 
 def test_a_full_disk_fails_everybody_and_leaves_nothing(
-    writes: FoldedWrites, engine: Engine
+    writes: GroupCommit, engine: Engine
 ) -> None:
     @event.listens_for(engine, "connect")
     def fill_up(connection: sqlite3.Connection, _record: object) -> None:
@@ -314,7 +314,7 @@ def interrupt(*_: object) -> None:
 
 
 def test_whoever_leads_and_is_interrupted_leaves_nobody_waiting(
-    writes: FoldedWrites, engine: Engine
+    writes: GroupCommit, engine: Engine
 ) -> None:
     begun, go = threading.Event(), threading.Event()
 
@@ -359,7 +359,7 @@ def interrupted_when(condition: Callable[[], object]) -> Iterator[None]:
 
 
 def test_whoever_waits_and_is_interrupted_leaves_nobody_waiting(
-    writes: FoldedWrites, engine: Engine
+    writes: GroupCommit, engine: Engine
 ) -> None:
     with turn_taken(writes) as hand_in:
         with (
@@ -378,7 +378,7 @@ def test_a_busy_database_is_told_to_all_who_wait(
 ) -> None:
     monkeypatch.setattr(engines, "BUSY_TIMEOUT_MS", 200)
     opened = connect(sqlite_url)
-    writes = folded(opened.engine)
+    writes = group_commit(opened.engine)
     elsewhere = sqlite3.connect(str(opened.engine.url.database))
     elsewhere.execute("BEGIN IMMEDIATE")
 
@@ -393,7 +393,7 @@ def test_a_busy_database_is_told_to_all_who_wait(
 
 
 @pytest.mark.slow
-def test_sixteen_writers_are_all_served(writes: FoldedWrites, engine: Engine) -> None:
+def test_sixteen_writers_are_all_served(writes: GroupCommit, engine: Engine) -> None:
     waits: list[float] = []
 
     def write_often(thread: int) -> list[object]:
