@@ -11,10 +11,11 @@ All functions are rules: they work in the caller's transaction and never commit.
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
-from core.database.rows import insert_once
+from core.database.rows import change, insert_once
+from core.errors import NotFoundError
 from core.models.mail import READY, TO_DO_MAIL, Mail
 from core.models.records import CheckoutStep, StripeEvent, ToDo
 
@@ -112,19 +113,13 @@ def tick_off_all(
 ) -> bool:
     """Tick off the open entries that *which* selects; tell whether there were any."""
     is_open = ToDo.done_at.is_(None)
-    return _changed(session, which & is_open, done_at=now, done_by=who)
+    return change(session, ToDo, which & is_open, done_at=now, done_by=who) is not None
 
 
 def untick_all(session: Session, which: ColumnElement[bool]) -> bool:
     """Put the entries that *which* selects back on the owner's list."""
     is_done = ToDo.done_at.is_not(None)
-    return _changed(session, which & is_done, done_at=None, done_by="")
-
-
-def _changed(session: Session, which: ColumnElement[bool], **values: object) -> bool:
-    change = update(ToDo).where(which).values(**values).returning(ToDo.id)
-    no_sync = {"synchronize_session": False}
-    return bool(session.scalars(change, execution_options=no_sync).all())
+    return change(session, ToDo, which & is_done, done_at=None, done_by="") is not None
 
 
 def bring_up_again(session: Session, key: str, news: str, *, now: datetime) -> None:
@@ -134,10 +129,17 @@ def bring_up_again(session: Session, key: str, news: str, *, now: datetime) -> N
     A letter that still waits tells the news too, as its text is made when it leaves.
     Safe to repeat: there is one letter for each *news*.
     """
-    _changed(session, ToDo.key == key, done_at=None, done_by="")
-    to_do_id, checkout_id = session.execute(
-        select(ToDo.id, ToDo.checkout_id).where(ToDo.key == key)
-    ).one()
+    entry = change(
+        session,
+        ToDo,
+        ToDo.key == key,
+        returning=("id", "checkout_id"),
+        done_at=None,
+        done_by="",
+    )
+    if entry is None:
+        raise NotFoundError(f"there is no entry {key}")
+    to_do_id, checkout_id = entry
     waiting = select(Mail.id).where(Mail.to_do_id == to_do_id, Mail.status == READY)
     if session.scalar(waiting.limit(1)) is None:
         key = f"to-do-{to_do_id}-{news}"

@@ -9,9 +9,8 @@ import random
 from datetime import timedelta
 from enum import Enum, auto
 
-from sqlalchemy import update
-
 from core import offers
+from core.database.rows import change
 from core.errors import PaymentError, PaymentUnavailableError
 from core.models.checkout import PENDING, Checkout
 from core.payments.data import PaymentSession, SessionLine, SessionRequest
@@ -114,13 +113,9 @@ def _leave_to_others(shop: Shop, checkout_id: int) -> None:
     random, so that they do not wait in step.
     """
     pause = timedelta(seconds=random.uniform(1, 8))  # noqa: S311 (no secret)
-    shop.database.write(
-        lambda session: session.execute(
-            update(Checkout)
-            .where(Checkout.id == checkout_id, Checkout.status == PENDING)
-            .values(retry_at=shop.clock() + pause)
-        )
-    )
+    pending = (Checkout.id == checkout_id) & (Checkout.status == PENDING)
+    retry_at = shop.clock() + pause
+    shop.database.write(lambda s: change(s, Checkout, pending, retry_at=retry_at))
 
 
 def request_for(terms: Terms, reserved: Reserved, offer: Offer) -> SessionRequest:

@@ -23,7 +23,7 @@ from core.checkout.closing import CLOCK_MARGIN, Ending
 from core.checkout.comparison import Reconciliation, compare_all
 from core.checkout.payment_page import STRIPE_AFTER_HOLD, STRIPE_LEAST
 from core.checkout.settlement import settle
-from core.database.rows import insert_once
+from core.database.rows import change, insert_once
 from core.errors import ShopError
 from core.models.checkout import PENDING, Checkout, Reconciled
 from core.payments import pace
@@ -42,6 +42,7 @@ LEASE = timedelta(minutes=1)
 # A delayed payment takes days; Stripe is asked about it this often.
 DELAYED_PAUSE = timedelta(hours=1)
 ONLY_ROW = 1
+ONLY = Reconciled.id == ONLY_ROW
 # Delayed payments, refunds and disputes may change this long after they were made.
 FURTHEST = timedelta(days=90)
 LOOK_BACK_EVERY = timedelta(hours=6)
@@ -115,8 +116,8 @@ def _take_slice(session: Session, now: datetime) -> tuple[datetime, str | None] 
 
 
 def _note_slice(session: Session, following: str | None, now: datetime) -> None:
-    changed = {"look_on_after": following} if following else {"looked_back_at": now}
-    session.execute(update(Reconciled).values(changed))
+    values = {"look_on_after": following} if following else {"looked_back_at": now}
+    change(session, Reconciled, ONLY, **values)
 
 
 def reconcile_if_due(shop: Shop) -> Reconciliation | None:
@@ -138,23 +139,14 @@ def reconcile_if_due(shop: Shop) -> Reconciliation | None:
             pause_after = pause
         return found
     finally:
-        shop.database.write(
-            lambda session: session.execute(
-                update(Reconciled).values(taken_until=shop.clock() + pause_after)
-            )
-        )
+        until = shop.clock() + pause_after
+        shop.database.write(lambda s: change(s, Reconciled, ONLY, taken_until=until))
 
 
 def _take_lease(session: Session, now: datetime) -> bool:
     _begin(session, now)
-    taken = session.scalar(
-        update(Reconciled)
-        .where(Reconciled.taken_until <= now)
-        .values(taken_until=now + LEASE)
-        .returning(Reconciled.id)
-        .execution_options(synchronize_session=False)
-    )
-    return taken is not None
+    is_free = Reconciled.taken_until <= now
+    return change(session, Reconciled, is_free, taken_until=now + LEASE) is not None
 
 
 def _begin(session: Session, now: datetime) -> Reconciled:
@@ -184,11 +176,8 @@ def _begin_from(shop: Shop, now: datetime) -> datetime:
 
 
 def _note_done(session: Session, found: Reconciliation, now: datetime) -> None:
-    session.execute(
-        update(Reconciled)
-        .where(Reconciled.until.between(found.since, found.until))
-        .values(until=found.until, finished_at=now)
-    )
+    follows = Reconciled.until.between(found.since, found.until)
+    change(session, Reconciled, follows, until=found.until, finished_at=now)
 
 
 def _look_at_delayed(shop: Shop, found: Reconciliation) -> None:
@@ -225,13 +214,8 @@ def _look_at_delayed(shop: Shop, found: Reconciliation) -> None:
 def _keep_lease(shop: Shop) -> None:
     """Prolong the lease while there is more to read."""
     until = shop.clock() + LEASE
-    shop.database.write(
-        lambda session: session.execute(
-            update(Reconciled)
-            .where(Reconciled.taken_until < until)
-            .values(taken_until=until)
-        )
-    )
+    ends_before = Reconciled.taken_until < until
+    shop.database.write(lambda s: change(s, Reconciled, ends_before, taken_until=until))
 
 
 def _pages(

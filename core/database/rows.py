@@ -1,9 +1,10 @@
 """Rows: inserted once, and read into the dataclasses of the read sides."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any, TypeVar
 
+from sqlalchemy import ColumnElement, Row, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -27,3 +28,23 @@ def insert_once(
     rows = table(model)
     inserted = insert(rows).values(**values).on_conflict_do_nothing()
     return session.scalar(inserted.returning(rows.c.id))
+
+
+def change(
+    session: Session,
+    model: type[Base],
+    which: ColumnElement[bool],
+    *,
+    returning: Sequence[str] = ("id",),
+    **values: object,
+) -> Row[*tuple[Any, ...]] | None:
+    """
+    Change the rows that *which* selects; return the first, with columns *returning*.
+
+    The rule is *which*, the WHERE clause: None means that no row fits, so refused.
+    Objects that the session has loaded are not updated.
+    """
+    rows = table(model)
+    columns = [rows.c[name] for name in returning]
+    changed = update(rows).where(which).values(**values).returning(*columns)
+    return session.execute(changed).first()

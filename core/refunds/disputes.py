@@ -2,10 +2,11 @@
 
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core import records
+from core.database.rows import change
 from core.models.orders import Order
 from core.models.records import DISPUTED
 from core.models.refunds import DISPUTE_LOST, DISPUTE_OVER, Dispute, Refund
@@ -81,21 +82,16 @@ def _enter(
 
 def _note(session: Session, report: DisputeReport, *, now: datetime) -> bool:
     """Record the state of a dispute; False if that is known, or it has ended."""
-    changed = session.scalar(
-        update(Dispute)
-        .where(
-            Dispute.stripe_dispute_id == report.id,
-            Dispute.status.not_in((report.status, *DISPUTE_OVER)),
-        )
-        .values(
-            amount_cents=report.amount_cents,
-            reason=report.reason,
-            status=report.status,
-            due_by=report.due_by,
-            updated_at=now,
-        )
-        .returning(Dispute.id)
-        .execution_options(synchronize_session=False)
+    is_news = Dispute.status.not_in((report.status, *DISPUTE_OVER))
+    changed = change(
+        session,
+        Dispute,
+        (Dispute.stripe_dispute_id == report.id) & is_news,
+        amount_cents=report.amount_cents,
+        reason=report.reason,
+        status=report.status,
+        due_by=report.due_by,
+        updated_at=now,
     )
     return changed is not None
 

@@ -6,11 +6,13 @@ rules: they work in the caller's transaction and never commit.
 """
 
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, exists, not_, select, update
+from sqlalchemy import ColumnElement, and_, case, exists, not_, select
 from sqlalchemy.orm import Session
 
 from core import records
+from core.database.rows import change
 from core.models.checkout import Checkout
 from core.models.mail import OWED_MAIL, REFUND_MAIL, Mail
 from core.models.orders import FULFILLED, PAID, REFUNDED, REVIEW, Order
@@ -40,22 +42,21 @@ def count(
     is.
     """
     refunded = Order.refunded_cents + cents
-    counted = session.execute(
-        update(Order)
-        .where(Order.id == order_id, refunded.between(0, Order.amount_cents))
-        .values(
-            refunded_cents=refunded,
-            status=case(
-                (refunded == Order.amount_cents, REFUNDED),
-                (Order.status != REFUNDED, Order.status),
-                (Order.fulfilled_at.is_not(None), FULFILLED),
-                (_is_to_review(), REVIEW),
-                else_=PAID,
-            ),
-        )
-        .returning(Order.checkout_id, Order.status)
-        .execution_options(synchronize_session=False)
-    ).first()
+    status = case(
+        (refunded == Order.amount_cents, REFUNDED),
+        (Order.status != REFUNDED, Order.status),
+        (Order.fulfilled_at.is_not(None), FULFILLED),
+        (_is_to_review(), REVIEW),
+        else_=PAID,
+    )
+    counted = change(
+        session,
+        Order,
+        (Order.id == order_id) & refunded.between(0, Order.amount_cents),
+        returning=("checkout_id", "status"),
+        refunded_cents=refunded,
+        status=status,
+    )
     if counted is None:
         return False
     checkout_id, status = counted
@@ -117,15 +118,10 @@ def become(session: Session, refund_id: int, status: str, *, now: datetime) -> b
 
     Once Stripe has taken it the customer has a letter: not before, as it may refuse.
     """
-    moment = {FAILED: Refund.failed_at, DONE: Refund.done_at}.get(status)
-    changed = session.scalar(
-        update(Refund)
-        .where(Refund.id == refund_id, Refund.status.in_(_BEFORE[status]))
-        .values({Refund.status: status} | ({moment: now} if moment else {}))
-        .returning(Refund.id)
-        .execution_options(synchronize_session=False)
-    )
-    if changed is None:
+    moments = {FAILED: {"failed_at": now}, DONE: {"done_at": now}}
+    may_follow = (Refund.id == refund_id) & Refund.status.in_(_BEFORE[status])
+    moment: dict[str, Any] = moments.get(status, {})
+    if not change(session, Refund, may_follow, status=status, **moment):
         return False
     waits = ToDo.key == f"refund-waits-{refund_id}"
     records.tick_off_all(session, waits, now=now)

@@ -8,9 +8,10 @@ caller's transaction and never commit.
 
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from core.database.rows import change
 from core.errors import (
     InvalidQuantityError,
     ProductNotFoundError,
@@ -90,14 +91,10 @@ def _book(  # noqa: PLR0913 (what a movement says)
     who: str,
     now: datetime,
 ) -> int:
-    stock = session.scalar(
-        update(Product)
-        .where(Product.id == product_id, Product.stock + quantity >= Product.reserved)
-        .values(stock=Product.stock + quantity)
-        .returning(Product.stock)
-        .execution_options(synchronize_session=False)
-    )
-    if stock is None:
+    stock = Product.stock + quantity
+    may_be = (Product.id == product_id) & (stock >= Product.reserved)
+    booked = change(session, Product, may_be, returning=["stock"], stock=stock)
+    if booked is None:
         raise _refusal(session, product_id, quantity)
     session.add(
         StockMovement(
@@ -111,7 +108,7 @@ def _book(  # noqa: PLR0913 (what a movement says)
         )
     )
     session.flush()
-    return stock
+    return int(booked.stock)
 
 
 def _refusal(

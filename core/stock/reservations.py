@@ -14,11 +14,12 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Table, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from core import records
 from core.database.engine import Executor, LostRaceError
+from core.database.rows import change
 from core.errors import (
     CartError,
     EmptyCartError,
@@ -197,22 +198,14 @@ def prolong(
     """
     pending = (_checkout.c.id == checkout_id) & (_checkout.c.status == PENDING)
     first = pending & ~_checkout.c.awaits_payment
-    if _changed(session, _checkout, first, awaits_payment=True):
+    if change(session, Checkout, first, awaits_payment=True):
         cause = "completed, a delayed payment is on its way"
         records.add_step(session, checkout_id, "PROLONGED", cause=cause, now=now)
-    if not _changed(session, _checkout, pending, expires_at=until):
+    if not change(session, Checkout, pending, expires_at=until):
         return False
     lines = _reservation.c.checkout_id == checkout_id
-    session.execute(update(_reservation).where(lines).values(expires_at=until))
+    change(session, StockReservation, lines, expires_at=until)
     return True
-
-
-def _changed(
-    session: Session, rows: Table, which: ColumnElement[bool], **values: object
-) -> bool:
-    """Change the row of *rows* that *which* selects; tell whether there is one."""
-    change = update(rows).where(which).values(**values).returning(rows.c.id)
-    return session.scalar(change) is not None
 
 
 @dataclass(frozen=True)
@@ -256,7 +249,7 @@ def take_ended(session: Session, checkout_id: int) -> bool:
     """
     has_ended = _checkout.c.status.in_((EXPIRED, CANCELLED))
     which = (_checkout.c.id == checkout_id) & has_ended
-    return _changed(session, _checkout, which, retry_at=None)
+    return change(session, Checkout, which, retry_at=None) is not None
 
 
 def retake(session: Session, checkout_id: int, *, now: datetime) -> bool:
@@ -277,7 +270,7 @@ def retake(session: Session, checkout_id: int, *, now: datetime) -> bool:
         for product_id, quantity in sorted(lines.all()):
             is_free = (_product.c.id == product_id) & (_available >= quantity)
             more = _product.c.reserved + quantity
-            if not _changed(session, _product, is_free, reserved=more):
+            if not change(session, Product, is_free, reserved=more):
                 savepoint.rollback()
                 return False
         how = session.execute(
@@ -289,5 +282,5 @@ def retake(session: Session, checkout_id: int, *, now: datetime) -> bool:
         records.add_step(session, checkout_id, how.status, cause=how.cause, now=at)
         # awaits_payment keeps it out of the index that allows a visitor one open page:
         # they may have one again. To confirm clears it.
-        _changed(session, _checkout, of_checkout, status=PENDING, awaits_payment=True)
+        change(session, Checkout, of_checkout, status=PENDING, awaits_payment=True)
     return True
