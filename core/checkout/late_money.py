@@ -10,19 +10,19 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 from enum import Enum, auto
+from functools import partial
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.models.orders import Order
-from core.models.stock import StockReservation
 from core.orders import orders
 from core.orders.orders import NOT_NOTED
 from core.payments.data import Payment
 from core.records import Noted
 from core.refunds import refunds, sending
 from core.shop import Shop
-from core.stock import reservations
+from core.stock import holds, reservations
 
 logger = logging.getLogger(__name__)
 
@@ -63,35 +63,25 @@ def confirm_or_refund(
     and to race: the session's refund has one key.
     """
 
-    def confirm(session: Session) -> Confirmation:
-        return confirm_or_retake(
-            session,
-            checkout_id,
-            payment,
-            now=shop.clock(),
-            event=event,
-            may_retake=not payment.is_refunded,
+    def confirm(session: Session, *, or_refund: bool = False) -> Confirmation:
+        now, may_retake = shop.clock(), not payment.is_refunded
+        confirmation = confirm_or_retake(
+            session, checkout_id, payment, now=now, event=event, may_retake=may_retake
         )
-
-    def confirm_or_request(session: Session) -> Confirmation:
-        confirmation = confirm(session)
-        if confirmation in MONEY_WITHOUT_GOODS:
-            refunds.request_automatic(
-                session,
-                checkout_id,
-                payment,
-                kind=confirmation.name,
-                now=shop.clock(),
-            )
+        if or_refund and confirmation in MONEY_WITHOUT_GOODS:
+            kind = confirmation.name
+            refunds.request_automatic(session, checkout_id, payment, kind=kind, now=now)
         return confirmation
 
     confirmation = shop.database.write(confirm)
     while confirmation is Confirmation.TOO_LATE and not payment.is_refunded:
-        if not reclaim(_products_of(shop, checkout_id)):
+        with shop.database.read() as session:
+            products = list(holds.units_of(session, checkout_id))
+        if not reclaim(products):
             break
         confirmation = shop.database.write(confirm)
     if confirmation in MONEY_WITHOUT_GOODS:
-        confirmation = shop.database.write(confirm_or_request)
+        confirmation = shop.database.write(partial(confirm, or_refund=True))
     if confirmation in MONEY_WITHOUT_GOODS:
         logger.error("checkout %s: %s, to be refunded", checkout_id, confirmation.name)
         sending.send_refunds(shop, of_session=payment.stripe_session_id)
@@ -141,14 +131,3 @@ def _confirmed_before(
         )
     )
     return Confirmation.ALREADY_CONFIRMED if other is None else Confirmation.PAID_TWICE
-
-
-def _products_of(shop: Shop, checkout_id: int) -> list[int]:
-    with shop.database.read() as session:
-        return list(
-            session.scalars(
-                select(StockReservation.product_id).where(
-                    StockReservation.checkout_id == checkout_id
-                )
-            )
-        )

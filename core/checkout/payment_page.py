@@ -243,7 +243,11 @@ def _make_page(
         )
     )
     if not attached or not page.url:
-        _close_unwanted(shop, page)
+        # The page came after its hold had ended; nobody was given its address.
+        try:
+            shop.gateway.expire(page.id)
+        except PaymentError as error:
+            logger.warning("session %s stays open unseen: %s", page.id, error)
         raise HoldEndedError
     return page
 
@@ -255,14 +259,6 @@ def _cancel(shop: Shop, checkout_id: int, *, cause: str) -> None:
             session, checkout_id, Closed(CANCELLED, cause), now=shop.clock()
         )
     )
-
-
-def _close_unwanted(shop: Shop, page: PaymentSession) -> None:
-    """Close a page that came after its hold had ended; nobody was given its address."""
-    try:
-        shop.gateway.expire(page.id)
-    except PaymentError as error:
-        logger.warning("session %s stays open unseen: %s", page.id, error)
 
 
 def cancel(shop: Shop, checkout_id: int, visitor_id: str) -> Ending | None:

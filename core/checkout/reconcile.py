@@ -14,7 +14,7 @@ import logging
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
@@ -69,7 +69,9 @@ def reconcile(shop: Shop, *, since: datetime | None = None) -> Reconciliation:
     # A bank may refuse a refund days after it accepted it.
     sending.look_at_open_refunds(shop)
     if not found.kept:
-        shop.database.write(lambda session: _note_done(session, found, shop.clock()))
+        until = found.until
+        follows = Reconciled.until.between(found.since, until)
+        shop.database.write(lambda s: change(s, Reconciled, follows, until=until))
     if since is None:
         _look_back(shop, found)
     return found
@@ -94,13 +96,16 @@ def _look_back(shop: Shop, found: Reconciliation) -> None:
     if taken is None:
         return
     since, following = taken
-    pages = _pages(shop, shop.gateway.sessions, since, after=following)
+    pages = _pages(shop, shop.gateway.sessions, since, following)
     for page in itertools.islice(pages, SLICE_PAGES):
         compare_all(shop, page.rows, found)
         following = page.next
     if following is None:
         _take_refunds_and_disputes(shop, since, found)
-    shop.database.write(lambda session: _note_slice(session, following, found.until))
+    look: dict[str, Any] = {"looked_back_at": found.until}
+    if following:
+        look = {"look_on_after": following}
+    shop.database.write(lambda session: change(session, Reconciled, ONLY, **look))
 
 
 def _take_slice(session: Session, now: datetime) -> tuple[datetime, str | None] | None:
@@ -113,11 +118,6 @@ def _take_slice(session: Session, now: datetime) -> tuple[datetime, str | None] 
     row.look_on_after = ""
     session.flush()
     return _earliest(session, now) - CLOCK_MARGIN, after
-
-
-def _note_slice(session: Session, following: str | None, now: datetime) -> None:
-    values = {"look_on_after": following} if following else {"looked_back_at": now}
-    change(session, Reconciled, ONLY, **values)
 
 
 def reconcile_if_due(shop: Shop) -> Reconciliation | None:
@@ -175,11 +175,6 @@ def _begin_from(shop: Shop, now: datetime) -> datetime:
     return until - longest - CLOCK_MARGIN
 
 
-def _note_done(session: Session, found: Reconciliation, now: datetime) -> None:
-    follows = Reconciled.until.between(found.since, found.until)
-    change(session, Reconciled, follows, until=found.until, finished_at=now)
-
-
 def _look_at_delayed(shop: Shop, found: Reconciliation) -> None:
     """Ask about delayed payments, which may come or fail days after the session."""
     now = shop.clock()
@@ -211,18 +206,12 @@ def _look_at_delayed(shop: Shop, found: Reconciliation) -> None:
             logger.warning("checkout %s is looked at again: %s", checkout_id, error)
 
 
-def _keep_lease(shop: Shop) -> None:
-    """Prolong the lease while there is more to read."""
-    until = shop.clock() + LEASE
-    ends_before = Reconciled.taken_until < until
-    shop.database.write(lambda s: change(s, Reconciled, ends_before, taken_until=until))
-
-
 def _pages(
-    shop: Shop,
-    ask: Callable[..., Page[T]],
-    since: datetime,
-    *,
-    after: str | None = "",
+    shop: Shop, ask: Callable[..., Page[T]], since: datetime, after: str | None = ""
 ) -> Iterator[Page[T]]:
-    return pace.pages(ask, since, after=after, keep_lease=partial(_keep_lease, shop))
+    def keep_lease() -> None:
+        until = shop.clock() + LEASE
+        is_over = Reconciled.taken_until < until
+        shop.database.write(lambda s: change(s, Reconciled, is_over, taken_until=until))
+
+    return pace.pages(ask, since, after=after, keep_lease=keep_lease)

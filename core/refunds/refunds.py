@@ -80,15 +80,7 @@ def request_automatic(
     )
     if bill.total_cents == 0:
         if kind == TOO_LATE and bill.customer_email:
-            records.add_mail(
-                session,
-                f"gone-{session_id}",
-                GONE_MAIL,
-                checkout_id,
-                recipient=bill.customer_email,
-                locale=progress.locale_of(session, checkout_id),
-                now=now,
-            )
+            _tell_gone(session, checkout_id, payment, now=now)
         return
     if automatic_of(session, session_id):
         return
@@ -109,6 +101,20 @@ def request_automatic(
     session.flush()
     if not intent:
         progress.fail(session, refund.id, failure=NO_PAYMENT, now=now)
+
+
+def _tell_gone(
+    session: Session, checkout_id: int, payment: Payment, *, now: datetime
+) -> None:
+    records.add_mail(
+        session,
+        f"gone-{payment.stripe_session_id}",
+        GONE_MAIL,
+        checkout_id,
+        recipient=payment.bill.customer_email,
+        locale=progress.locale_of(session, checkout_id),
+        now=now,
+    )
 
 
 def request_by_owner(
