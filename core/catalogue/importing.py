@@ -1,30 +1,24 @@
 """
-Products in and out by product files, whole files or nothing.
+Products in, by product files: whole files or nothing.
 
 A file tells how many units there should be, not how many were sold since. So what is
 booked is the difference to what files told before: the same file again changes nothing,
-and a file from before a sale does not bring the sold units back. An export says in
-columns of its own what its quantities compare with, so it may be edited and
-imported while the shop sells.
+and a file from before a sale does not bring the sold units back.
 """
 
-import csv
-import io
 import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import zip_longest
 from typing import Any
 
 from sqlalchemy import Row, bindparam, func, insert, select, update
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from core.catalogue.product_file import LARGEST_NUMBER, OPTIONS, ProductRow, parse
-from core.catalogue.product_table import COLUMN_NAMES
+from core.catalogue.product_file import LARGEST_NUMBER, ProductRow, parse
 from core.errors import CatalogueError
 from core.models.catalogue import Product
 from core.models.stock import ADJUSTED, RECEIVED, StockMovement
@@ -36,18 +30,6 @@ IMPORT_KEY = 8_675_002  # any number, as long as only imports use it
 DESCRIBED = (
     *("title", "name", "option_names", "sku", "price_cents", "description", "kind"),
     *("vendor", "tags", "image", "image_alt", "is_listed"),
-)
-# What Shopify wants to read besides, the same for every product.
-FIXED_CELLS = {
-    "Variant Inventory Tracker": "shopify",
-    "Variant Inventory Policy": "deny",
-    "Variant Fulfillment Service": "manual",
-    "Variant Requires Shipping": "true",
-    "Variant Taxable": "true",
-}
-EXPORTED = (
-    *(names[0] for name, names in COLUMN_NAMES.items() if name != "status"),
-    *FIXED_CELLS,
 )
 
 
@@ -119,23 +101,6 @@ def import_products(
         unchanged=len(rows) - len(new) - len(changes),
         stock_set=sum(change.difference != 0 for change in changes),
     )
-
-
-def export_products(session: Session) -> bytes:
-    """
-    Return all products as a product file, stock as the quantity.
-
-    Imported into the same shop it changes nothing, whatever was sold in between.
-    """
-    products = session.execute(select(Product.__table__).order_by(Product.id)).all()
-    variants: dict[str, list[Row[Any]]] = defaultdict(list)
-    for product in products:
-        variants[product.handle].append(product)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, EXPORTED, lineterminator="\r\n")
-    writer.writeheader()
-    writer.writerows(_cells(product, variants[product.handle]) for product in products)
-    return text.getvalue().encode()
 
 
 def _difference(row: ProductRow, product: Row[Any]) -> int:
@@ -276,59 +241,3 @@ class _Slugs:
             slug = base[: LONGEST_SLUG - len(suffix)] + suffix
         self.taken.add(slug)
         return slug
-
-
-def _cells(product: Row[Any], variants: Sequence[Row[Any]]) -> dict[str, str]:
-    """Return the row of *product*; what it shares with the first of them is blank."""
-    first = None if product.id == variants[0].id else variants[0]
-    imported = product.imported_quantity
-    cells = {
-        "handle": product.handle,
-        "published": "true" if product.is_listed else "false",
-        "sku": product.sku,
-        "quantity": str(product.stock),
-        "price": f"{product.price_cents // 100}.{product.price_cents % 100:02d}",
-        "stock_at_export": str(product.stock),
-        "imported_quantity": "" if imported is None else str(imported),
-        **_shared_cells(product, first),
-        **_option_cells(product, first),
-        **_image_cells(
-            product, first, has_blank=not all(row.image for row in variants)
-        ),
-    }
-    return FIXED_CELLS | {COLUMN_NAMES[name][0]: text for name, text in cells.items()}
-
-
-def _shared_cells(product: Row[Any], first: Row[Any] | None) -> dict[str, str]:
-    names = ("title", "description", "vendor", "kind", "tags")
-    own, shared = product._mapping, first._mapping if first else {}
-    return {name: own[name] for name in names if own[name] != shared.get(name)}
-
-
-def _option_cells(product: Row[Any], first: Row[Any] | None) -> dict[str, str]:
-    has_options = bool(product.option_values)
-    names = product.option_names.split("\n") if has_options else ["Title"]
-    values = product.option_values.split("\n") if has_options else ["Default Title"]
-    is_shared = first is not None and (
-        (first.option_names, bool(first.option_values))
-        == (product.option_names, has_options)
-    )
-    cells = {}
-    for number, name, value in zip_longest(OPTIONS, names, values, fillvalue=""):
-        cells[f"option{number}_name"] = "" if is_shared else name
-        cells[f"option{number}_value"] = value
-    return cells
-
-
-def _image_cells(
-    product: Row[Any], first: Row[Any] | None, *, has_blank: bool
-) -> dict[str, str]:
-    cells = {"image": product.image, "image_alt": product.image_alt}
-    if has_blank:
-        # A product without a picture would be given the first of its handle.
-        return {"variant_image": product.image, "image_alt": product.image_alt}
-    if first is None:
-        return cells
-    if (first.image, first.image_alt) == (product.image, product.image_alt):
-        return {}
-    return {**cells, "variant_image": product.image}
