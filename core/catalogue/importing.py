@@ -19,13 +19,13 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from core.catalogue.product_file import LARGEST_NUMBER, ProductRow, parse
+from core.database.locks import IMPORT_KEY
 from core.errors import CatalogueError
 from core.models.catalogue import Product
 from core.models.stock import ADJUSTED, RECEIVED, StockMovement
 
 NOTE = "product file"
 LONGEST_SLUG = 200
-IMPORT_KEY = 8_675_002  # any number, as long as only imports use it
 # The columns that a file describes anew each time; stock is booked, not described.
 DESCRIBED = (
     *("title", "name", "option_names", "sku", "price_cents", "description", "kind"),

@@ -36,6 +36,7 @@ from sqlalchemy.orm import Session
 
 from core.config import checked_database_url
 from core.database.engine import Database, connect
+from core.database.locks import COPY_KEY
 from core.errors import ConfigError, CopyError
 from core.maintenance import doctor
 from core.maintenance.doctor import Finding
@@ -47,7 +48,6 @@ Progress = Callable[[str, int, int], None]
 """Told a table's name, how many rows are copied by now, and how many there are."""
 
 BATCH = 1000
-COPY_KEY = 8_675_002  # any number, as long as only copies use it
 
 
 @dataclass(frozen=True)
