@@ -7,11 +7,11 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 
 from core.config import Config
-from core.scheduler import Scheduler
+from core.scheduler import STOP_SECONDS, Scheduler
 from storefront.letters import writer
 
-# The library behind the scheduler compares local times: it would rest for the hour that
-# comes twice when summer time ends.
+# The library `schedule` compares local times: at the end of summer time it would wait
+# for an hour.
 os.environ["TZ"] = "UTC"
 time.tzset()
 
@@ -21,7 +21,8 @@ worker_class = "gthread"
 # A checkout waits for Stripe most of its time; few threads would leave the shop idle.
 threads = 64
 timeout = 60
-graceful_timeout = 8
+# A worker is killed after this; by then it has waited for its scheduler.
+graceful_timeout = STOP_SECONDS + 2
 keepalive = 5
 loglevel = "warning"
 accesslog = None
