@@ -67,7 +67,7 @@ def reconcile(shop: Shop, *, since: datetime | None = None) -> Reconciliation:
     # The banks may say no days after they said yes.
     sending.look_at_open_refunds(shop)
     if not found.kept:
-        shop.database.write(lambda session: _note_done(session, found, shop.clock()))
+        shop.database.write(lambda session: _note_done(session, found))
     if since is None:
         _look_back(shop, found)
     return found
@@ -182,11 +182,11 @@ def _begin_from(shop: Shop, now: datetime) -> datetime:
     return until - longest - CLOCK_MARGIN
 
 
-def _note_done(session: Session, found: Reconciliation, now: datetime) -> None:
+def _note_done(session: Session, found: Reconciliation) -> None:
     session.execute(
         update(Reconciled)
         .where(Reconciled.until.between(found.since, found.until))
-        .values(until=found.until, finished_at=now)
+        .values(until=found.until)
     )
 
 

@@ -92,4 +92,3 @@ class Reconciled(Base):
     looked_back_at: Mapped[datetime]
     look_on_after: Mapped[str] = mapped_column(server_default="")
     taken_until: Mapped[datetime]
-    finished_at: Mapped[datetime | None]
