@@ -33,7 +33,7 @@ pytestmark = pytest.mark.slow
 BEFORE_THE_NOTE = {
     "before the claim": "_claim_one",
     "after the claim": "_hand_over",
-    "before the server is called": "Connection.offer",
+    "before the server is called": "Connection.send_text",
     "when it is to log in": "Connection._log_in",
     "before the recipients": "Connection._address",
     "with all sent but the dot": "_change",
