@@ -1,7 +1,7 @@
 """
 Products out, as a product file.
 
-An export says in columns of its own what its quantities compare with, so it may be
+Columns of its own say what its quantities are to be compared with, so an export may be
 edited and imported while the shop sells.
 """
 
@@ -19,7 +19,7 @@ from core.catalogue.product_file import OPTIONS
 from core.catalogue.product_table import COLUMN_NAMES
 from core.models.catalogue import Product
 
-# What Shopify wants to read besides, the same for every product.
+# Shopify requires these columns; they are the same for every product.
 FIXED_CELLS = {
     "Variant Inventory Tracker": "shopify",
     "Variant Inventory Policy": "deny",
@@ -35,7 +35,7 @@ EXPORTED = (
 
 def export_products(session: Session) -> bytes:
     """
-    Return all products as a product file, stock as the quantity.
+    Return all products as a product file (CSV in UTF-8), stock as the quantity.
 
     Imported into the same shop it changes nothing, whatever was sold in between.
     """
@@ -51,7 +51,7 @@ def export_products(session: Session) -> bytes:
 
 
 def _cells(product: Row[Any], variants: Sequence[Row[Any]]) -> dict[str, str]:
-    """Return the row of *product*; what it shares with the first of them is blank."""
+    """Return the row of *product*; what it shares with the first variant is blank."""
     first = None if product.id == variants[0].id else variants[0]
     imported = product.imported_quantity
     cells = {
@@ -97,7 +97,7 @@ def _image_cells(
 ) -> dict[str, str]:
     cells = {"image": product.image, "image_alt": product.image_alt}
     if has_blank:
-        # A product without a picture would be given the first of its handle.
+        # An import gives a variant without a picture the first one of its handle.
         return {"variant_image": product.image, "image_alt": product.image_alt}
     if first is None:
         return cells

@@ -1,9 +1,9 @@
 """
 Products in, by product files: whole files or nothing.
 
-A file tells how many units there should be, not how many were sold since. So what is
-booked is the difference to what files told before: the same file again changes nothing,
-and a file from before a sale does not bring the sold units back.
+A file tells how many units there should be, not how many were sold since. So the
+difference to what files told before is booked: the same file again changes nothing, and
+a file from before a sale does not bring the sold units back.
 """
 
 import re
@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from core.catalogue.product_file import LARGEST_NUMBER, ProductRow, parse
+from core.database.engine import is_postgresql
 from core.database.locks import IMPORT_KEY
 from core.errors import CatalogueError
 from core.models.catalogue import Product
@@ -26,7 +27,8 @@ from core.models.stock import ADJUSTED, RECEIVED, StockMovement
 
 NOTE = "product file"
 LONGEST_SLUG = 200
-# The columns that a file describes anew each time; stock is booked, not described.
+Movement = dict[str, Any]
+# The columns that each file sets again; stock is booked, not set.
 DESCRIBED = (
     *("title", "name", "option_names", "sku", "price_cents", "description", "kind"),
     *("vendor", "tags", "image", "image_alt", "is_listed"),
@@ -35,7 +37,7 @@ DESCRIBED = (
 
 @dataclass(frozen=True)
 class ImportReport:
-    """How many products an import made, changed, left alone, and booked stock for."""
+    """Counts of products; *stock_set* are those whose stock changed."""
 
     created: int
     updated: int
@@ -45,7 +47,7 @@ class ImportReport:
 
 @dataclass(frozen=True)
 class _Change:
-    """What *row* makes of the product *id*; *difference* is units in or out."""
+    """What *row* changes of the product *id*; *difference* is units in or out."""
 
     id: int
     row: ProductRow
@@ -69,12 +71,12 @@ def import_products(
     """
     Bring the catalogue up to the product file *content*, all of it or nothing.
 
-    Refuses a file that cannot be understood, and a quantity that would leave less stock
-    than is reserved (CatalogueError, with the place). Products that the file does not
-    name stay as they are. Safe to repeat: the same file again changes nothing.
+    Raises CatalogueError, with the place, for a file that cannot be understood and for
+    a quantity that would leave less stock than is reserved. Products that the file does
+    not name stay as they are. Safe to repeat: the same file again changes nothing.
     """
     rows = parse(content)
-    if session.get_bind().dialect.name == "postgresql":
+    if is_postgresql(session):
         # Two imports at once would both book the difference to what they found.
         session.execute(select(func.pg_advisory_xact_lock(IMPORT_KEY)))
     present = {
@@ -90,11 +92,12 @@ def import_products(
             changes.append(change)
     slugs = {product.slug for product in present.values()}
     booked = [
-        *_change_products(session, changes, now=now, who=who),
-        *_create_products(session, new, slugs, now=now, who=who),
+        *_change_products(session, changes),
+        *_create_products(session, new, slugs, now=now),
     ]
+    about = {"note": NOTE, "who": who, "created_at": now}
     if booked:
-        session.execute(insert(StockMovement), booked)
+        session.execute(insert(StockMovement), [row | about for row in booked])
     return ImportReport(
         created=len(new),
         updated=len(changes),
@@ -127,9 +130,7 @@ def _change(row: ProductRow, product: Row[Any]) -> _Change | None:
     return None if is_same else _Change(product.id, row, difference, told)
 
 
-def _change_products(
-    session: Session, changes: Iterable[_Change], *, now: datetime, who: str
-) -> list[dict[str, Any]]:
+def _change_products(session: Session, changes: Iterable[_Change]) -> list[Movement]:
     """Change the products in ascending id, as everywhere; return the movements."""
     booked = []
     statement = _change_statement()
@@ -138,9 +139,7 @@ def _change_products(
         if connection.scalar(statement, change.parameters()) is None:
             raise _refused(session, change)
         if change.difference:
-            booked.append(
-                _movement(change.id, change.difference, ADJUSTED, now=now, who=who)
-            )
+            booked.append(_movement(change.id, change.difference, ADJUSTED))
     session.expire_all()
     return booked
 
@@ -171,19 +170,14 @@ def _refused(session: Session, change: _Change) -> CatalogueError:
     return CatalogueError(
         f"the stock of {change.row.name!r} would be {stock + change.difference}, and "
         f"{reserved} are reserved",
-        line=place.line if place else change.row.line,
-        column=place.column if place else None,
+        line=place.line,
+        column=place.column,
     )
 
 
 def _create_products(
-    session: Session,
-    rows: Sequence[ProductRow],
-    slugs: set[str],
-    *,
-    now: datetime,
-    who: str,
-) -> list[dict[str, Any]]:
+    session: Session, rows: Sequence[ProductRow], slugs: set[str], *, now: datetime
+) -> list[Movement]:
     """Insert the products in the file's order; return the movements."""
     if not rows:
         return []
@@ -204,27 +198,18 @@ def _create_products(
         ],
     ).all()
     return [
-        _movement(product_id, row.quantity, RECEIVED, now=now, who=who)
+        _movement(product_id, row.quantity, RECEIVED)
         for product_id, row in zip(ids, rows, strict=True)
         if row.quantity
     ]
 
 
-def _movement(
-    product_id: int, quantity: int, reason: str, *, now: datetime, who: str
-) -> dict[str, Any]:
-    return {
-        "product_id": product_id,
-        "quantity": quantity,
-        "reason": reason,
-        "note": NOTE,
-        "who": who,
-        "created_at": now,
-    }
+def _movement(product_id: int, quantity: int, reason: str) -> Movement:
+    return {"product_id": product_id, "quantity": quantity, "reason": reason}
 
 
 class _Slugs:
-    """Gives each new product an address of its own."""
+    """Gives each new product a slug that no other has."""
 
     def __init__(self, taken: set[str]) -> None:
         self.taken = taken
