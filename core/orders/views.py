@@ -45,7 +45,7 @@ class OrderLineView:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a checkout has reserved, whether it was sold or not."""
+    """What a checkout reserved, sold or not."""
 
     lines: tuple[OrderLineView, ...]
     currency: str
@@ -93,17 +93,17 @@ class OrderView:
 
     @property
     def goods_cents(self) -> int:
-        """What the lines cost together, before a discount and without shipping."""
+        """What the lines cost together, before discount and shipping."""
         return sum(line.total_cents for line in self.lines)
 
     @property
     def asked_cents(self) -> int:
-        """What the goods cost with shipping and after a discount."""
+        """What the goods cost after discount and with shipping."""
         return self.goods_cents + self.shipping_cents - self.discount_cents
 
     @property
     def difference_cents(self) -> int:
-        """What was paid beyond what was asked for; 0 in another currency."""
+        """What was paid above the amount asked for; 0 in another currency."""
         if self.currency != self.promised_currency:
             return 0
         return self.amount_cents - self.asked_cents
@@ -148,10 +148,10 @@ class OrderView:
 
 def _shared_out(cents: int, lines: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """
-    Share shipping, a discount or a refund out over the rates, as the goods by price.
+    Share *cents* out over the VAT rates in proportion to the goods, by price.
 
-    What is left by rounding goes to the highest rate. (Belastingdienst: the cost of
-    sending goods follows the goods; a discount lowers what is paid for all of them.)
+    So shipping, discounts and refunds follow the goods (a rule of the Belastingdienst).
+    What rounding leaves goes to the highest rate.
     """
     total = sum(amount for _, amount in lines)
     if not cents or not lines:
@@ -237,7 +237,7 @@ def _refunds_under_way(session: Session, order_ids: Collection[int]) -> set[int]
 def _disputes(
     session: Session, checkout_ids: Collection[int]
 ) -> tuple[Mapping[tuple[str, str], int], set[str]]:
-    """Return what was lost by payment and currency, and the disputed payments."""
+    """Return cents lost by (payment, currency), and the payments in dispute."""
     lost: defaultdict[tuple[str, str], int] = defaultdict(int)
     disputed = set()
     query = select(Dispute).where(Dispute.checkout_id.in_(checkout_ids))
