@@ -87,12 +87,7 @@ class Scheduler:
             self._last_pass = self._shop.clock()
 
     def _thread(
-        self,
-        name: str,
-        work: Callable[[], None],
-        seconds: int,
-        *,
-        at_once: bool = True,
+        self, name: str, work: Callable[[], None], seconds: int, *, at_once: bool = True
     ) -> threading.Thread:
         """Return a thread that does *work* every *seconds* until stop()."""
 

@@ -106,8 +106,7 @@ def _decoded(content: bytes) -> str:
     except UnicodeDecodeError as error:
         before = content[: error.start].decode("utf-16", "ignore")
         raise CatalogueError(
-            "the file is damaged UTF-16; save it as UTF-8",
-            line=1 + line_breaks(before),
+            "the file is damaged UTF-16; save it as UTF-8", line=1 + line_breaks(before)
         ) from error
 
 

@@ -47,11 +47,7 @@ class Checkout(Base):
             unique=True,
             **where("status = 'PENDING' AND NOT awaits_payment"),
         ),
-        Index(
-            "ix_checkout_due",
-            "expires_at",
-            **where("status = 'PENDING'"),
-        ),
+        Index("ix_checkout_due", "expires_at", **where("status = 'PENDING'")),
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)

@@ -39,11 +39,7 @@ class Order(Base):
         CheckConstraint(
             "refunded_cents BETWEEN 0 AND amount_cents", name="refunded_within_amount"
         ),
-        Index(
-            "ix_orders_to_review",
-            "created_at",
-            **where("status = 'REVIEW'"),
-        ),
+        Index("ix_orders_to_review", "created_at", **where("status = 'REVIEW'")),
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)

@@ -117,12 +117,7 @@ def drift(session: Session) -> Iterator[Drift]:
             none.label("cents"),
         ),
         select(
-            day,
-            Order.currency,
-            none,
-            none,
-            func.count(),
-            func.sum(Order.amount_cents),
+            day, Order.currency, none, none, func.count(), func.sum(Order.amount_cents)
         )
         .where(day <= last)
         .group_by(day, Order.currency),
