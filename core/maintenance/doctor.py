@@ -108,7 +108,7 @@ def repair(session: Session, *, now: datetime) -> list[Finding]:
     """
     repaired = []
     for drift in _drift(session, RESERVED):
-        mended = session.scalar(
+        changed = session.scalar(
             update(Product)
             .where(
                 Product.id == drift.id,
@@ -118,7 +118,7 @@ def repair(session: Session, *, now: datetime) -> list[Finding]:
             .values(reserved=drift.total)
             .returning(Product.id)
         )
-        if mended is not None:
+        if changed is not None:
             repaired.append(drift.finding)
     for drift in _drift(session, STOCK):
         session.add(
