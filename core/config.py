@@ -1,9 +1,9 @@
 """
 The shop's settings, read once from the environment and checked.
 
-Without STRIPE_SECRET_KEY the shop is a demo: it talks to the Stripe emulator and makes
-its own secrets, kept in files in DATA_DIR. With a live key nothing is made up: what is
-missing stops the start.
+Without STRIPE_SECRET_KEY the shop is a demo: it talks to the Stripe emulator. Missing
+secrets are generated and kept in files in DATA_DIR. With a live key nothing is
+generated: what is missing stops the start.
 """
 
 import math
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from email.utils import getaddresses
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import URL, make_url
@@ -39,6 +39,8 @@ LIVE_REQUIRES = (
 )
 # Stripe lets a session live 24 hours at most, and it must outlive the hold.
 LONGEST_HOLD_MINUTES = 23 * 60
+MOST = 1_000_000
+EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 
 
 @dataclass(frozen=True)
@@ -54,10 +56,10 @@ class Limits:
 @dataclass(frozen=True)
 class Smtp:
     """
-    The server that takes the shop's letters.
+    The mail server.
 
-    *is_encrypted* from the first byte (smtps://); otherwise STARTTLS is asked for, and
-    a password is never sent without it.
+    *is_encrypted* from the first byte (smtps://); otherwise STARTTLS is used if the
+    server has it, and a password is never sent without it.
     """
 
     host: str
@@ -69,7 +71,7 @@ class Smtp:
 
 @dataclass(frozen=True)
 class Config:
-    """Everything that the environment says about this shop."""
+    """All settings; Config.from_env reads them."""
 
     data_dir: Path
     database_url: str
@@ -105,21 +107,19 @@ class Config:
         """
         Read and check every setting; safe to repeat.
 
-        In demo and test mode missing secrets are made once and kept in DATA_DIR.
+        In demo and test mode missing secrets are generated once and kept in DATA_DIR.
         Raises ConfigError, which names the variable.
         """
         env = _Environment(environ)
         data_dir = Path(env.text("DATA_DIR", "var")).absolute()
-        key = env.text("STRIPE_SECRET_KEY", "")
-        api_base = env.url("STRIPE_API_BASE", None)
-        _check_key(key, api_base)
-        if is_live_key(key):
-            env.require(LIVE_REQUIRES)
+        key, api_base = _stripe(env)
         port = env.port("STOREFRONT_PORT", 8000)
         emulator_port = env.port("STRIPE_EMULATOR_PORT", 8420)
-        shop_url = env.url("SHOP_URL", f"http://127.0.0.1:{port}") or ""
-        if not key and api_base is None:
+        if not key and not api_base:
             api_base = f"http://127.0.0.1:{emulator_port}"
+        shop_url = env.url("SHOP_URL", f"http://127.0.0.1:{port}")
+        minutes = env.decimal("RESERVATION_MINUTES", 15, 0.05, LONGEST_HOLD_MINUTES)
+        days = env.number("DELAYED_PAYMENT_DAYS", 14, 1, 60)
         return cls(
             data_dir=data_dir,
             database_url=_database_url(env, data_dir),
@@ -130,23 +130,17 @@ class Config:
             stripe_emulator_port=emulator_port,
             stripe_secret_key=key or "sk_test_demo",
             stripe_webhook_secret=env.secret("STRIPE_WEBHOOK_SECRET", data_dir),
-            stripe_api_base=api_base,
+            stripe_api_base=api_base or None,
             is_demo=not key,
-            hold_for=timedelta(
-                minutes=env.decimal(
-                    "RESERVATION_MINUTES", 15, 0.05, LONGEST_HOLD_MINUTES
-                )
-            ),
+            hold_for=timedelta(minutes=minutes),
             cleanup_interval_seconds=env.number("CLEANUP_INTERVAL_SECONDS", 5, 1, 3600),
             cron_secret=env.secret("CRON_SECRET", data_dir),
             owner_email=_owner_email(env),
-            owner_password=env.text("OWNER_PASSWORD", "") or None,
+            owner_password=env.text("OWNER_PASSWORD") or None,
             limits=_limits(env),
             timezone=ZoneInfo("Europe/Amsterdam"),
             offer=_offer(env, shop_url),
-            delayed_payment_for=timedelta(
-                days=env.number("DELAYED_PAYMENT_DAYS", 14, 1, 60)
-            ),
+            delayed_payment_for=timedelta(days=days),
             reconcile_interval_seconds=env.number(
                 "RECONCILE_INTERVAL_SECONDS", 30, 1, 86_400
             ),
@@ -157,28 +151,30 @@ class Config:
 
 def is_live_key(key: str) -> bool:
     """Tell whether *key* moves real money (sk_live_ or rk_live_)."""
-    return bool(re.match(r"(sk|rk)_live_", key))
+    return key.startswith(("sk_live_", "rk_live_"))
 
 
 class _Environment:
+    """The variables, stripped; a blank one is as good as none."""
+
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.environ = environ
 
-    def text(self, name: str, default: str) -> str:
+    def text(self, name: str, default: str = "") -> str:
         return self.environ.get(name, "").strip() or default
 
-    def require(self, names: tuple[str, ...]) -> None:
-        for name in names:
-            if not self.text(name, ""):
-                raise ConfigError(name, "must be set when the Stripe key is live")
+    def names(self, name: str) -> list[str]:
+        return [each.strip() for each in self.text(name).split(",") if each.strip()]
 
     def number(self, name: str, default: int, least: int, most: int) -> int:
         text = self.text(name, str(default))
         if not re.fullmatch(r"[0-9]{1,9}", text) or not least <= int(text) <= most:
-            raise ConfigError(
-                name, f"{text!r} is not a whole number from {least} to {most}"
-            )
+            expected = f"must be a whole number from {least} to {most}, not {text!r}"
+            raise ConfigError(name, expected)
         return int(text)
+
+    def port(self, name: str, default: int) -> int:
+        return self.number(name, default, 1, 65535)
 
     def decimal(self, name: str, default: float, least: float, most: float) -> float:
         text = self.text(name, str(default))
@@ -187,66 +183,48 @@ class _Environment:
         except ValueError:
             value = math.nan
         if not least <= value <= most:  # false for nan, too
-            raise ConfigError(name, f"{text!r} is not a number from {least} to {most}")
+            expected = f"must be a number from {least} to {most}, not {text!r}"
+            raise ConfigError(name, expected)
         return value
 
-    def names(self, name: str) -> list[str]:
-        return [each.strip() for each in self.text(name, "").split(",") if each.strip()]
-
     def is_on(self, name: str) -> bool:
-        text = self.text(name, "no").lower()
-        if text not in ("yes", "no"):
-            raise ConfigError(name, f"{text!r} is neither yes nor no")
-        return text == "yes"
+        text = self.text(name, "no")
+        if text.lower() not in ("yes", "no"):
+            raise ConfigError(name, f"must be yes or no, not {text!r}")
+        return text.lower() == "yes"
 
-    def port(self, name: str, default: int) -> int:
-        return self.number(name, default, 1, 65535)
-
-    def url(self, name: str, default: str | None) -> str | None:
-        text = self.text(name, "").rstrip("/")
-        if not text:
-            return default
-        try:
-            parts = urlsplit(text)
-            is_address = parts.scheme in ("http", "https") and bool(parts.hostname)
-            is_address = is_address and parts.port != 0
-        except ValueError:
-            is_address = False
-        if not is_address:
-            raise ConfigError(name, f"{text!r} is not an http or https address")
+    def url(self, name: str, default: str = "") -> str:
+        text = self.text(name, default).rstrip("/")
+        if text and not _split(text, "http", "https"):
+            raise ConfigError(name, f"must be an http or https address, not {text!r}")
         return text
 
     def secret(self, name: str, data_dir: Path) -> str:
-        return self.text(name, "") or _kept_secret(data_dir, name)
+        """Return the secret; if it is not set, the kept one, generated if need be."""
+        if text := self.text(name):
+            return text
+        path = data_dir / name.lower().replace("_", "-")
+        if not path.exists():
+            keep(path, secrets.token_urlsafe(32))
+        return path.read_text().strip()
 
 
-def _check_key(key: str, api_base: str | None) -> None:
-    if key and not re.match(r"(sk|rk)_(test|live)_.", key):
-        raise ConfigError(
-            "STRIPE_SECRET_KEY",
-            "is no secret key (sk_test_, rk_test_, sk_live_ or rk_live_)",
-        )
-    if is_live_key(key) and api_base is not None:
-        raise ConfigError("STRIPE_API_BASE", "is accepted only with a test key")
-
-
-def _kept_secret(data_dir: Path, name: str) -> str:
-    """
-    Return the secret of this name in *data_dir*, made at the first call.
-
-    Several programs may start at once: the first one wins.
-    """
-    path = data_dir / name.lower().replace("_", "-")
-    if not path.exists():
-        keep(path, secrets.token_urlsafe(32))
-    return path.read_text().strip()
+def _split(address: str, *schemes: str) -> SplitResult | None:
+    """Split an address; None unless it has one of *schemes*, a host and no bad port."""
+    try:
+        parts = urlsplit(address)
+        is_known = parts.scheme in schemes and parts.hostname and parts.port != 0
+    except ValueError:
+        return None
+    return parts if is_known else None
 
 
 def keep(path: Path, secret: str) -> None:
     """
     Write *secret* to a file that only its owner can read, unless it is there already.
 
-    It appears whole or not at all. Raises ConfigError when DATA_DIR cannot be written.
+    It appears whole or not at all, and of programs that start at once the first one
+    wins. Raises ConfigError when DATA_DIR cannot be written.
     """
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
@@ -262,11 +240,26 @@ def keep(path: Path, secret: str) -> None:
         ) from error
 
 
+def _stripe(env: _Environment) -> tuple[str, str]:
+    """Return Stripe's key and the address of its API, each "" if it is not set."""
+    key, api_base = env.text("STRIPE_SECRET_KEY"), env.url("STRIPE_API_BASE")
+    if key and not re.match(r"(sk|rk)_(test|live)_.", key):
+        raise ConfigError(
+            "STRIPE_SECRET_KEY",
+            "must be a secret key (sk_test_…, rk_test_…, sk_live_… or rk_live_…)",
+        )
+    if is_live_key(key):
+        if api_base:
+            raise ConfigError("STRIPE_API_BASE", "is accepted only with a test key")
+        for name in LIVE_REQUIRES:
+            if not env.text(name):
+                raise ConfigError(name, "must be set when the Stripe key is live")
+    return key, api_base
+
+
 def _database_url(env: _Environment, data_dir: Path) -> str:
-    url = env.text("DATABASE_URL", "")
-    if not url:
-        return f"sqlite:///{data_dir / 'voorraad.db'}"
-    return checked_database_url(url)
+    url = env.text("DATABASE_URL")
+    return checked_database_url(url) if url else f"sqlite:///{data_dir / 'voorraad.db'}"
 
 
 def checked_database_url(url: str) -> str:
@@ -278,15 +271,11 @@ def checked_database_url(url: str) -> str:
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError) as error:
-        # The address itself may hold a password, so it is not repeated.
-        raise ConfigError("DATABASE_URL", "is no database address") from error
+        raise _bad_database_url() from error
     if parsed.drivername in ("postgresql", "postgresql+psycopg"):
         return _postgresql_url(parsed.set(drivername="postgresql+psycopg"))
     if parsed.drivername != "sqlite" or parsed.database in (None, "", ":memory:"):
-        raise ConfigError(
-            "DATABASE_URL",
-            "must begin with sqlite:/// and a file, or postgresql+psycopg://",
-        )
+        raise _bad_database_url()
     # Flask-SQLAlchemy and SQLAlchemy read a relative path differently.
     absolute = Path(parsed.database).absolute()
     return parsed.set(database=str(absolute)).render_as_string(hide_password=False)
@@ -298,7 +287,7 @@ def _postgresql_url(url: URL) -> str:
     try:
         _, options = url.get_dialect()().create_connect_args(url)
     except (ArgumentError, ValueError) as error:
-        raise ConfigError("DATABASE_URL", "is no database address") from error
+        raise _bad_database_url() from error
     known = {option.keyword.decode() for option in Conninfo.get_defaults()}
     if unknown := sorted(options.keys() - known):
         raise ConfigError("DATABASE_URL", f"has an unknown option, {unknown[0]}")
@@ -308,30 +297,35 @@ def _postgresql_url(url: URL) -> str:
     return url.render_as_string(hide_password=False)
 
 
+def _bad_database_url() -> ConfigError:
+    # The address may hold a password, so it is not repeated.
+    expected = "must be sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/NAME"
+    return ConfigError("DATABASE_URL", expected)
+
+
 def _owner_email(env: _Environment) -> str:
     email = env.text("OWNER_EMAIL", "owner@localhost")
-    if not re.fullmatch(r"[^@\s]+@[^@\s]+", email):
-        raise ConfigError("OWNER_EMAIL", f"{email!r} is not an e-mail address")
+    if not EMAIL.fullmatch(email):
+        raise ConfigError("OWNER_EMAIL", f"must be an email address, not {email!r}")
     return email
 
 
 def _limits(env: _Environment) -> Limits:
-    most = 1_000_000
     return Limits(
-        quantity_per_product=env.number("MAX_QUANTITY_PER_PRODUCT", 0, 0, most),
-        holds_per_visitor=env.number("MAX_HOLDS_PER_VISITOR", 0, 0, most),
-        holds_per_address=env.number("MAX_HOLDS_PER_ADDRESS", 0, 0, most),
-        checkouts_per_minute=env.number("MAX_CHECKOUTS_PER_MINUTE", 600, 0, most),
+        quantity_per_product=env.number("MAX_QUANTITY_PER_PRODUCT", 0, 0, MOST),
+        holds_per_visitor=env.number("MAX_HOLDS_PER_VISITOR", 0, 0, MOST),
+        holds_per_address=env.number("MAX_HOLDS_PER_ADDRESS", 0, 0, MOST),
+        checkouts_per_minute=env.number("MAX_CHECKOUTS_PER_MINUTE", 600, 0, MOST),
     )
 
 
 def _offer(env: _Environment, shop_url: str) -> Offer:
-    allowed = env.names("DELAYED_PAYMENT_METHODS")
-    if unknown := [name for name in allowed if name not in DELAYED_METHODS]:
-        raise ConfigError(
-            "DELAYED_PAYMENT_METHODS",
-            f"{unknown[0]!r} is not one of {', '.join(DELAYED_METHODS)}",
-        )
+    name = "DELAYED_PAYMENT_METHODS"
+    allowed = env.names(name)
+    for method in allowed:
+        if method not in DELAYED_METHODS:
+            known = ", ".join(DELAYED_METHODS)
+            raise ConfigError(name, f"must be some of {known}, not {method!r}")
     return Offer(
         shop_url=shop_url,
         excluded_methods=tuple(m for m in DELAYED_METHODS if m not in allowed),
@@ -352,47 +346,39 @@ def _countries(env: _Environment) -> tuple[str, ...]:
 
     for country in countries:
         if country not in SHIPPED_TO:
-            raise ConfigError(
-                name, f"{country!r} is not a country that Stripe knows, such as NL"
-            )
+            expected = f"must be country codes that Stripe knows, not {country!r}"
+            raise ConfigError(name, expected)
     return countries
 
 
 def _shipping_options(env: _Environment) -> tuple[ShippingOption, ...]:
     name = "SHIPPING_OPTIONS"
-    options = []
+    options = {}
     for given in env.names(name):
-        label, _, cents = given.rpartition("=")
-        if not label.strip() or not re.fullmatch(r"[0-9]{1,7}", cents.strip()):
-            raise ConfigError(name, f"{given!r} is not a name=cents such as PostNL=495")
-        options.append(ShippingOption(label.strip(), int(cents)))
+        label, _, cents = map(str.strip, given.rpartition("="))
+        if not label or not re.fullmatch(r"[0-9]{1,7}", cents):
+            raise ConfigError(name, f"must be like PostNL=495, not {given!r}")
+        if label in options:
+            raise ConfigError(name, f"has two options named {label!r}")
+        options[label] = ShippingOption(label, int(cents))
     if len(options) > MOST_SHIPPING_OPTIONS:
         raise ConfigError(name, f"has more than {MOST_SHIPPING_OPTIONS} options")
-    if len({option.name for option in options}) < len(options):
-        raise ConfigError(name, "has two options of one name")
-    return tuple(options)
+    return tuple(options.values())
 
 
 def _smtp(env: _Environment) -> Smtp | None:
-    name = "SMTP_URL"
-    text = env.text(name, "")
+    text = env.text("SMTP_URL")
     if not text:
         return None
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError:
-        parts, port = urlsplit(""), None
-    # The address may hold a password, so it is not repeated.
+    parts = _split(text, "smtp", "smtps")
     # What follows a slash is the rest of a password that was not written as %2F.
-    is_whole = parts.path in ("", "/") and not parts.query and not parts.fragment
-    is_known = parts.scheme in ("smtp", "smtps") and parts.hostname and port != 0
-    if not is_known or not is_whole or not parts.hostname:
-        raise ConfigError(name, "is no address such as smtp://user:password@host:587")
+    if not parts or parts.path not in ("", "/") or parts.query or parts.fragment:
+        # The address may hold a password, so it is not repeated.
+        raise ConfigError("SMTP_URL", "must be smtp[s]://USER:PASSWORD@HOST:PORT")
     is_encrypted = parts.scheme == "smtps"
     return Smtp(
-        host=parts.hostname,
-        port=port or (465 if is_encrypted else 587),
+        host=parts.hostname or "",
+        port=parts.port or (465 if is_encrypted else 587),
         user=unquote(parts.username or ""),
         password=unquote(parts.password or ""),
         is_encrypted=is_encrypted,
@@ -403,9 +389,10 @@ def _mail_from(env: _Environment, shop_url: str) -> str:
     host = urlsplit(shop_url).hostname or "localhost"
     sender = env.text("MAIL_FROM", f"Voorraad <shop@{host}>")
     addresses = [address for _, address in getaddresses([sender])]
-    is_one = len(addresses) == 1 and re.fullmatch(r"[^@\s]+@[^@\s]+", addresses[0])
+    is_one = len(addresses) == 1 and EMAIL.fullmatch(addresses[0])
     if not is_one or not sender.isprintable():
-        raise ConfigError("MAIL_FROM", f"{sender!r} is no sender such as a@b.example")
-    if env.text("SMTP_URL", "") and not env.text("MAIL_FROM", ""):
+        expected = f"must be one sender, such as Shop <a@b.example>, not {sender!r}"
+        raise ConfigError("MAIL_FROM", expected)
+    if env.text("SMTP_URL") and not env.text("MAIL_FROM"):
         raise ConfigError("MAIL_FROM", "must be set together with SMTP_URL")
     return sender

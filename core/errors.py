@@ -2,27 +2,28 @@
 Every refusal on purpose. Anything else that is raised is a bug.
 
 * ShopError
-  + ConfigError                 the environment describes no shop; stops the start
-  + OwnerError                  no e-mail address, or a password that is too short
-  + CatalogueError              a product file is not as it should be
+  + ConfigError                 invalid settings; they stop the start
+  + OwnerError                  not an email address, or a password that is too short
+  + CatalogueError              an invalid product file
   + CopyError                   the shop cannot be copied there, or not now
   + NotFoundError
     - ProductNotFoundError      a cart names a product that does not exist
-    - CheckoutNotFoundError     our payment, but no checkout here
+    - CheckoutNotFoundError     a payment of ours without a checkout in this database
   + CartError
     - EmptyCartError            nothing to buy
     - InvalidQuantityError      not a whole number over 0, or over a limit
   + StockError
     - InsufficientStockError    a line asks for more than is available
     - StockAdjustmentError      the difference would leave less stock than is reserved
-  + TooManyHoldsError           this visitor or address holds enough already
-  + EarlierPaidError            the visitor's earlier page turned out to be paid
+  + TooManyHoldsError           the visitor or the address has too many open checkouts
+  + EarlierPaidError            the visitor's earlier checkout turned out to be paid
   + RefundRefusedError          more than is left of a payment cannot go back
-  + HoldEndedError              the hold ended while its payment page was made
-  + BusyError                   the database was busy too long; try again
+  + HoldEndedError              the hold ended while its payment page was being made
+  + BusyError                   the database was busy for too long; try again
   + PaymentError                Stripe refused; trying again will not help
+    - AlreadyRefundedError      other refunds have returned the whole payment
     - PaymentUnavailableError   Stripe could not be reached; trying again may help
-      . PaymentBusyError        Stripe takes no more requests at this moment
+      . PaymentBusyError        Stripe's rate limit is reached
     - WebhookSignatureError     not from Stripe; its content must not be acted on
 
 Errors carry data. Words for people and HTTP codes live in the front ends.
@@ -49,7 +50,7 @@ class ShopError(Exception):
 
 
 class ConfigError(ShopError):
-    """The environment does not describe a shop."""
+    """Invalid settings: the message names the *variable* and what is expected of it."""
 
     def __init__(self, variable: str, problem: str) -> None:
         super().__init__(f"{variable}: {problem}")
@@ -58,15 +59,15 @@ class ConfigError(ShopError):
 
 
 class OwnerError(ShopError):
-    """An owner cannot be created like this."""
+    """Not an email address, or a password that is too short."""
 
 
 class CatalogueError(ShopError):
     """
-    A product file is not as it should be; nothing was changed.
+    An invalid product file; nothing was changed.
 
     *line* is the physical line in the file (the first is 1), *column* the name as the
-    file spells it; either is None where the problem has no such place.
+    file spells it; None where the problem has no such place.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class CatalogueError(ShopError):
 
 
 class CopyError(ShopError):
-    """The shop cannot be copied like this; the target is as empty as before."""
+    """The shop cannot be copied there, or not now; the target is as empty as before."""
 
 
 class NotFoundError(ShopError):
@@ -97,7 +98,7 @@ class ProductNotFoundError(NotFoundError):
 
 
 class CheckoutNotFoundError(NotFoundError):
-    """A payment carries our metadata, but its checkout is not in this database."""
+    """A payment has our metadata, but its checkout is not in this database."""
 
 
 class CartError(ShopError):
@@ -143,11 +144,11 @@ class StockAdjustmentError(StockError):
 
 
 class TooManyHoldsError(ShopError):
-    """The visitor or the address holds as many checkouts as one may."""
+    """The visitor or the address has as many open checkouts as allowed."""
 
 
 class EarlierPaidError(ShopError):
-    """The visitor's earlier page was paid: his cart may hold what he has bought."""
+    """The visitor's earlier checkout was paid: the cart may hold what was bought."""
 
     def __init__(self, checkout_id: int) -> None:
         super().__init__()
@@ -179,16 +180,15 @@ class PaymentError(ShopError):
 
 
 class AlreadyRefundedError(PaymentError):
-    """All of the payment is back with the customer, by refunds that are not ours."""
+    """Refunds that the shop did not make have returned the whole payment."""
 
 
 class PaymentUnavailableError(PaymentError):
     """
     Stripe could not be reached or did not answer clearly; it may have acted.
 
-    *is_concluded* when it has answered with an error of its own (500): whatever it did
-    is done by now, and nothing of the request is still under way. *may_retry* when the
-    same call may do better at once.
+    *is_concluded* when it has answered with an error of its own (500): whatever the
+    request did is done by now. *may_retry* when the same call may do better at once.
     """
 
     def __init__(
@@ -204,7 +204,7 @@ class PaymentUnavailableError(PaymentError):
 
 
 class PaymentBusyError(PaymentUnavailableError):
-    """Stripe takes no more requests at this moment; it can be asked again soon."""
+    """Stripe's rate limit is reached; it can be asked again soon."""
 
 
 class WebhookSignatureError(PaymentError):

@@ -1,13 +1,15 @@
 """
 The background threads: one ends what is due, one reconciles, one sends the letters.
 
-Every worker process runs them, so several run at once, always: each pass is safe to run
+Every worker process runs them, so several always run at once: each pass is safe to run
 anywhere at the same time. Correctness never depends on them.
 """
 
 import logging
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 
 import schedule
 
@@ -20,15 +22,15 @@ from core.shop import Shop
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS = 0.2
 # A pass may wait for Stripe; a thread that is silent for longer than this is stuck.
 PATIENCE_SECONDS = 300
-RECONCILE_LOOK_SECONDS = 1.0
-MAIL_LOOK_SECONDS = 1.0
+# How often to look whether a letter or a comparison with Stripe is due.
+LOOK_SECONDS = 1
 # After a rush the letters take turns with the shoppers who are still there.
 LETTER_GAP_SECONDS = 0.2
 WARN_SECONDS = 3600
-STOP_SECONDS = 10
+# gunicorn.conf.py lets a worker live a little longer than this after SIGTERM.
+STOP_SECONDS = 6
 
 
 class Scheduler:
@@ -42,86 +44,86 @@ class Scheduler:
 
     def __init__(self, shop: Shop, write_letters: LetterWriter | None = None) -> None:
         self._shop = shop
-        self._write_letters = write_letters
+        self._last_pass = shop.clock()
         self._warned_at = -float(WARN_SECONDS)
         self._halt = threading.Event()
-        self._jobs = schedule.Scheduler()
-        self._jobs.every(shop.config.cleanup_interval_seconds).seconds.do(self.run_once)
-        self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
-        self._others = [
-            threading.Thread(target=self._run_reconcile, name="reconcile", daemon=True)
+        interval = shop.config.cleanup_interval_seconds
+        self._sweeper = self._thread("the sweep", self.run_once, interval)
+        self._threads = [
+            self._sweeper,
+            self._thread("reconcile", self._reconcile, LOOK_SECONDS, at_once=False),
         ]
         if write_letters is not None:
-            self._others.append(
-                threading.Thread(target=self._run_mail, name="mail", daemon=True)
-            )
-        self._last_pass = shop.clock()
+            send = partial(self._send_letters, write_letters)
+            self._threads.append(self._thread("the outbox", send, LOOK_SECONDS))
 
     def start(self) -> None:
-        """Begin; the first pass comes at once, as the last process may have died."""
-        for thread in (self._thread, *self._others):
+        """Begin; the first sweep comes at once, as the last process may have died."""
+        for thread in self._threads:
             thread.start()
 
     def stop(self) -> None:
-        """End after the pass and the letter that are under way; wait, but not long."""
+        """Wait up to STOP_SECONDS for the pass and the letter that are under way."""
         self._halt.set()
         deadline = time.monotonic() + STOP_SECONDS
-        for thread in (self._thread, *self._others):
+        for thread in self._threads:
             if thread.is_alive():
                 thread.join(max(0, deadline - time.monotonic()))
 
     def is_in_order(self) -> bool:
-        """Tell whether the thread lives and has made a pass lately."""
+        """Tell whether the sweep's thread lives and has made a pass lately."""
         silent_for = (self._shop.clock() - self._last_pass).total_seconds()
         patience = self._shop.config.cleanup_interval_seconds + PATIENCE_SECONDS
-        return self._thread.is_alive() and silent_for < patience
+        return self._sweeper.is_alive() and silent_for < patience
 
     def run_once(self) -> None:
-        """Make one pass: end what is due, sum up days. An error is logged."""
+        """End what is due and sum up days; safe to repeat."""
         try:
             swept = expiry.sweep(self._shop)
             if swept != expiry.Sweep(0, 0, 0):
                 logger.info("swept: %s", swept)
             sales.roll_up(self._shop.database, now=self._shop.clock())
-        except Exception:
-            # Else one failing pass would end the thread, and with it every later one.
-            logger.exception("the sweep failed")
         finally:
             self._last_pass = self._shop.clock()
 
-    def _run(self) -> None:
-        self.run_once()
-        while not self._halt.wait(LOOK_SECONDS):
-            self._jobs.run_pending()
+    def _thread(
+        self, name: str, work: Callable[[], None], seconds: int, *, at_once: bool = True
+    ) -> threading.Thread:
+        """Return a thread that does *work* every *seconds* until stop()."""
 
-    def _run_reconcile(self) -> None:
-        while not self._halt.wait(RECONCILE_LOOK_SECONDS):
+        def attempt() -> None:
             try:
-                found = reconcile.reconcile_if_due(self._shop)
-            except PaymentError as error:
-                logger.warning("reconcile goes on later: %s", error)
+                work()
             except Exception:
-                # As in run_once: else nothing would be compared any more.
-                logger.exception("reconcile failed")
-            else:
-                if found and (found.settled or found.closed or found.entered):
-                    logger.info("reconciled before any message, or without: %s", found)
+                # Else one failure would end the thread, and with it every later pass.
+                logger.exception("%s failed", name)
 
-    def _run_mail(self) -> None:
-        pause = 0.0
-        while not self._halt.wait(pause):
-            pause = LETTER_GAP_SECONDS if self._send_one() else MAIL_LOOK_SECONDS
+        def repeat() -> None:
+            jobs = schedule.Scheduler()
+            jobs.every(seconds).seconds.do(attempt)
+            if at_once:
+                jobs.run_all()
+            while not self._halt.wait(jobs.idle_seconds):
+                jobs.run_pending()
 
-    def _send_one(self) -> bool:
-        """Send the letter that is due, if there is one; tell whether there was."""
-        if self._write_letters is None:
-            return False
+        return threading.Thread(target=repeat, name=name, daemon=True)
+
+    def _reconcile(self) -> None:
         try:
-            sent = outbox.send_due(self._shop, self._write_letters, at_most=1)
-        except Exception:
-            # As in run_once: else no letter would be sent any more.
-            logger.exception("the outbox failed")
-            return False
+            found = reconcile.reconcile_if_due(self._shop)
+        except PaymentError as error:
+            logger.warning("reconcile goes on later: %s", error)
+        else:
+            if found and (found.settled or found.closed or found.entered):
+                logger.info("reconciled before any message, or without: %s", found)
+
+    def _send_letters(self, write: LetterWriter) -> None:
+        """Send the letters that are due, one by one, with a gap after each."""
+        while self._send_one(write) and not self._halt.wait(LETTER_GAP_SECONDS):
+            pass
+
+    def _send_one(self, write: LetterWriter) -> bool:
+        sent = outbox.send_due(self._shop, write, at_most=1)
         if sent.waiting:
             self._warn(sent.waiting)
         return sent != outbox.Sent(waiting=sent.waiting)

@@ -1,8 +1,7 @@
 """
-Check the lock files: no address of a registry inside, and nothing missing.
+Check the lock files: no address of a registry in them, and no dependency missing.
 
-Without a network it cannot tell whether a newer version exists; it tells whether
-somebody added a dependency and forgot to lock it.
+It uses no network, so it does not look for newer versions.
 """
 
 import re

@@ -1,8 +1,8 @@
 """
-A program of the shop, run as a session of its own.
+A program of the shop, run in a session of its own.
 
-Ctrl-C therefore reaches the supervisor alone, and when the supervisor dies of SIGKILL,
-the kernel sends the program SIGTERM.
+So Ctrl-C reaches the supervisor alone. If the supervisor is killed, the kernel sends
+the program SIGTERM.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ LIBC = ctypes.CDLL(None)
 
 
 class PartError(Exception):
-    """A part failed; *lines* are the last that it wrote."""
+    """A part failed; *lines* are its last output."""
 
     def __init__(self, reason: str, lines: list[str]) -> None:
         super().__init__(reason)
@@ -37,8 +37,8 @@ class Output:
     """
     Writes lines to stdout from a thread of its own.
 
-    A reader that is slow or gone must hold up neither the parts nor their end, so
-    lines that do not fit are dropped.
+    A slow or dead reader must hold up neither the parts nor their end, so lines that do
+    not fit into the queue are dropped.
     """
 
     def __init__(self) -> None:
@@ -57,15 +57,15 @@ class Output:
 
     def _write(self) -> None:
         while (line := self._lines.get()) is not None:
-            # Not through sys.stdout: its buffer is locked while a write waits, and
-            # the interpreter aborts when it finds that lock taken at its own end.
+            # Not sys.stdout: its buffer is locked while a write waits, and the
+            # interpreter aborts if that lock is taken when it exits.
             with contextlib.suppress(OSError):
                 os.write(1, f"{line}\n".encode(errors="replace"))
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to run under which name, and which addresses tell that it works."""
+    """A program to run; it works when *port* answers 200 on all *paths*."""
 
     name: str
     arguments: tuple[str, ...]
@@ -115,7 +115,7 @@ class Part:
         return all(is_ok(self.plan.port, path) for path in self.plan.paths)
 
     def send(self, number: int) -> None:
-        """Signal the whole group, also when the program that led it is dead."""
+        """Signal the whole process group, even if its leader is dead."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._program.pid, number)
 
@@ -147,7 +147,7 @@ def die_with(parent: int) -> Callable[[], None]:
 
 
 def is_ok(port: int, path: str) -> bool:
-    # Not urllib: it would ask the proxy that the environment may name.
+    # Not urllib: it would use a proxy that the environment names.
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
     try:
         connection.request("GET", path)
@@ -159,5 +159,5 @@ def is_ok(port: int, path: str) -> bool:
 
 
 def adopt_orphans() -> None:
-    """Become the parent of processes whose own died, so that their end is seen."""
+    """Become the parent of processes whose parent died, to notice when they end."""
     LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1)

@@ -1,9 +1,9 @@
 """
-Take the pictures of the README: a demo shop with some holds and orders, in Chromium.
+Take the README's screenshots: a demo shop with some holds and orders, in Chromium.
 
     python -m scripts.screenshots
 
-The files go to docs/images; CHROMIUM names another browser than Debian's.
+The files go to docs/images. CHROMIUM is the browser's path, by default Debian's.
 """
 
 import os
@@ -53,7 +53,7 @@ class DemoShop:
     stripe: str
 
     def check_out(self, cart: Mapping[str, int]) -> str:
-        """Reserve *cart*, article number to units; return the session's id."""
+        """Reserve *cart* (SKU to units); return the id of its Stripe session."""
         products = requests.get(f"{self.storefront}/api/products", timeout=30).json()
         ids = {each["sku"]: each["id"] for each in products["products"]}
         items = [

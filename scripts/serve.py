@@ -1,4 +1,4 @@
-"""Start the parts of the shop, say where they are, and leave no process behind."""
+"""Start the shop's programs, print their addresses, and leave no process behind."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ from core.errors import ConfigError
 from scripts.parts import ROOT, Output, Part, PartError, Plan, adopt_orphans
 
 START_SECONDS = 60.0
-STOP_SECONDS = 10.0
+STOP_SECONDS = 10.0  # more than gunicorn's graceful_timeout
 POLL_SECONDS = 0.2
 
 
@@ -42,14 +42,14 @@ class Stop:
 
 
 def plans(config: Config) -> list[Plan]:
-    """Name the programs that serve the shop, the one that others call first."""
+    """Return the programs of the shop; the emulator comes first, as others call it."""
     webhook = f"http://127.0.0.1:{config.storefront_port}/api/stripe/webhook"
     emulator = Plan(
         "emulator",
         (
             *("-m", "stripe_emulator", "--port", str(config.stripe_emulator_port)),
             *("--webhook-url", webhook),
-            # As one word: a secret may begin with a dash.
+            # One argument: a secret may begin with a dash.
             f"--webhook-secret={config.stripe_webhook_secret}",
             *("--state", str(config.data_dir / "stripe-emulator.json")),
         ),
@@ -79,7 +79,7 @@ def plans(config: Config) -> list[Plan]:
 
 
 def refuse_taken_ports(config: Config) -> None:
-    """Raise ConfigError before anything has started, while it is easy to explain."""
+    """Raise ConfigError for a port that is not free, before anything is started."""
     ports = {
         "STOREFRONT_PORT": config.storefront_port,
         "DASHBOARD_PORT": config.dashboard_port,
@@ -89,24 +89,24 @@ def refuse_taken_ports(config: Config) -> None:
     seen: dict[int, str] = {}
     for name, port in ports.items():
         if port in seen:
-            raise ConfigError(name, f"{port} is the port of {seen[port]}, too")
+            raise ConfigError(name, f"{port} is also the port of {seen[port]}")
         seen[port] = name
         refuse_taken_port(name, port)
 
 
 def refuse_taken_port(name: str, port: int) -> None:
     with socket.socket() as listener:
-        # As the servers do it: a port whose last connection just ended is free.
+        # As the servers do: else a port whose last connection just ended is not free.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(("127.0.0.1", port))
         except OSError as error:
-            reason = f"port {port} is not free here ({error.strerror}); name another"
+            reason = f"must be a free port, {port} is not ({error.strerror})"
             raise ConfigError(name, reason) from error
 
 
 class Shop:
-    """All parts together: up when each of them answers, down when one of them ends."""
+    """All parts together: open when each of them answers, closed when one ends."""
 
     def __init__(self, config: Config, *, stop: Stop, output: Output) -> None:
         self._config = config
@@ -115,7 +115,7 @@ class Shop:
         self._parts: list[Part] = []
         self._environ = {
             **os.environ,
-            # Written relative to where the command was typed, they must stay there.
+            # Absolute: they may be relative to where the command was typed.
             "DATA_DIR": str(config.data_dir),
             "DATABASE_URL": config.database_url,
             "PYTHONPATH": str(ROOT),
@@ -123,7 +123,7 @@ class Shop:
         }
 
     def run(self) -> None:
-        """Return never: it ends by StoppedError or PartError."""
+        """Never return: raise StoppedError or PartError."""
         self._finish("migrate")
         seeded = self._finish("seed")
         for plan in plans(self._config):
@@ -137,7 +137,7 @@ class Shop:
             self._stop.wait(POLL_SECONDS)
 
     def close(self) -> None:
-        """End every process: first asked to, after ten seconds made to."""
+        """End every process: SIGTERM, and SIGKILL after STOP_SECONDS."""
         parts = self._parts
         for number, seconds in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, 2)):
             for part in parts:

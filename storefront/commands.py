@@ -20,7 +20,7 @@ from flask.cli import with_appcontext
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
-from core.catalogue import importing
+from core.catalogue import exporting, importing
 from core.checkout import expiry
 from core.checkout.reconcile import reconcile
 from core.config import keep
@@ -189,7 +189,7 @@ def import_products(file: Path) -> None:
 def export_products(file: Path) -> None:
     """Export all products to FILE ('-' for the screen) in Shopify's CSV format."""
     with current_shop().database.read() as session:
-        content = importing.export_products(session)
+        content = exporting.export_products(session)
     if str(file) == "-":
         sys.stdout.buffer.write(content)
         return

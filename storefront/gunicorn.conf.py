@@ -7,25 +7,26 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 
 from core.config import Config
-from core.scheduler import Scheduler
+from core.scheduler import STOP_SECONDS, Scheduler
 from storefront.letters import writer
 
-# The library behind the scheduler compares local times: it would rest for the hour that
-# comes twice when summer time ends.
+# The library `schedule` compares local times: at the end of summer time it would wait
+# for an hour.
 os.environ["TZ"] = "UTC"
 time.tzset()
 
 bind = f"127.0.0.1:{Config.from_env(os.environ).storefront_port}"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 worker_class = "gthread"
-# A checkout waits for Stripe most of its time; few threads would leave the shop idle.
+# A checkout waits for Stripe most of the time: with few threads the worker would idle.
 threads = 64
 timeout = 60
-graceful_timeout = 8
+# A worker is killed after this; by then it has waited for its scheduler.
+graceful_timeout = STOP_SECONDS + 2
 keepalive = 5
 loglevel = "warning"
 accesslog = None
-# It would be one socket in the user's home, shared by every gunicorn of that user.
+# The control socket would be shared by all gunicorns of a user, in their home.
 control_socket_disable = True
 
 
@@ -38,7 +39,7 @@ def post_worker_init(worker: Worker) -> None:
 
 
 def worker_exit(_server: Arbiter, worker: Worker) -> None:
-    """Stop the scheduler after the pass that is running."""
+    """Stop the scheduler after the pass that is under way."""
     app = getattr(worker, "wsgi", None)
     if app is not None:
         app.extensions["scheduler"].stop()

@@ -1,59 +1,43 @@
 """
-Products in and out by product files, whole files or nothing.
+Products in, by product files: whole files or nothing.
 
-A file tells how many units there should be, not how many were sold since. So what is
-booked is the difference to what files told before: the same file again changes nothing,
-and a file from before a sale does not bring the sold units back. An export says in
-columns of its own what its quantities compare with, so it may be edited and
-imported while the shop sells.
+A file tells how many units there should be, not how many were sold since. So the
+difference to what files told before is booked: the same file again changes nothing, and
+a file from before a sale does not bring the sold units back.
 """
 
-import csv
-import io
 import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import zip_longest
 from typing import Any
 
 from sqlalchemy import Row, bindparam, func, insert, select, update
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from core.catalogue.product_file import LARGEST_NUMBER, OPTIONS, ProductRow, parse
-from core.catalogue.product_table import COLUMN_NAMES
+from core.catalogue.product_file import LARGEST_NUMBER, ProductRow, parse
+from core.database.engine import is_postgresql
+from core.database.locks import IMPORT_KEY
 from core.errors import CatalogueError
 from core.models.catalogue import Product
 from core.models.stock import ADJUSTED, RECEIVED, StockMovement
 
 NOTE = "product file"
 LONGEST_SLUG = 200
-IMPORT_KEY = 8_675_002  # any number, as long as only imports use it
-# The columns that a file describes anew each time; stock is booked, not described.
+Movement = dict[str, Any]
+# The columns that each file sets again; stock is booked, not set.
 DESCRIBED = (
     *("title", "name", "option_names", "sku", "price_cents", "description", "kind"),
     *("vendor", "tags", "image", "image_alt", "is_listed"),
-)
-# What Shopify wants to read besides, the same for every product.
-FIXED_CELLS = {
-    "Variant Inventory Tracker": "shopify",
-    "Variant Inventory Policy": "deny",
-    "Variant Fulfillment Service": "manual",
-    "Variant Requires Shipping": "true",
-    "Variant Taxable": "true",
-}
-EXPORTED = (
-    *(names[0] for name, names in COLUMN_NAMES.items() if name != "status"),
-    *FIXED_CELLS,
 )
 
 
 @dataclass(frozen=True)
 class ImportReport:
-    """How many products an import made, changed, left alone, and booked stock for."""
+    """Counts of products; *stock_set* are those whose stock changed."""
 
     created: int
     updated: int
@@ -63,7 +47,7 @@ class ImportReport:
 
 @dataclass(frozen=True)
 class _Change:
-    """What *row* makes of the product *id*; *difference* is units in or out."""
+    """What *row* changes of the product *id*; *difference* is units in or out."""
 
     id: int
     row: ProductRow
@@ -87,12 +71,12 @@ def import_products(
     """
     Bring the catalogue up to the product file *content*, all of it or nothing.
 
-    Refuses a file that cannot be understood, and a quantity that would leave less stock
-    than is reserved (CatalogueError, with the place). Products that the file does not
-    name stay as they are. Safe to repeat: the same file again changes nothing.
+    Raises CatalogueError, with the place, for a file that cannot be understood and for
+    a quantity that would leave less stock than is reserved. Products that the file does
+    not name stay as they are. Safe to repeat: the same file again changes nothing.
     """
     rows = parse(content)
-    if session.get_bind().dialect.name == "postgresql":
+    if is_postgresql(session):
         # Two imports at once would both book the difference to what they found.
         session.execute(select(func.pg_advisory_xact_lock(IMPORT_KEY)))
     present = {
@@ -108,34 +92,18 @@ def import_products(
             changes.append(change)
     slugs = {product.slug for product in present.values()}
     booked = [
-        *_change_products(session, changes, now=now, who=who),
-        *_create_products(session, new, slugs, now=now, who=who),
+        *_change_products(session, changes),
+        *_create_products(session, new, slugs, now=now),
     ]
+    about = {"note": NOTE, "who": who, "created_at": now}
     if booked:
-        session.execute(insert(StockMovement), booked)
+        session.execute(insert(StockMovement), [row | about for row in booked])
     return ImportReport(
         created=len(new),
         updated=len(changes),
         unchanged=len(rows) - len(new) - len(changes),
         stock_set=sum(change.difference != 0 for change in changes),
     )
-
-
-def export_products(session: Session) -> bytes:
-    """
-    Return all products as a product file, stock as the quantity.
-
-    Imported into the same shop it changes nothing, whatever was sold in between.
-    """
-    products = session.execute(select(Product.__table__).order_by(Product.id)).all()
-    variants: dict[str, list[Row[Any]]] = defaultdict(list)
-    for product in products:
-        variants[product.handle].append(product)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, EXPORTED, lineterminator="\r\n")
-    writer.writeheader()
-    writer.writerows(_cells(product, variants[product.handle]) for product in products)
-    return text.getvalue().encode()
 
 
 def _difference(row: ProductRow, product: Row[Any]) -> int:
@@ -162,9 +130,7 @@ def _change(row: ProductRow, product: Row[Any]) -> _Change | None:
     return None if is_same else _Change(product.id, row, difference, told)
 
 
-def _change_products(
-    session: Session, changes: Iterable[_Change], *, now: datetime, who: str
-) -> list[dict[str, Any]]:
+def _change_products(session: Session, changes: Iterable[_Change]) -> list[Movement]:
     """Change the products in ascending id, as everywhere; return the movements."""
     booked = []
     statement = _change_statement()
@@ -173,9 +139,7 @@ def _change_products(
         if connection.scalar(statement, change.parameters()) is None:
             raise _refused(session, change)
         if change.difference:
-            booked.append(
-                _movement(change.id, change.difference, ADJUSTED, now=now, who=who)
-            )
+            booked.append(_movement(change.id, change.difference, ADJUSTED))
     session.expire_all()
     return booked
 
@@ -206,19 +170,14 @@ def _refused(session: Session, change: _Change) -> CatalogueError:
     return CatalogueError(
         f"the stock of {change.row.name!r} would be {stock + change.difference}, and "
         f"{reserved} are reserved",
-        line=place.line if place else change.row.line,
-        column=place.column if place else None,
+        line=place.line,
+        column=place.column,
     )
 
 
 def _create_products(
-    session: Session,
-    rows: Sequence[ProductRow],
-    slugs: set[str],
-    *,
-    now: datetime,
-    who: str,
-) -> list[dict[str, Any]]:
+    session: Session, rows: Sequence[ProductRow], slugs: set[str], *, now: datetime
+) -> list[Movement]:
     """Insert the products in the file's order; return the movements."""
     if not rows:
         return []
@@ -239,27 +198,18 @@ def _create_products(
         ],
     ).all()
     return [
-        _movement(product_id, row.quantity, RECEIVED, now=now, who=who)
+        _movement(product_id, row.quantity, RECEIVED)
         for product_id, row in zip(ids, rows, strict=True)
         if row.quantity
     ]
 
 
-def _movement(
-    product_id: int, quantity: int, reason: str, *, now: datetime, who: str
-) -> dict[str, Any]:
-    return {
-        "product_id": product_id,
-        "quantity": quantity,
-        "reason": reason,
-        "note": NOTE,
-        "who": who,
-        "created_at": now,
-    }
+def _movement(product_id: int, quantity: int, reason: str) -> Movement:
+    return {"product_id": product_id, "quantity": quantity, "reason": reason}
 
 
 class _Slugs:
-    """Gives each new product an address of its own."""
+    """Gives each new product a slug that no other has."""
 
     def __init__(self, taken: set[str]) -> None:
         self.taken = taken
@@ -276,59 +226,3 @@ class _Slugs:
             slug = base[: LONGEST_SLUG - len(suffix)] + suffix
         self.taken.add(slug)
         return slug
-
-
-def _cells(product: Row[Any], variants: Sequence[Row[Any]]) -> dict[str, str]:
-    """Return the row of *product*; what it shares with the first of them is blank."""
-    first = None if product.id == variants[0].id else variants[0]
-    imported = product.imported_quantity
-    cells = {
-        "handle": product.handle,
-        "published": "true" if product.is_listed else "false",
-        "sku": product.sku,
-        "quantity": str(product.stock),
-        "price": f"{product.price_cents // 100}.{product.price_cents % 100:02d}",
-        "stock_at_export": str(product.stock),
-        "imported_quantity": "" if imported is None else str(imported),
-        **_shared_cells(product, first),
-        **_option_cells(product, first),
-        **_image_cells(
-            product, first, has_blank=not all(row.image for row in variants)
-        ),
-    }
-    return FIXED_CELLS | {COLUMN_NAMES[name][0]: text for name, text in cells.items()}
-
-
-def _shared_cells(product: Row[Any], first: Row[Any] | None) -> dict[str, str]:
-    names = ("title", "description", "vendor", "kind", "tags")
-    own, shared = product._mapping, first._mapping if first else {}
-    return {name: own[name] for name in names if own[name] != shared.get(name)}
-
-
-def _option_cells(product: Row[Any], first: Row[Any] | None) -> dict[str, str]:
-    has_options = bool(product.option_values)
-    names = product.option_names.split("\n") if has_options else ["Title"]
-    values = product.option_values.split("\n") if has_options else ["Default Title"]
-    is_shared = first is not None and (
-        (first.option_names, bool(first.option_values))
-        == (product.option_names, has_options)
-    )
-    cells = {}
-    for number, name, value in zip_longest(OPTIONS, names, values, fillvalue=""):
-        cells[f"option{number}_name"] = "" if is_shared else name
-        cells[f"option{number}_value"] = value
-    return cells
-
-
-def _image_cells(
-    product: Row[Any], first: Row[Any] | None, *, has_blank: bool
-) -> dict[str, str]:
-    cells = {"image": product.image, "image_alt": product.image_alt}
-    if has_blank:
-        # A product without a picture would be given the first of its handle.
-        return {"variant_image": product.image, "image_alt": product.image_alt}
-    if first is None:
-        return cells
-    if (first.image, first.image_alt) == (product.image, product.image_alt):
-        return {}
-    return {**cells, "variant_image": product.image}

@@ -46,8 +46,8 @@ class ProductRow:
     One thing that can be bought, as a product file describes it.
 
     *option_names* and *option_values* hold one name or value a line. *quantity* is None
-    where the file has no such column. *told* is the quantity made comparable with the
-    files before: in an export what was sold before it is added again.
+    if the file has no such column. *told* is the quantity made comparable with earlier
+    files: to that of an export, what was sold before the export is added again.
     """
 
     handle: str
@@ -68,12 +68,12 @@ class ProductRow:
     description: str
     is_listed: bool
     line: int
-    quantity_place: Place | None
+    quantity_place: Place
 
 
 @dataclass
 class _Handle:
-    """What the rows of one handle share."""
+    """The first variant and the pictures of one handle."""
 
     first: Record | None = None
     pictures: list[Record] = field(default_factory=list)
@@ -81,32 +81,31 @@ class _Handle:
 
 def parse(content: bytes) -> list[ProductRow]:
     """
-    Return the products of a file in its order; rows with only a picture are none.
+    Return the products of a file in its order; a row with only a picture is not one.
 
-    Refuses the whole file with a CatalogueError that names the line and the column.
+    Raises CatalogueError, which names the line and the column, for the whole file.
     """
     handles: dict[str, _Handle] = {}
-    products = []
+    products: list[tuple[Record, _Handle]] = []
     for record in records(content):
         shared = handles.setdefault(_handle(record), _Handle())
         if record.text("image"):
             shared.pictures.append(record)
         if not _is_picture(record, shared):
             shared.first = shared.first or record
-            products.append(record)
-    _check_handles(handles)
+            products.append((record, shared))
+    for shared in handles.values():
+        if shared.first is None:
+            raise shared.pictures[0].refuse("title", "the picture has no product")
     if not products:
         raise CatalogueError("there are no products in the file", line=1)
     seen: dict[tuple[str, str], int] = {}
-    return [
-        _product(record, handles[record.text("handle")], seen) for record in products
-    ]
+    return [_product(record, shared, seen) for record, shared in products]
 
 
 def clean_description(html: str) -> str:
     """Return *html* with only harmless tags left; safe to repeat."""
-    # Badly nested tags are put right in several steps; a second import must find
-    # nothing more to do.
+    # Badly nested tags take several rounds; a second import must find nothing to do.
     for _ in range(5):
         dirty, html = html, _cleaned(html)
         if html == dirty:
@@ -133,18 +132,12 @@ def _handle(record: Record) -> str:
 
 
 def _is_picture(record: Record, shared: _Handle) -> bool:
-    """A picture row says nothing of a variant, and its product stands elsewhere."""
+    """Tell whether a row only adds a picture to a product of other rows."""
     return (
         bool(record.text("image"))
         and not any(map(record.text, VARIANT_DATA))
         and (shared.first is not None or not record.text("title"))
     )
-
-
-def _check_handles(handles: Mapping[str, _Handle]) -> None:
-    for shared in handles.values():
-        if shared.first is None:
-            raise shared.pictures[0].refuse("title", "the picture is of no product")
 
 
 def _product(
@@ -176,9 +169,7 @@ def _product(
         description=clean_description(_inherited("description", record, first)),
         is_listed=_is_listed(record, first),
         line=record.line,
-        quantity_place=(
-            record.place("quantity") if "quantity" in record.header.positions else None
-        ),
+        quantity_place=record.place("quantity"),
     )
 
 
@@ -288,14 +279,16 @@ def _number(record: Record, name: str, *, can_be_negative: bool = False) -> int 
 
 
 def _is_listed(record: Record, first: Record) -> bool:
-    published = _inherited("published", record, first)
-    status = _inherited("status", record, first)
-    if published and published.casefold() not in YES_NO:
-        raise record.refuse("published", f"{published!r} is neither true nor false")
-    if status and status.casefold() not in LISTED_STATUS:
-        raise record.refuse(
-            "status", f"{status!r} is none of {', '.join(LISTED_STATUS)}"
-        )
-    return YES_NO.get(published.casefold(), True) and LISTED_STATUS.get(
-        status.casefold(), True
-    )
+    published = _choice("published", YES_NO, record, first)
+    status = _choice("status", LISTED_STATUS, record, first)
+    return published and status
+
+
+def _choice(
+    name: str, choices: Mapping[str, bool], record: Record, first: Record
+) -> bool:
+    """Return what the cell means; a blank one means yes."""
+    text = _inherited(name, record, first)
+    if text and text.casefold() not in choices:
+        raise record.refuse(name, f"{text!r} is not one of {', '.join(choices)}")
+    return choices.get(text.casefold(), True)

@@ -34,7 +34,7 @@ COLUMN_NAMES = {
     "image": ("Image Src", "Product image URL"),
     "image_alt": ("Image Alt Text",),
     "variant_image": ("Variant Image", "Variant image URL"),
-    # Ours: an export says what its quantities are to be compared with.
+    # Ours: what an export's quantities are to be compared with.
     "stock_at_export": ("Stock At Export",),
     "imported_quantity": ("Imported Quantity",),
 }
@@ -56,7 +56,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Header:
-    """The column names as the file spells them, and where those known to us are."""
+    """The column names as the file spells them, and the positions of known ones."""
 
     cells: list[str]
     positions: Mapping[str, int]
@@ -68,7 +68,7 @@ class Header:
 
 @dataclass(frozen=True)
 class Record:
-    """One row of the file; its cells are asked for by the names in COLUMN_NAMES."""
+    """One row of the file; the keys of COLUMN_NAMES name its cells."""
 
     line: int
     cells: list[str]
@@ -106,16 +106,15 @@ def _decoded(content: bytes) -> str:
     except UnicodeDecodeError as error:
         before = content[: error.start].decode("utf-16", "ignore")
         raise CatalogueError(
-            "the file is damaged UTF-16; save it as UTF-8",
-            line=1 + line_breaks(before),
+            "the file is damaged UTF-16; save it as UTF-8", line=1 + line_breaks(before)
         ) from error
 
 
 def records(content: bytes) -> Iterator[Record]:
     """
-    Yield the rows of a product file, the header not among them.
+    Yield the rows of a product file after its header.
 
-    Raises CatalogueError for what is no table of products.
+    Raises CatalogueError, with the place, for what is not a table of products.
     """
     text = _decoded(content)
     separator = max(",;\t", key=lambda candidate: _fit(text, candidate))
@@ -137,7 +136,7 @@ def records(content: bytes) -> Iterator[Record]:
 
 
 def _fit(text: str, separator: str) -> int:
-    """Count the columns known to us that the header has when split by *separator*."""
+    """Count the known columns in the header when it is split by *separator*."""
     try:
         _, names = next(_rows(text, separator), (1, []))
     except CatalogueError:

@@ -1,7 +1,7 @@
 """
-Products on sale, as a customer sees them. Small frozen dataclasses, no rules.
+The read side for products on sale.
 
-Availability is the product row itself, never a sum. Money is cents, times are UTC.
+Availability is read from the product row, never summed. Money is cents, times are UTC.
 """
 
 from collections.abc import Collection
@@ -11,12 +11,13 @@ from datetime import datetime
 from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import Session
 
+from core.database.rows import view_of
 from core.models.catalogue import Product
 
 
 @dataclass(frozen=True)
 class ProductView:
-    """A product as a customer sees it; *free_at* says when held units may come back."""
+    """A product as customers see it; *free_at* is when held units may come back."""
 
     id: int
     slug: str
@@ -68,22 +69,4 @@ def by_ids(session: Session, ids: Collection[int]) -> dict[int, ProductView]:
 
 
 def _product_views(session: Session, query: Select[Product]) -> list[ProductView]:
-    return [
-        ProductView(
-            id=row.id,
-            slug=row.slug,
-            sku=row.sku,
-            name=row.name,
-            price_cents=row.price_cents,
-            currency=row.currency,
-            vat_bp=row.vat_bp,
-            stock=row.stock,
-            reserved=row.reserved,
-            description=row.description,
-            kind=row.kind,
-            vendor=row.vendor,
-            image=row.image,
-            image_alt=row.image_alt,
-        )
-        for row in session.scalars(query)
-    ]
+    return [view_of(ProductView, row, free_at=None) for row in session.scalars(query)]

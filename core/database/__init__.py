@@ -6,4 +6,4 @@ It runs on SQLite and on PostgreSQL; what differs between them stays in here, bu
 the statements of `stock`.
 """
 
-__all__ = ["engine", "rows", "schema"]
+__all__ = ["engine", "locks", "rows", "schema"]

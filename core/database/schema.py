@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, func, inspect, select, text
 
+from core.database.locks import MIGRATION_KEY
+
 if TYPE_CHECKING:
     from alembic.config import Config
 
-MIGRATION_KEY = 8_675_001  # any number that no other lock of the shop has
 MIGRATIONS = resources.files("core.database") / "migrations"
 
 

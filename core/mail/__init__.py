@@ -1,7 +1,7 @@
 """
-The outbox: mail is written with what it tells about, and sent after that.
+The outbox: letters are written in the transaction that they are about, and sent later.
 
-Invariant: no mail is sent twice without a person asking for it.
+Invariant: no letter is sent twice unless a person asks for it.
 """
 
 __all__ = ["letter", "outbox", "smtp"]

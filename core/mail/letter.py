@@ -1,4 +1,4 @@
-"""A letter: its words, the message that carries them, and a file for a demo."""
+"""A letter: its words, the message in which it travels, and a demo's file of it."""
 
 import secrets
 from collections.abc import Callable
@@ -27,7 +27,7 @@ class Letter:
     html: str
 
 
-# It gives the words; None if what the letter is about is not there.
+# Returns the words; None if what the letter is about does not exist.
 LetterWriter = Callable[[Session, Mail], Letter | None]
 
 
@@ -44,8 +44,9 @@ def compose(config: Config, mail: Mail, letter: Letter | None) -> Message:
     """
     Put a letter into the form in which it travels.
 
-    Its Message-ID is the same each time, so that whoever gets it twice, because
-    somebody had it sent again, can tell. Raises NotTakenError if it can go to nobody.
+    Its Message-ID is the same each time, so that a recipient who gets it twice, because
+    a person sent it again, can tell. Raises NotTakenError, a final one, if there is
+    nobody whom it can go to.
     """
     if letter is None:
         raise NotTakenError("what it tells about is not there", is_final=True)
@@ -80,9 +81,9 @@ def copy_of(config: Config, key: str) -> Path:
 
 def keep_copy(config: Config, key: str, message: Message) -> None:
     """
-    Write a letter to its file, which appears whole or not at all.
+    Write a letter to its file, which appears whole or not at all; safe to repeat.
 
-    Safe to repeat: a letter has one file. Raises NotTakenError if it cannot be written.
+    Raises NotTakenError if it cannot be written.
     """
     path = copy_of(config, key)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
@@ -99,12 +100,12 @@ def _sender(config: Config) -> Address:
     try:
         return Address(name, addr_spec=ascii_address(address))
     except NotTakenError as error:
-        # The settings can be mended, and the letters wait for that.
+        # Not final: the letters wait until the setting is corrected.
         raise NotTakenError("MAIL_FROM is no address that can be sent from") from error
 
 
 def _addresses(mail: Mail, letter: Letter) -> tuple[str, ...]:
-    """Return where the letter can go; one address that is none does not keep it."""
+    """Return the valid addresses; an invalid one does not keep it from the others."""
     found, refusals = [], []
     for recipient in letter.recipients:
         try:

@@ -1,11 +1,11 @@
 """
-The outbox: letters are written with what they tell about, and sent after that.
+The outbox: letters are written in the transaction that they are about, and sent later.
 
-Invariant: no letter is sent twice by itself, wherever a sender is killed. Any number of
-them work at once. A letter is READY until all of it but its end is with the server;
-then it becomes SENDING, in a commit of its own, and only then is it ended. So one that
-is READY was never taken, and is sent once its claim is over; one that stays SENDING may
-have been, and only a person sends it again. `smtp` has the reason.
+Invariant: no letter is sent twice unless a person asks for it, wherever a sender is
+killed. Any number of senders work at once. A letter is READY until the server has all
+of it but the final dot; then it becomes SENDING, in a commit of its own, and only then
+is the dot sent. So a READY letter was never taken and is sent once its claim is over;
+one that stays SENDING may have been, and only a person sends it again (see `smtp`).
 """
 
 import itertools
@@ -30,19 +30,19 @@ from core.shop import Shop
 
 logger = logging.getLogger(__name__)
 
-# A claim lasts longer than the longest step begun before it is renewed.
+# A claim outlasts the longest step (STEP_SECONDS) that begins before it is renewed.
 CLAIM_FOR = timedelta(seconds=30)
 RENEW_AFTER = timedelta(seconds=10)
 PAUSES = [timedelta(minutes=minutes) for minutes in (1, 5, 15, 60)]
 LONGEST_PAUSE = timedelta(hours=6)
 # With these pauses a letter is given up after almost three days.
 MOST_TRIES = 16
-# As long as a sender may still be waiting for the server's answer.
+# A sender may still be waiting for the server's answer this long after the dot.
 UNDER_WAY_FOR = timedelta(seconds=ANSWER_SECONDS) + CLAIM_FOR
 
 
 class Outcome(Enum):
-    """What became of a letter: AGAIN later, or UNKNOWN whether it was taken."""
+    """What became of a letter; AGAIN is tried later, UNKNOWN may have been taken."""
 
     SENT = "sent"
     AGAIN = "again"
@@ -52,7 +52,7 @@ class Outcome(Enum):
 
 @dataclass(frozen=True)
 class Sent:
-    """How many letters were sent; *waiting* are those that nothing can send."""
+    """Counts of letters; *waiting* are due, but there is no mail server."""
 
     sent: int = 0
     again: int = 0
@@ -62,7 +62,7 @@ class Sent:
 
 
 class LostClaimError(Exception):
-    """Another sender has the letter meanwhile: it must not be sent here."""
+    """Another sender has claimed the letter: it must not be sent here."""
 
 
 @dataclass(frozen=True)
@@ -76,10 +76,10 @@ class _Claim:
 
 def send_due(shop: Shop, write: LetterWriter, *, at_most: int | None = None) -> Sent:
     """
-    Send the letters that are due, *at_most* so many; safe to run anywhere at once.
+    Send the letters that are due, *at_most* this many; safe to run anywhere at once.
 
-    One that cannot be sent holds up no other: it is due again after a pause. Without a
-    mail server a demo's letters become files, and a live shop's wait.
+    A letter that cannot be sent holds up no other: it is due again after a pause.
+    Without a mail server a demo's letters become files, and a live shop's wait.
     """
     if not can_send(shop.config):
         return Sent(waiting=_waiting(shop))
@@ -98,15 +98,16 @@ def send_due(shop: Shop, write: LetterWriter, *, at_most: int | None = None) -> 
 
 
 def can_send(config: Config) -> bool:
-    """Tell whether letters can leave: only a live shop without a server has no way."""
+    """Tell whether letters can leave; those of a live shop need a mail server."""
     return config.smtp is not None or not config.is_live
 
 
 def send_again(session: Session, mail_id: int, *, now: datetime) -> bool:
     """
-    Let a letter be sent that FAILED, or of which nobody knows whether it was sent.
+    Let a letter be sent that FAILED, or that stayed SENDING.
 
-    A rule. False if it is neither, or if its sender may still be at work.
+    A rule. Returns False and changes nothing if it is neither, or if its sender may
+    still be at work.
     """
     is_over = and_(Mail.status == SENDING, Mail.due_at <= now)
     changed = session.scalar(
@@ -130,9 +131,9 @@ def _waiting(shop: Shop) -> int:
 
 
 def _claim_one(shop: Shop) -> _Claim | None:
-    """Take the letter that is due for longest; those of other senders are passed by."""
+    """Claim the letter that has been due for longest and that nobody is claiming."""
     now, token = shop.clock(), new_token()
-    # Nearly always there is nothing to do, which is no reason to ask for a turn.
+    # Nearly always nothing is due, and a read does not wait for other writers.
     with shop.database.read() as session:
         if session.scalar(select(Mail.id).where(_is_due(now)).limit(1)) is None:
             return None
@@ -156,7 +157,7 @@ def _claim_one(shop: Shop) -> _Claim | None:
 
 
 def _change(shop: Shop, claim: _Claim, *, was: str, **values: object) -> None:
-    """Change a letter that *was* so and is still ours; else raises LostClaimError."""
+    """Change a letter of status *was* that is still ours, or raise LostClaimError."""
     change = (
         update(Mail)
         .where(Mail.id == claim.mail_id, Mail.claim == claim.token, Mail.status == was)
@@ -188,7 +189,7 @@ def _written(shop: Shop, claim: _Claim, write: LetterWriter) -> Message:
         except NotTakenError:
             raise
         except Exception as error:
-            # Words that cannot be found must not hold up the letters behind this one.
+            # A bug in the words of one letter must not hold up the others.
             logger.exception("letter %s could not be written", claim.key)
             raise NotTakenError(f"{type(error).__name__} in its words") from error
 
@@ -197,7 +198,9 @@ def _hand_over(shop: Shop, server: Smtp, claim: _Claim, message: Message) -> Out
     renew = _renewal(shop, claim)
     connection = Connection(server, our_name=host_of(shop.config), before_step=renew)
     with closing(connection):
-        left_out = connection.offer(message.sender, message.recipients, message.text)
+        left_out = connection.send_text(
+            message.sender, message.recipients, message.text
+        )
         _change(
             shop,
             claim,
@@ -218,7 +221,7 @@ def _hand_over(shop: Shop, server: Smtp, claim: _Claim, message: Message) -> Out
 
 
 def _renewal(shop: Shop, claim: _Claim) -> Callable[[], None]:
-    """Return what keeps the claim while a slow server is talked to."""
+    """Return what renews the claim between the steps of a slow server."""
     claimed_at = claim.at
 
     def renew() -> None:
@@ -245,7 +248,7 @@ def _finish(shop: Shop, claim: _Claim, *, was: str, error: str = "") -> Outcome:
 
 
 def _put_off(shop: Shop, claim: _Claim, error: NotTakenError, *, was: str) -> Outcome:
-    """Note why a letter was not taken, and when it is tried again, if it is."""
+    """Note why a letter was not taken, and when to try again unless it is final."""
     tries = claim.tries + 1
     is_over = error.is_final or tries >= MOST_TRIES
     pause = PAUSES[tries - 1] if tries <= len(PAUSES) else LONGEST_PAUSE

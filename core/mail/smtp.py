@@ -1,12 +1,12 @@
 """
 Handing a letter to a mail server, so that it is known whether the server has it.
 
-The letter is the server's from the moment it sees the dot, on a line of its own, that
-ends the text. Between this dot and the server's answer nobody can tell whose it is: a
-sender that loses the connection there and sends again may send twice, and one that
-does not may not have sent at all (RFC 1047). So *offer* goes as far as the line before
-the dot, and *complete* sends it. Whoever writes down in between that this is about to
-happen knows for good that a letter without that note was never taken.
+The server takes the letter when it sees the dot, on a line of its own, that ends the
+text. Between the dot and the server's answer nobody can tell: a sender that loses the
+connection there and sends again may send twice, and one that does not may not have sent
+at all (RFC 1047). So *send_text* stops before the dot, and *complete* sends it. A
+caller that notes in between that the dot comes next knows of every letter without that
+note that it was never taken.
 """
 
 import re
@@ -14,21 +14,22 @@ import smtplib
 import ssl
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from ipaddress import ip_address
 
 from core.config import Smtp
 
-# For each answer up to the dot. A sender that waits longer would outlive its claim.
+# Patience for each answer up to the dot. A longer wait would outlive the claim.
 STEP_SECONDS = 15
-# RFC 5321 (4.5.3.2.6) asks for so much patience after the dot: whoever hangs up sooner
-# makes letters of which nobody knows whether they were taken.
+# RFC 5321 (4.5.3.2.6) asks for this much patience after the dot: a sender that hangs up
+# sooner cannot know whether the letter was taken.
 ANSWER_SECONDS = 600
 READY_FOR_TEXT = 354
 _PLAIN_ADDRESS = re.compile(r"[\w!#$%&'*+/=?^`{|}~.-]+@[\w.-]+", re.ASCII)
 
 
 class NotTakenError(Exception):
-    """The server has not got the letter; *is_final* if it never will take it."""
+    """The server has not taken the letter; *is_final* if it never will."""
 
     def __init__(self, reason: str, *, is_final: bool = False) -> None:
         super().__init__(reason)
@@ -42,10 +43,10 @@ class NobodyKnowsError(Exception):
 
 class Connection:
     """
-    A connection for one letter, opened by *offer*; close() it in any case.
+    A connection for one letter, opened by send_text(); close() it in any case.
 
-    *our_name* is the host that the shop says it is. *before_step* is called before
-    every answer that may take long; what it raises ends the attempt.
+    *our_name* is the host that the shop says it is. *before_step* is called before each
+    answer that may take long; an error that it raises ends the attempt.
     """
 
     def __init__(
@@ -56,12 +57,12 @@ class Connection:
         self._before_step = before_step
         self._smtp: smtplib.SMTP | None = None
 
-    def offer(self, sender: str, recipients: Sequence[str], text: bytes) -> str:
+    def send_text(self, sender: str, recipients: Sequence[str], text: bytes) -> str:
         """
-        Send all of a letter but the dot; return what was said of recipients left out.
+        Send all of a letter but the dot; return what was said of refused recipients.
 
-        Raises NotTakenError. One refused recipient of several does not keep the letter
-        from the others.
+        Raises NotTakenError, also when all recipients are refused; one of several that
+        is refused does not keep the letter from the others.
         """
         try:
             smtp = self._open()
@@ -76,9 +77,10 @@ class Connection:
 
     def complete(self) -> None:
         """
-        Send the dot and wait for the answer; the letter is taken if nothing is raised.
+        Send the dot and wait for the answer; return if the letter was taken.
 
-        Raises NotTakenError if the server refuses, NobodyKnowsError if it says nothing.
+        Raises NotTakenError if the server refuses it, NobodyKnowsError if there is no
+        clear answer.
         """
         smtp = self._smtp
         if smtp is None or smtp.sock is None:
@@ -99,7 +101,7 @@ class Connection:
         raise NotTakenError(_reply(code, said), is_final=code >= 500)
 
     def close(self) -> None:
-        """Hang up; a letter whose dot was not sent is not the server's."""
+        """Hang up; a letter whose dot was not sent is not taken."""
         if self._smtp is not None:
             self._smtp.close()
 
@@ -116,16 +118,13 @@ class Connection:
 
     def _connected(self) -> smtplib.SMTP:
         server, name = self._server, _greeting(self._our_name)
-        if not server.is_encrypted:
-            return smtplib.SMTP(
-                server.host, server.port, local_hostname=name, timeout=STEP_SECONDS
-            )
-        return smtplib.SMTP_SSL(
-            server.host,
-            server.port,
-            local_hostname=name,
-            timeout=STEP_SECONDS,
-            context=ssl.create_default_context(),
+        connect: Callable[..., smtplib.SMTP] = smtplib.SMTP
+        if server.is_encrypted:
+            # The library's own context would accept any certificate.
+            tls = ssl.create_default_context()
+            connect = partial(smtplib.SMTP_SSL, context=tls)
+        return connect(
+            server.host, server.port, local_hostname=name, timeout=STEP_SECONDS
         )
 
     def _log_in(self, smtp: smtplib.SMTP) -> None:
@@ -141,14 +140,14 @@ class Connection:
             # Its words would quote the password.
             raise NotTakenError("the login has letters that are not ASCII") from error
         except smtplib.SMTPAuthenticationError as error:
-            # The server's words are left out: it may repeat what it was told.
+            # The server's words are left out: they may repeat the password.
             raise NotTakenError(f"the login was refused ({error.smtp_code})") from error
 
     def _step(self, smtp: smtplib.SMTP, what: str, command: str, expected: int) -> None:
         self._before_step()
         code, said = smtp.docmd(command)
         if code != expected:
-            # It may be the settings, which somebody will mend: worth a new try.
+            # The settings may be wrong: a new try may help once they are corrected.
             raise NotTakenError(f"{what} was refused: {_reply(code, said)}")
 
     def _address(self, smtp: smtplib.SMTP, recipients: Sequence[str]) -> str:
@@ -170,7 +169,7 @@ def ascii_address(address: str) -> str:
     """
     Return *address* as every server understands it: its domain in ASCII.
 
-    Raises NotTakenError, for good, for one that no letter can be sent to.
+    Raises NotTakenError, a final one, if no letter can be sent there.
     """
     name, _, domain = address.strip().rpartition("@")
     try:
@@ -187,8 +186,8 @@ def ascii_address(address: str) -> str:
 def _context(server: Smtp) -> ssl.SSLContext:
     context = ssl.create_default_context()
     if not server.user:
-        # Encryption that anybody on the way could have left out proves no identity; a
-        # relay on the same machine has a certificate of its own making (RFC 7435).
+        # Encryption that an attacker could have switched off proves no identity, and a
+        # relay on the same machine has a self-signed certificate (RFC 7435).
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
@@ -204,7 +203,7 @@ def _greeting(host: str) -> str:
 
 def _quoted(text: bytes) -> bytes:
     lines = text.replace(b"\r\n", b"\n").rstrip(b"\n").split(b"\n")
-    # A line that begins with a dot gets a second one, which the server takes off.
+    # A line that begins with a dot gets a second one, which the server removes.
     return b"".join(
         (b"." if line.startswith(b".") else b"") + line + b"\r\n" for line in lines
     )

@@ -1,10 +1,9 @@
 """
 A shop moved to another database: every row as it is, or none.
 
-The source is read in one snapshot, so that what is sold meanwhile cannot tear the copy
-apart. The target is written in one transaction, which ends with the same sums and the
-same doctor's report on both sides and a source that nobody has written to meanwhile, or
-is rolled back.
+The source is read in one snapshot, so that sales meanwhile cannot make the copy
+inconsistent. The target is written in one transaction, committed only if the sums and
+the doctor's findings agree on both sides and nobody wrote to the source meanwhile.
 """
 
 from collections.abc import Callable, Iterator
@@ -35,24 +34,24 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from core.config import checked_database_url
-from core.database.engine import Database, connect
+from core.database.engine import Database, connect, is_postgresql
+from core.database.locks import COPY_KEY
 from core.errors import ConfigError, CopyError
 from core.maintenance import doctor
 from core.maintenance.doctor import Finding
 from core.models.every import METADATA, TABLES
 
 Sums = dict[str, set[tuple[Any, ...]]]
-"""What is in each table: a row of sums for each status, the number of rows first."""
+"""By table: a tuple of sums for each status, the number of rows first."""
 Progress = Callable[[str, int, int], None]
-"""Told a table's name, how many rows are copied by now, and how many there are."""
+"""Called with a table's name, the rows copied until now, and the rows in all."""
 
 BATCH = 1000
-COPY_KEY = 8_675_002  # any number, as long as only copies use it
 
 
 @dataclass(frozen=True)
 class Side:
-    """What one of the two databases holds, and what the doctor says of it."""
+    """What one of the two databases holds, and the doctor's findings on it."""
 
     sums: Sums
     findings: list[Finding]
@@ -65,7 +64,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Copied:
-    """What a copy came to."""
+    """The outcome of a copy."""
 
     source: Side
     target: Side
@@ -77,13 +76,13 @@ class Copied:
 
     @property
     def differing(self) -> list[str]:
-        """The tables that are not the same on both sides."""
+        """The tables whose sums are not the same on both sides."""
         there = self.target.sums
         return [name for name, here in self.source.sums.items() if here != there[name]]
 
 
 def open_target(address: str) -> Database:
-    """Return the database at *address*; nothing is opened before it is needed."""
+    """Return the database at *address*; opens nothing. Raises CopyError."""
     try:
         url = checked_database_url(address)
     except ConfigError as error:
@@ -95,9 +94,9 @@ def copy(source: Database, target: Database, *, told: Progress) -> Copied:
     """
     Copy all that is in *source* to the empty *target*, whose schema is made if needed.
 
-    Raises CopyError in one line when the target is not empty, is the source itself,
-    cannot be reached or does not take a row, and when the shop was at work meanwhile,
-    because what it has sold would be lost. The target is then as empty as before.
+    Raises CopyError, in one line, if the target is not empty, is the source itself,
+    cannot be reached or refuses a row, and if the shop was at work meanwhile: what it
+    sold would be lost. The target is then as empty as before.
     """
     _refuse_same_file(source, target)
     with _told_plainly(target.engine), _snapshot(source) as rows:
@@ -115,7 +114,7 @@ def copy(source: Database, target: Database, *, told: Progress) -> Copied:
 
 @contextmanager
 def _told_plainly(target: Engine, place: str = "") -> Iterator[None]:
-    """Say in one line what a database refuses, and never with the password."""
+    """Turn a database's error into a CopyError of one line, without the password."""
     try:
         yield
     except SQLAlchemyError as error:
@@ -128,23 +127,21 @@ def _told_plainly(target: Engine, place: str = "") -> Iterator[None]:
 
 @contextmanager
 def _snapshot(source: Database) -> Iterator[Connection]:
-    """Read what is there at this moment, however long that takes."""
+    """Give a connection that reads all tables as they are at this moment."""
     with source.engine.connect() as connection:
         if not source.is_sqlite:
             connection.execution_options(
                 isolation_level="REPEATABLE READ", postgresql_readonly=True
             )
-            # Shared by all who copy from here, and in the way of who copies to here.
+            # Copies from here share the lock; a copy to here is refused.
             connection.execute(select(func.pg_advisory_xact_lock_shared(COPY_KEY)))
         yield connection
 
 
 def _writing(target: Database) -> Connection:
-    options = (
-        {"begin": "BEGIN IMMEDIATE"}
-        if target.is_sqlite
-        else {"isolation_level": "READ COMMITTED"}
-    )
+    options = {"isolation_level": "READ COMMITTED"}
+    if target.is_sqlite:
+        options = {"begin": "BEGIN IMMEDIATE"}
     return target.engine.execution_options(**options).connect()
 
 
@@ -156,7 +153,7 @@ def _refuse_same_file(source: Database, target: Database) -> None:
 
 
 def _make_ready(target: Database) -> None:
-    """Migrate a new database; refuse, before that, one that is not empty."""
+    """Migrate a new database; refuse one that is not empty first."""
     with _writing(target) as connection, connection.begin():
         _require_empty(connection)
         there = {*inspect(connection).get_table_names()}
@@ -170,10 +167,10 @@ def _make_ready(target: Database) -> None:
 
 
 def _require_empty(connection: Connection) -> None:
-    """Refuse a database with a row in any of our tables; let nobody else add one."""
+    """Refuse a database with rows in our tables, and keep others from adding any."""
     there = {*inspect(connection).get_table_names()}
     ours = [table for table in TABLES if table.name in there]
-    if connection.dialect.name == "postgresql":
+    if is_postgresql(connection):
         if not connection.scalar(select(func.pg_try_advisory_xact_lock(COPY_KEY))):
             raise CopyError(
                 "the target is the shop's own database, or another copy is made of it"
@@ -210,14 +207,14 @@ def _copy_tables(
                 target.execute(insert(table), [dict(row) for row in batch])
                 done += len(batch)
                 told(table.name, done, total)
-    if target.dialect.name == "postgresql":
+    if is_postgresql(target):
         _set_sequences(target)
-        # A shop whose statistics say that it is empty would be slow at first.
+        # Without fresh statistics the shop would be slow at first.
         target.execute(text("ANALYZE"))
 
 
 def _rows(source: Connection, table: Table) -> MappingResult:
-    """Return the rows of *table*, of which only a batch is in memory at any moment."""
+    """Return the rows of *table*, a batch at a time in memory."""
     return source.execute(
         select(table).order_by(*table.primary_key),
         execution_options={"stream_results": True, "yield_per": BATCH},
@@ -225,7 +222,7 @@ def _rows(source: Connection, table: Table) -> MappingResult:
 
 
 def _set_sequences(target: Connection) -> None:
-    """Let PostgreSQL number on where the copied rows end."""
+    """Let PostgreSQL's next numbers follow those of the copied rows."""
     for table in TABLES:
         column = table.autoincrement_column
         if column is None:
@@ -240,10 +237,9 @@ def _set_sequences(target: Connection) -> None:
 
 def _sums(connection: Connection) -> Sums:
     """
-    Sum up what is there, quickly: two databases with the same rows have the same sums.
+    Sum up every table: the same rows have the same sums in both databases.
 
-    Rows that were changed show in them, too, unless all that changed is a text and its
-    length stayed the same.
+    A changed row shows, unless only a text changed and kept its length.
     """
     found = {}
     for table in TABLES:

@@ -8,9 +8,10 @@ caller's transaction and never commit.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Select, case, func, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, func, literal, select, true, update
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from core.models.catalogue import Product
 from core.models.checkout import CONFIRMED, PENDING, Checkout
@@ -30,64 +31,106 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class _Drift:
-    """A product's counter beside the sum of the rows that it stands for."""
+class _Counter:
+    """A *column* that must be the sum of *amounts* in the *counted* rows of its own."""
 
-    product_id: int
-    name: str
+    kind: str
+    subject: str
+    name: ColumnElement[str] | InstrumentedAttribute[str]
+    column: InstrumentedAttribute[int]
+    amounts: InstrumentedAttribute[int]
+    belongs_to: InstrumentedAttribute[Any]
+    counted: ColumnElement[bool]
+    rows: str
+
+
+@dataclass(frozen=True)
+class _Drift:
+    """A counter, by the *id* of its row, beside the sum that it should be."""
+
+    id: int
     counter: int
-    rows: int
+    total: int
+    finding: Finding
+
+
+RESERVED = _Counter(
+    kind="reserved",
+    subject="product {id} ({name})",
+    name=Product.name,
+    column=Product.reserved,
+    amounts=StockReservation.quantity,
+    belongs_to=StockReservation.product_id,
+    counted=StockReservation.status == PENDING,
+    rows="its PENDING reservations",
+)
+STOCK = _Counter(
+    kind="stock",
+    subject="product {id} ({name})",
+    name=Product.name,
+    column=Product.stock,
+    amounts=StockMovement.quantity,
+    belongs_to=StockMovement.product_id,
+    counted=true(),
+    rows="its movements",
+)
+REFUNDED = _Counter(
+    kind="refunded",
+    subject="order {id}",
+    name=literal(""),
+    column=Order.refunded_cents,
+    amounts=Refund.amount_cents,
+    belongs_to=Refund.order_id,
+    counted=Refund.status != FAILED,
+    rows="its refunds",
+)
 
 
 def examine(session: Session) -> list[Finding]:
     """Check every invariant that the database alone can tell; changes nothing."""
     return [
-        *(
-            _finding("reserved", drift, "its PENDING reservations")
-            for drift in _reserved_drift(session)
-        ),
-        *(_finding("stock", drift, "its movements") for drift in _stock_drift(session)),
+        *(drift.finding for drift in _drift(session, RESERVED)),
+        *(drift.finding for drift in _drift(session, STOCK)),
         *_reservations_against_checkouts(session),
-        *_confirmed_without_order(session),
-        *_refunded_against_refunds(session),
+        *_checkouts_against_orders(session),
+        *(drift.finding for drift in _drift(session, REFUNDED)),
         *map(_sales_finding, sales.drift(session)),
     ]
 
 
 def repair(session: Session, *, now: datetime) -> list[Finding]:
     """
-    Mend what can be mended without a person, and return what that was.
+    Repair what needs no person to decide, and return what that was; safe to repeat.
 
-    Rows are the truth for *reserved*: the counter is set to their sum, unless there is
-    not so much stock. The shelf is the truth for *stock*: a movement is appended that
-    makes the ledger agree. Orders are the truth for a day's sums. What was sold wrongly
-    only a person can tell. Safe to repeat.
+    Rows are the truth for *reserved*: it becomes their sum, unless that is more than
+    the stock. The shelf is the truth for *stock*: a movement is appended that makes the
+    ledger agree. Orders are the truth for a day's sums. The rest is for a person.
     """
     repaired = []
-    for drift in _reserved_drift(session):
-        mended = session.scalar(
+    for drift in _drift(session, RESERVED):
+        changed = session.scalar(
             update(Product)
             .where(
-                Product.id == drift.product_id,
+                Product.id == drift.id,
                 Product.reserved == drift.counter,
-                Product.stock >= drift.rows,
+                Product.stock >= drift.total,
             )
-            .values(reserved=drift.rows)
+            .values(reserved=drift.total)
             .returning(Product.id)
         )
-        if mended is not None:
-            repaired.append(_finding("reserved", drift, "its PENDING reservations"))
-    for drift in _stock_drift(session):
+        if changed is not None:
+            repaired.append(drift.finding)
+    for drift in _drift(session, STOCK):
         session.add(
             StockMovement(
-                product_id=drift.product_id,
-                quantity=drift.counter - drift.rows,
+                product_id=drift.id,
+                quantity=drift.counter - drift.total,
                 reason=ADJUSTED,
                 note="doctor: the ledger did not add up to the stock",
                 created_at=now,
             )
         )
-        repaired.append(_finding("stock", drift, "its movements"))
+        repaired.append(drift.finding)
     session.flush()
     for day in list(sales.drift(session)):
         sales.sum_again(session, day.day)
@@ -95,12 +138,34 @@ def repair(session: Session, *, now: datetime) -> list[Finding]:
     return repaired
 
 
-def _finding(kind: str, drift: _Drift, rows: str) -> Finding:
-    return Finding(
-        kind,
-        f"product {drift.product_id} ({drift.name})",
-        f"{kind} is {drift.counter}, {rows} add up to {drift.rows}",
+def _drift(session: Session, counter: _Counter) -> list[_Drift]:
+    sums = (
+        select(counter.belongs_to.label("id"), func.sum(counter.amounts).label("total"))
+        .where(counter.counted)
+        .group_by(counter.belongs_to)
+        .subquery()
     )
+    total = func.coalesce(sums.c.total, 0)
+    number = counter.column.class_.id
+    rows = session.execute(
+        select(number, counter.name, counter.column, total)
+        .outerjoin(sums, sums.c.id == number)
+        .where(counter.column != total)
+        .order_by(number)
+    )
+    return [
+        _Drift(
+            id=row[0],
+            counter=row[2],
+            total=row[3],
+            finding=Finding(
+                counter.kind,
+                counter.subject.format(id=row[0], name=row[1]),
+                f"{counter.column.key} is {row[2]}, {counter.rows} add up to {row[3]}",
+            ),
+        )
+        for row in rows
+    ]
 
 
 def _sales_finding(drift: sales.Drift) -> Finding:
@@ -112,92 +177,25 @@ def _sales_finding(drift: sales.Drift) -> Finding:
     )
 
 
-def _reserved_drift(session: Session) -> list[_Drift]:
-    held = (
-        select(
-            StockReservation.product_id,
-            func.sum(StockReservation.quantity).label("units"),
-        )
-        .where(StockReservation.status == PENDING)
-        .group_by(StockReservation.product_id)
-        .subquery()
-    )
-    units = func.coalesce(held.c.units, 0)
-    rows = session.execute(
-        select(Product.id, Product.name, Product.reserved, units)
-        .outerjoin(held, held.c.product_id == Product.id)
-        .where(Product.reserved != units)
-        .order_by(Product.id)
-    )
-    return [_Drift(*row) for row in rows]
-
-
-def _stock_drift(session: Session) -> list[_Drift]:
-    moved = (
-        select(
-            StockMovement.product_id, func.sum(StockMovement.quantity).label("units")
-        )
-        .group_by(StockMovement.product_id)
-        .subquery()
-    )
-    units = func.coalesce(moved.c.units, 0)
-    rows = session.execute(
-        select(Product.id, Product.name, Product.stock, units)
-        .outerjoin(moved, moved.c.product_id == Product.id)
-        .where(Product.stock != units)
-        .order_by(Product.id)
-    )
-    return [_Drift(*row) for row in rows]
-
-
 def _reservations_against_checkouts(session: Session) -> Iterator[Finding]:
-    query: Select[int, str, str] = (
+    rows = session.execute(
         select(StockReservation.id, StockReservation.status, Checkout.status)
         .join(Checkout, Checkout.id == StockReservation.checkout_id)
         .where(StockReservation.status != Checkout.status)
         .order_by(StockReservation.id)
     )
-    for row in session.execute(query):
-        yield Finding(
-            "status",
-            f"reservation {row[0]}",
-            f"it is {row[1]}, its checkout is {row[2]}",
-        )
+    for number, status, other in rows:
+        explanation = f"it is {status}, its checkout is {other}"
+        yield Finding("status", f"reservation {number}", explanation)
 
 
-def _confirmed_without_order(session: Session) -> Iterator[Finding]:
-    expected = case((Checkout.status == CONFIRMED, 1), else_=0)
-    found = case((Order.id.is_not(None), 1), else_=0)
-    for row in session.execute(
+def _checkouts_against_orders(session: Session) -> Iterator[Finding]:
+    rows = session.execute(
         select(Checkout.id, Checkout.status, Order.id)
         .outerjoin(Order, Order.checkout_id == Checkout.id)
-        .where(or_(Checkout.status == CONFIRMED, Order.id.is_not(None)))
-        .where(expected != found)
+        .where((Checkout.status == CONFIRMED) != Order.id.is_not(None))
         .order_by(Checkout.id)
-    ):
-        yield Finding(
-            "order",
-            f"checkout {row[0]}",
-            f"it is {row[1]} and has {'an' if row[2] else 'no'} order",
-        )
-
-
-def _refunded_against_refunds(session: Session) -> Iterator[Finding]:
-    gone = (
-        select(Refund.order_id, func.sum(Refund.amount_cents).label("cents"))
-        .where(Refund.order_id.is_not(None), Refund.status != FAILED)
-        .group_by(Refund.order_id)
-        .subquery()
     )
-    cents = func.coalesce(gone.c.cents, 0)
-    for row in session.execute(
-        select(Order.id, Order.refunded_cents, cents)
-        .outerjoin(gone, gone.c.order_id == Order.id)
-        .where(Order.refunded_cents != cents)
-        .order_by(Order.id)
-    ):
-        yield Finding(
-            "refunded",
-            f"order {row[0]}",
-            f"refunded_cents is {row[1]}, its refunds add up to {row[2]}",
-        )
+    for number, status, order in rows:
+        explanation = f"it is {status} and has {'an' if order else 'no'} order"
+        yield Finding("order", f"checkout {number}", explanation)

@@ -1,8 +1,8 @@
 """
 The tables, by room. Money is whole cents, times are UTC, quantities are units.
 
-Invariant: the CHECK constraints are the second line behind every rule, so that no bug
-and no edit by hand can sell what is not there.
+Invariant: CHECK constraints stand behind the rules, so that neither a bug nor an edit
+by hand can sell what is not there.
 """
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""What all tables share: column types, names of constraints, and the one Base."""
+"""What all tables share: column types, names of constraints, and the Base."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -64,7 +64,7 @@ class Base(DeclarativeBase):
 
 
 def table(model: type[Base]) -> Table:
-    """Return the bare table of a model: quicker where no object is wanted."""
+    """Return the table of a model: quicker where no object is needed."""
     return Base.metadata.tables[model.__tablename__]
 
 

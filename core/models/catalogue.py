@@ -17,7 +17,7 @@ class Product(Base):
         CheckConstraint("price_cents >= 0", name="price_not_negative"),
         CheckConstraint("vat_bp BETWEEN 0 AND 10000", name="vat_is_a_rate"),
         UniqueConstraint("handle", "option_values"),
-        # Stock and reserved change all the time; room on the page keeps that cheap.
+        # Stock and reserved change all the time; free space on a page keeps that cheap.
         {"postgresql_with": {"fillfactor": 50}},
     )
 
@@ -40,12 +40,8 @@ class Product(Base):
     title: Mapped[str]
     option_names: Mapped[str] = mapped_column(server_default="")
     option_values: Mapped[str] = mapped_column(server_default="")
-    # What product files have told of the stock, so that a file imported again after a
-    # sale does not bring the sold units back.
+    # The stock by product files alone: a file that is imported again after a sale does
+    # not bring the sold units back.
     imported_quantity: Mapped[int | None]
     is_listed: Mapped[bool] = mapped_column(server_default=text("true"))
     created_at: Mapped[datetime]
-
-    @property
-    def available(self) -> int:
-        return self.stock - self.reserved

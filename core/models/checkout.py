@@ -16,10 +16,10 @@ STATUSES = (PENDING, CONFIRMED, EXPIRED, CANCELLED)
 
 class StoredOffer(Base):
     """
-    What a payment page offers by the settings; a row for each offer there ever was.
+    What payment pages offer by the settings; a row for each set of them there ever was.
 
-    A checkout names the one that it was made with: a second try sends the same bytes,
-    even if the shop was started with other settings meanwhile. *content* is JSON.
+    A checkout refers to its own, so that a retry sends the same bytes, even if the
+    settings were changed meanwhile. *content* is JSON.
     """
 
     __tablename__ = "offer"
@@ -33,25 +33,21 @@ class Checkout(Base):
     """
     One attempt to buy. Its status decides for the whole cart.
 
-    What Stripe is asked for is derived from this row and its reservations alone, so
-    that a second try sends the same bytes under the same idempotency key.
+    The request to Stripe is made from this row, its offer and its reservations alone,
+    so that a retry sends the same bytes under the same idempotency key.
     """
 
     __tablename__ = "checkout"
     __table_args__ = (
         one_of("status", STATUSES),
-        # One live payment page for each visitor: a second one could be paid, too.
+        # One open payment page for each visitor: a second one could be paid, too.
         Index(
             "uq_checkout_open_visitor",
             "visitor",
             unique=True,
             **where("status = 'PENDING' AND NOT awaits_payment"),
         ),
-        Index(
-            "ix_checkout_due",
-            "expires_at",
-            **where("status = 'PENDING'"),
-        ),
+        Index("ix_checkout_due", "expires_at", **where("status = 'PENDING'")),
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
@@ -79,10 +75,11 @@ PAYMENT_FAILED = "payment failed"
 
 class Reconciled(Base):
     """
-    How far the shop has compared itself with Stripe; a single row.
+    How far the shop was compared with Stripe; a single row.
 
-    *looked_back_at* is when all that may still change was last compared; a look back
-    that is under way goes on after the session *look_on_after*.
+    At *until* everything was last in order. *looked_back_at* is when all that may still
+    change was last compared; a look back that is under way goes on after the session
+    *look_on_after*. No other process begins a pass before *taken_until*.
     """
 
     __tablename__ = "reconciled"
@@ -92,4 +89,3 @@ class Reconciled(Base):
     looked_back_at: Mapped[datetime]
     look_on_after: Mapped[str] = mapped_column(server_default="")
     taken_until: Mapped[datetime]
-    finished_at: Mapped[datetime | None]

@@ -1,8 +1,8 @@
-"""Every table, for what works on all of them: migrations and copies."""
+"""Every table, for migrations and copies."""
 
 # Importing a module adds its tables to the metadata.
 from core.models import mail, orders, owner, records, refunds, stock  # noqa: F401
 from core.models.base import Base
 
 METADATA = Base.metadata
-TABLES = METADATA.sorted_tables  # what others refer to comes first
+TABLES = METADATA.sorted_tables  # referenced tables come first

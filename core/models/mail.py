@@ -13,8 +13,8 @@ from core.models.refunds import FAILED, SENT, Refund
 READY = "READY"
 SENDING = "SENDING"
 
-# A mail about an order, a refund that Stripe has taken, one that failed, goods that
-# were gone when nothing was to be paid, or an entry for the owner.
+# About an order, a refund that Stripe has taken, a refund that failed, goods that were
+# gone when nothing had to be paid, or an entry for the owner.
 ORDER_MAIL = "ORDER"
 REFUND_MAIL = "REFUND"
 OWED_MAIL = "OWED"
@@ -25,11 +25,11 @@ MAIL_KINDS = (ORDER_MAIL, REFUND_MAIL, OWED_MAIL, GONE_MAIL, TO_DO_MAIL)
 
 class Mail(Base):
     """
-    A letter in the outbox, written with what it tells about and sent after that.
+    A letter in the outbox, written in the transaction that it is about and sent later.
 
-    *key* names the letter, so that it is written once. READY until it is about to be
-    handed over, SENDING while nobody can tell whether it was, then SENT; FAILED if it
-    was refused for good. It has no text: that is made of what it is about.
+    *key* names the letter, so that it is written once. READY until its final dot is to
+    be sent, SENDING while it may have been taken, then SENT; FAILED if it was refused
+    for good. Its text is made from what it is about when it is sent.
     """
 
     __tablename__ = "mail"

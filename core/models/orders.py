@@ -27,10 +27,10 @@ class Order(Base):
     """
     A sale: what is owed to the customer. Written once, at confirm.
 
-    Its amounts, addresses and codes are what Stripe says; what the checkout promised
-    for the goods stands beside them. *refunded_cents* counts what went back or is on
-    its way. *was_late* when the hold was over, but the units were still free. An
-    address is JSON with Stripe's names, or empty.
+    Amounts, addresses and codes are Stripe's; *promised_cents* is what the checkout
+    promised for the goods. *refunded_cents* went back or is on its way. *was_late* if
+    the hold was over, but the units were still free. An address is JSON with Stripe's
+    names, or empty.
     """
 
     __tablename__ = "orders"
@@ -39,11 +39,7 @@ class Order(Base):
         CheckConstraint(
             "refunded_cents BETWEEN 0 AND amount_cents", name="refunded_within_amount"
         ),
-        Index(
-            "ix_orders_to_review",
-            "created_at",
-            **where("status = 'REVIEW'"),
-        ),
+        Index("ix_orders_to_review", "created_at", **where("status = 'REVIEW'")),
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
@@ -74,7 +70,7 @@ class Order(Base):
 
 
 class OrderLine(Base):
-    """A line of an order; *returned* counts the units that came back to the stock."""
+    """A line of an order; *returned* units came back to the stock."""
 
     __tablename__ = "order_line"
     __table_args__ = (
@@ -94,7 +90,7 @@ class OrderLine(Base):
 
 
 class SalesDay(Base):
-    """What one day (UTC) brought, summed when it was over: the past stays summed."""
+    """What one day (UTC) brought, summed once when it was over."""
 
     __tablename__ = "sales_day"
 

@@ -1,4 +1,4 @@
-"""What is written beside a change: steps, events and entries for the owner."""
+"""What is recorded with a change: steps, events and entries for the owner."""
 
 from datetime import datetime
 
@@ -13,8 +13,8 @@ class CheckoutStep(Base):
     """
     A step of a checkout or its order that no other row would keep.
 
-    What the rows still say is read from them; this is what a later change would have
-    them forget, and what people did. *who* is empty for the shop itself.
+    Steps that other rows still show are read from those; here is what later changes
+    would overwrite, and what people did. *who* is empty for the shop itself.
     """
 
     __tablename__ = "checkout_step"
@@ -30,7 +30,7 @@ class CheckoutStep(Base):
 
 class StripeEvent(Base):
     """
-    An event that was acted on: once by Stripe's id, once by what it did to its object.
+    An event that was acted on; unique by Stripe's id and by its effect on its object.
 
     One fact may come as two events. *object_id* is the session, refund or dispute.
     """
@@ -71,7 +71,7 @@ TO_DO_KINDS = (
 
 class ToDo(Base):
     """
-    An entry for the owner, which explains itself; there until somebody ticks it off.
+    An entry for the owner, open until somebody ticks it off.
 
     *key* names the fact, so that it is entered once however often it is reported.
     *stripe_id* is the session, refund or dispute that it is about.

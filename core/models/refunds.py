@@ -22,9 +22,9 @@ class Refund(Base):
     """
     Money on its way back to a customer.
 
-    AUTOMATIC when a payment came although its units were gone, OWNER when the owner
-    asked for it, STRIPE when it was made at Stripe. REQUESTED until Stripe has taken
-    it, SENT while the bank has it, then DONE; a refund can still be FAILED days later.
+    AUTOMATIC if a payment came although its units were gone, OWNER if the owner asked
+    for it, STRIPE if it was made at Stripe. REQUESTED until Stripe has taken it, SENT
+    while the bank has it, then DONE; it can still become FAILED days later.
     """
 
     __tablename__ = "refund"
@@ -56,7 +56,7 @@ class Refund(Base):
     failed_at: Mapped[datetime | None]
 
 
-# Stripe's words for a dispute that has ended, which it then stays.
+# Stripe's words for a dispute that has ended; they are final.
 DISPUTE_LOST = "lost"
 DISPUTE_PREVENTED = "prevented"
 DISPUTE_OVER = ("won", DISPUTE_LOST, "warning_closed", DISPUTE_PREVENTED)

@@ -38,8 +38,8 @@ def confirm(
     """
     Sell the units of a PENDING checkout: an order with lines and movements, at once.
 
-    Stock and reserved fall together, so nothing is checked: the units are counted. The
-    customer's letter is written and *event* is noted with it. *is_late* after
+    The units are reserved, so no stock is checked: stock and reserved fall together.
+    The customer's letter is written and *event* is noted with it. *is_late* after
     reservations.retake. Safe to repeat: returns False and changes nothing unless the
     checkout was PENDING.
     """
@@ -65,22 +65,22 @@ def fulfil(session: Session, order_id: int, *, who: str, now: datetime) -> bool:
     """
     Note that the goods have left; safe to repeat.
 
-    Returns False and changes nothing unless the order was PAID: one for REVIEW is to be
-    accepted first, and what was refunded is not owed any more.
+    Returns False and changes nothing unless the order was PAID: an order in REVIEW must
+    be accepted first, and for a refunded one no goods are owed.
     """
     return _become(session, order_id, PAID, FULFILLED, who=who, now=now)
 
 
 def unfulfil(session: Session, order_id: int, *, who: str, now: datetime) -> bool:
-    """Take fulfil back; False if the order was not FULFILLED."""
+    """Undo fulfil; returns False and changes nothing if it was not FULFILLED."""
     return _become(session, order_id, FULFILLED, PAID, who=who, now=now)
 
 
 def accept(session: Session, order_id: int, *, who: str, now: datetime) -> bool:
     """
-    Let an order for REVIEW stand as it was paid; False if it was none.
+    Accept an order in REVIEW as it was paid; its entry for the owner is ticked off.
 
-    The owner's entry about its amount is ticked off with it.
+    Safe to repeat: returns False and changes nothing unless the order was in REVIEW.
     """
     if not _become(session, order_id, REVIEW, PAID, who=who, now=now):
         return False
@@ -113,11 +113,11 @@ def return_units(
     now: datetime,
 ) -> None:
     """
-    Put units of an order back into the stock: product id to how many came back.
+    Put returned *units* (product id to quantity) of an order back into the stock.
 
-    With that the owner has answered what came back of a refund that was made at Stripe.
-    Raises InvalidQuantityError, with nothing changed by the caller's rollback, for more
-    of a product than was sold and has not come back yet. Not safe to repeat.
+    The entry that asks what came back of a refund made at Stripe is ticked off, too.
+    Raises InvalidQuantityError for a quantity under 1, or for more of a product than
+    was sold and has not come back yet; the caller must roll back. Not safe to repeat.
     """
     for product_id, quantity in sorted(units.items()):
         if quantity < 1:

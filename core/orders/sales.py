@@ -1,9 +1,9 @@
 """
 What every day has brought, summed once when it is over.
 
-The owner's figures would cost more with every year of orders. So the days of the past
-are kept as sums, and only what came after them is summed anew. Days are summed in turn:
-what has a sum is every day up to the last one that has. A sale writes nothing here.
+Summing all orders would cost more each year. So past days are kept as sums, and only
+later orders are summed anew. Days are summed in order: the sums are complete up to the
+last day that has one. A sale writes nothing here.
 """
 
 from collections.abc import Iterator
@@ -23,13 +23,13 @@ from core.models.base import UtcDateTime
 from core.models.orders import Order, SalesDay
 
 ONE_DAY = timedelta(days=1)
-# An order carries the moment when its transaction began; it is there long before this.
+# An order has the time when its transaction began; it is committed long before this.
 SETTLED_AFTER = timedelta(hours=1)
-# A shop that begins to sum has years of days; the sweep must not wait for all of them.
+# A shop's first sums may be years of days; the sweep must not wait for all of them.
 DAYS_AT_ONCE = 100
 
-# The sums of a day and what they replace are always the same, so that it may be summed
-# twice, also at the same instant.
+# A day has the same sums whenever it is summed, so it may be summed twice, also by two
+# processes at once.
 _SUM_UP = text(
     "INSERT INTO sales_day (day, currency, orders, amount_cents)"
     " SELECT :day, currency, count(*), sum(amount_cents) FROM orders"
@@ -45,7 +45,7 @@ _SUM_UP = text(
 
 @dataclass(frozen=True)
 class Drift:
-    """A day whose kept sums are not those of its orders; (orders, cents) of each."""
+    """A day whose *kept* sums are not those *found*; each is (orders, cents)."""
 
     day: date
     currency: str
@@ -54,7 +54,7 @@ class Drift:
 
 
 class _utc_day(FunctionElement[date]):  # noqa: N801 (a function of SQL)
-    """The day of a moment, which the two databases cut out differently."""
+    """The day (UTC) of a moment; each database has its own way to get it."""
 
     type = Date()
     inherit_cache = True
@@ -72,7 +72,7 @@ def _on_postgresql(element: _utc_day, compiler: SQLCompiler, **options: Any) -> 
 
 
 def total(session: Session) -> tuple[int, int]:
-    """Return how many orders there are and the cents that they brought."""
+    """Return the number of all orders and their sum in cents."""
     last, orders, cents = session.execute(
         select(
             func.max(SalesDay.day),
@@ -89,9 +89,9 @@ def total(session: Session) -> tuple[int, int]:
 
 def roll_up(database: Database, *, now: datetime) -> int:
     """
-    Sum up days that are over, the oldest first; return how many.
+    Sum up days that are over, oldest first and DAYS_AT_ONCE at most; return the number.
 
-    Safe to repeat and to run anywhere at once. A long past takes several calls.
+    Safe to repeat and to run anywhere at once.
     """
     for done in range(DAYS_AT_ONCE):
         with database.read() as session:
@@ -103,7 +103,7 @@ def roll_up(database: Database, *, now: datetime) -> int:
 
 
 def drift(session: Session) -> Iterator[Drift]:
-    """Compare all that was summed with the orders, in one statement."""
+    """Yield the days whose kept sums differ from the orders, in one statement."""
     last = select(func.max(SalesDay.day)).scalar_subquery()
     day = _utc_day(Order.created_at)
     none = literal(0)
@@ -117,12 +117,7 @@ def drift(session: Session) -> Iterator[Drift]:
             none.label("cents"),
         ),
         select(
-            day,
-            Order.currency,
-            none,
-            none,
-            func.count(),
-            func.sum(Order.amount_cents),
+            day, Order.currency, none, none, func.count(), func.sum(Order.amount_cents)
         )
         .where(day <= last)
         .group_by(day, Order.currency),
@@ -141,7 +136,7 @@ def drift(session: Session) -> Iterator[Drift]:
 
 
 def sum_again(session: Session, day: date) -> None:
-    """Set a day's sums to what its orders say, whatever they were; safe to repeat."""
+    """Set a day's sums to those of its orders; safe to repeat."""
     session.execute(
         update(SalesDay).where(SalesDay.day == day).values(orders=0, amount_cents=0)
     )

@@ -13,6 +13,7 @@ from datetime import datetime
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
+from core.database.rows import view_of
 from core.models.orders import Order, OrderLine
 from core.models.refunds import (
     DISPUTE_LOST,
@@ -44,7 +45,7 @@ class OrderLineView:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a checkout has reserved, whether it was sold or not."""
+    """What a checkout reserved, sold or not."""
 
     lines: tuple[OrderLineView, ...]
     currency: str
@@ -55,9 +56,9 @@ class OrderView:
     """
     An order with its lines, whose prices are in *promised_currency*.
 
-    *refunded_cents* count from the moment they are asked for; *refund_under_way* while
-    the customer does not have all of them. *lost_cents* a bank has taken back in a
-    dispute; *is_disputed* while it may. *shipping_address* has Stripe's names (line1,
+    *refunded_cents* includes refunds that were only requested; *refund_under_way* until
+    the customer has all of them. *lost_cents* is what a bank took back in disputes;
+    *is_disputed* while it may take more. *shipping_address* has Stripe's names (line1,
     postal_code, city, country …).
     """
 
@@ -92,29 +93,29 @@ class OrderView:
 
     @property
     def goods_cents(self) -> int:
-        """What the lines cost together, before a discount and without shipping."""
+        """What the lines cost together, before discount and shipping."""
         return sum(line.total_cents for line in self.lines)
 
     @property
     def asked_cents(self) -> int:
-        """What the goods cost with shipping and after a discount."""
+        """What the goods cost after discount and with shipping."""
         return self.goods_cents + self.shipping_cents - self.discount_cents
 
     @property
     def difference_cents(self) -> int:
-        """What was paid beyond what was asked for; 0 in another currency."""
+        """What was paid above the amount asked for; 0 in another currency."""
         if self.currency != self.promised_currency:
             return 0
         return self.amount_cents - self.asked_cents
 
     @property
     def is_tax_on_top(self) -> bool:
-        """Tell whether the difference is a tax that Stripe was told to add."""
+        """Tell whether the difference is tax that the owner told Stripe to add."""
         return self.difference_cents != 0 and self.difference_cents == self.tax_cents
 
     @property
     def is_as_asked(self) -> bool:
-        """Tell whether no other amount was paid, or one in another currency."""
+        """Tell whether the amount asked for was paid, in its currency, plus any tax."""
         is_same = self.currency == self.promised_currency
         return is_same and (not self.difference_cents or self.is_tax_on_top)
 
@@ -147,10 +148,10 @@ class OrderView:
 
 def _shared_out(cents: int, lines: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """
-    Share shipping, a discount or a refund out over the rates, as the goods by price.
+    Share *cents* out over the VAT rates in proportion to the goods, by price.
 
-    What is left by rounding goes to the highest rate. (Belastingdienst: the cost of
-    sending goods follows the goods; a discount lowers what is paid for all of them.)
+    So shipping, discounts and refunds follow the goods (a rule of the Belastingdienst).
+    What rounding leaves goes to the highest rate.
     """
     total = sum(amount for _, amount in lines)
     if not cents or not lines:
@@ -183,11 +184,6 @@ def of_checkout(session: Session, checkout_id: int) -> OrderView | None:
     return _order(session, select(Order).where(Order.checkout_id == checkout_id))
 
 
-def by_number(session: Session, number: int) -> OrderView | None:
-    """Find an order by its number."""
-    return _order(session, select(Order).where(Order.id == number))
-
-
 def by_token(session: Session, token: str) -> OrderView | None:
     """Find an order by the secret in its address."""
     return _order(session, select(Order).where(Order.token == token))
@@ -204,31 +200,12 @@ def views(session: Session, query: Select[Order]) -> list[OrderView]:
     under_way = _refunds_under_way(session, [row.id for row in rows])
     lost, disputed = _disputes(session, [row.checkout_id for row in rows])
     return [
-        OrderView(
+        view_of(
+            OrderView,
+            row,
             number=row.id,
-            checkout_id=row.checkout_id,
-            token=row.token,
-            status=row.status,
-            was_late=row.was_late,
-            created_at=row.created_at,
-            amount_cents=row.amount_cents,
-            currency=row.currency,
-            promised_cents=row.promised_cents,
-            promised_currency=row.promised_currency,
-            customer_name=row.customer_name,
-            customer_email=row.customer_email,
-            stripe_session_id=row.stripe_session_id,
             payment_intent=row.payment_intent or "",
-            discount_cents=row.discount_cents,
-            promotion_code=row.promotion_code,
-            shipping_cents=row.shipping_cents,
-            shipping_option=row.shipping_option,
-            tax_cents=row.tax_cents,
-            refunded_cents=row.refunded_cents,
-            customer_phone=row.customer_phone,
-            shipping_name=row.shipping_name,
             shipping_address=json.loads(row.shipping_address or "{}"),
-            fulfilled_at=row.fulfilled_at,
             refund_under_way=row.id in under_way,
             lost_cents=lost[row.payment_intent or "", row.currency],
             is_disputed=(row.payment_intent or "") in disputed,
@@ -245,14 +222,7 @@ def _lines(
     query = select(OrderLine).where(OrderLine.order_id.in_(order_ids))
     for line in session.scalars(query.order_by(OrderLine.id)):
         lines[line.order_id].append(
-            OrderLineView(
-                line.product_id,
-                line.product_name,
-                line.quantity,
-                line.unit_price_cents,
-                line.vat_bp,
-                line.returned,
-            )
+            view_of(OrderLineView, line, name=line.product_name)
         )
     return lines
 
@@ -267,7 +237,7 @@ def _refunds_under_way(session: Session, order_ids: Collection[int]) -> set[int]
 def _disputes(
     session: Session, checkout_ids: Collection[int]
 ) -> tuple[Mapping[tuple[str, str], int], set[str]]:
-    """Return what was lost by payment and currency, and the disputed payments."""
+    """Return cents lost by (payment, currency), and the payments in dispute."""
     lost: defaultdict[tuple[str, str], int] = defaultdict(int)
     disputed = set()
     query = select(Dispute).where(Dispute.checkout_id.in_(checkout_ids))
@@ -287,13 +257,6 @@ def wanted(session: Session, checkout_id: int) -> Wanted:
         .order_by(StockReservation.id)
     ).all()
     lines = (
-        OrderLineView(
-            row.product_id,
-            row.product_name,
-            row.quantity,
-            row.unit_price_cents,
-            row.vat_bp,
-        )
-        for row in rows
+        view_of(OrderLineView, row, name=row.product_name, returned=0) for row in rows
     )
     return Wanted(tuple(lines), rows[0].currency if rows else "eur")

@@ -9,8 +9,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from core.database.engine import Database
 from core.models.orders import FULFILLED
-from core.orders import views as order_views
-from core.owner import reports
+from core.owner import case, reports
 from core.refunds import views as refund_views
 from tests.admin_dashboard import situations
 from tests.admin_dashboard.conftest import EMAIL, Dashboard
@@ -229,6 +228,6 @@ def test_the_history_of_an_order_is_exported(
 
 def checkout_of(database: Database, number: int) -> int:
     with database.read() as session:
-        order = order_views.by_number(session, number)
-    assert order
-    return order.checkout_id
+        found = case.of_order(session, number)
+    assert found
+    return found.checkout_id

@@ -58,7 +58,7 @@ def by_read_then_write(
     with database.read() as session:
         seen = session.get_one(Product, product_id)
     gate()
-    if seen.available < quantity:
+    if seen.stock - seen.reserved < quantity:
         return False
     database.write(lambda session: _note(session, seen, quantity))
     return True
@@ -72,7 +72,7 @@ def by_for_update(database: Database, cart: Cart, gate: Callable[[], object]) ->
         query = select(Product).where(Product.id == product_id).with_for_update()
         seen = session.scalars(query).one()
         gate()
-        is_enough = seen.available >= quantity
+        is_enough = seen.stock - seen.reserved >= quantity
         if is_enough:
             _note(session, seen, quantity)
     engine.dispose()

@@ -207,7 +207,7 @@ def test_a_sweep_may_come_every_second_to_every_hour(tmp_path: Path, text: str) 
         ),
     ],
 )
-def test_what_describes_no_shop_is_refused_by_its_name(
+def test_an_invalid_setting_is_refused_by_its_name(
     tmp_path: Path, variable: str, text: str
 ) -> None:
     environ = {"DATA_DIR": str(tmp_path), variable: text}

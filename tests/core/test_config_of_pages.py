@@ -220,7 +220,7 @@ def test_a_server_for_letters_needs_a_sender(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_makes_no_page_and_no_letter_is_refused_by_its_name(
+def test_an_invalid_setting_of_pages_or_letters_is_refused_by_its_name(
     tmp_path: Path, variable: str, text: str
 ) -> None:
     refusal = refusal_of(tmp_path, **{variable: text})

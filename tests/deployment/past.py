@@ -13,6 +13,23 @@ MOMENT = datetime(2026, 11, 20, 12, 30, 15, 123_456, tzinfo=UTC)
 LATER = MOMENT + timedelta(days=3)
 
 
+def make_reconciled(url: str) -> None:
+    """Make the tables of revision 0004, in which Stripe was compared just now."""
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        command.upgrade(alembic_config(connection), "0004")
+        _Past(connection).put(
+            "reconciled",
+            id=1,
+            until=MOMENT,
+            looked_back_at=MOMENT,
+            look_on_after="cs_7",
+            taken_until=LATER,
+            finished_at=LATER,
+        )
+    engine.dispose()
+
+
 def make(url: str, *, is_empty: bool) -> None:
     """Make the tables of before, and fill them as a shop at work does."""
     engine = create_engine(url)

@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, inspect, select
 from sqlalchemy.orm import Session
 
 from core.checkout import late_money
 from core.checkout.late_money import Confirmation
 from core.database.engine import Database, connect
 from core.errors import NotFoundError
-from core.models.checkout import EXPIRED, PENDING, Checkout
+from core.models.checkout import EXPIRED, PENDING, Checkout, Reconciled
 from core.models.mail import Mail
 from core.models.records import TOO_LATE, StripeEvent
 from core.models.refunds import Refund
@@ -249,6 +249,24 @@ def test_a_hold_from_before_ends_like_any_other(
         "EXPIRED" if ending == "expired" else "CONFIRMED"
     )
     assert_invariants(database)
+
+
+def test_how_far_the_shop_was_reconciled_is_kept(empty_url: str) -> None:
+    past.make_reconciled(empty_url)
+    database = connect(empty_url)
+
+    database.migrate()
+
+    row = ask(database, lambda s: s.scalars(select(Reconciled)).one())
+    assert (row.until, row.looked_back_at, row.look_on_after, row.taken_until) == (
+        MOMENT,
+        MOMENT,
+        "cs_7",
+        LATER,
+    )
+    columns = inspect(database.engine).get_columns("reconciled")
+    assert "finished_at" not in {column["name"] for column in columns}
+    database.engine.dispose()
 
 
 def test_migrating_again_changes_nothing(database: Database) -> None:

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import inspect, text
 
 from core.database.engine import Database, connect
-from core.database.schema import MIGRATION_KEY
+from core.database.locks import MIGRATION_KEY
 from core.models.base import Base
 from tests.factories import ask, eventually
 from tests.programs import ROOT, environment

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from core.catalogue.importing import ImportReport, export_products, import_products
+from core.catalogue.exporting import export_products
+from core.catalogue.importing import ImportReport, import_products
 from core.database.engine import Database
 from core.errors import CatalogueError
 from core.models.catalogue import Product

@@ -1,9 +1,9 @@
 """
 Senders killed with -9 at every step of a letter, on both databases.
 
-Up to the commit that says that the letter is about to be ended the server has none, and
-it is sent after the restart. From then on nobody can tell by the row: the letter is
-never sent again by itself, and the owner can have it sent.
+Until the commit that makes the letter SENDING the server has not taken it, and it is
+sent after the restart. After that commit the row cannot tell: only the owner sends it
+again.
 """
 
 import signal
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.slow
 BEFORE_THE_NOTE = {
     "before the claim": "_claim_one",
     "after the claim": "_hand_over",
-    "before the server is called": "Connection.offer",
+    "before the server is called": "Connection.send_text",
     "when it is to log in": "Connection._log_in",
     "before the recipients": "Connection._address",
     "with all sent but the dot": "_change",

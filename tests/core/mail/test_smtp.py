@@ -41,7 +41,7 @@ def deliver(server: Smtp) -> str:
         server, our_name="voorraad.example", before_step=lambda: None
     )
     try:
-        left_out = connection.offer("a@x.example", ["b@x.example"], TEXT)
+        left_out = connection.send_text("a@x.example", ["b@x.example"], TEXT)
         connection.complete()
     finally:
         connection.close()
@@ -159,7 +159,7 @@ def test_lines_that_begin_with_a_dot_arrive_as_they_were() -> None:
         connection = Connection(
             server.settings(), our_name="x.example", before_step=lambda: None
         )
-        connection.offer("a@x.example", ["b@x.example"], text)
+        connection.send_text("a@x.example", ["b@x.example"], text)
         connection.complete()
         connection.close()
 
@@ -171,7 +171,7 @@ def test_a_letter_is_not_taken_before_its_dot() -> None:
         connection = Connection(
             server.settings(), our_name="x.example", before_step=lambda: None
         )
-        connection.offer("a@x.example", ["b@x.example"], TEXT)
+        connection.send_text("a@x.example", ["b@x.example"], TEXT)
         connection.close()
 
         deliver(server.settings())

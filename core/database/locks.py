@@ -1,0 +1,10 @@
+"""
+The keys of PostgreSQL's advisory locks: all of them, so that no two are the same.
+
+Any numbers will do, but they stay as they are: programs of two versions may be at work
+on one database.
+"""
+
+MIGRATION_KEY = 8_675_001
+IMPORT_KEY = 8_675_002
+COPY_KEY = 8_675_003
