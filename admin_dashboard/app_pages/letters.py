@@ -6,7 +6,8 @@ import pandas as pd
 import streamlit as st
 from sqlalchemy.orm import Session
 
-from admin_dashboard import acting, letter_file, shop_data, words
+from admin_dashboard.parts import acting, letter_file, shop_data
+from admin_dashboard.words import orders as words
 from core.clock import utcnow
 from core.mail import outbox
 from core.models.mail import SENDING

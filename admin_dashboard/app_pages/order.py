@@ -6,12 +6,7 @@ from dataclasses import replace
 import streamlit as st
 from sqlalchemy.orm import Session
 
-from admin_dashboard import (
-    acting,
-    order_parts,
-    refund_window,
-    shop_data,
-)
+from admin_dashboard.parts import acting, order_parts, refund_window, shop_data
 from core.clock import utcnow
 from core.models.orders import FULFILLED, PAID, REVIEW
 from core.orders import orders

@@ -4,16 +4,12 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from admin_dashboard import (
-    acting,
-    money_tables,
-    order_tables,
-    refund_window,
-    shop_data,
-    words,
-)
-from admin_dashboard.columns import MONEY_COLUMNS
-from admin_dashboard.export import csv_of
+from admin_dashboard.parts import acting, refund_window, shop_data
+from admin_dashboard.tables import money as money_tables
+from admin_dashboard.tables import orders as order_tables
+from admin_dashboard.tables.columns import MONEY_COLUMNS
+from admin_dashboard.tables.export import csv_of
+from admin_dashboard.words import orders as words
 from core.orders.views import OrderView
 
 ROWS = 100

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from admin_dashboard import shop_data, words
-from admin_dashboard.export import csv_of
-from admin_dashboard.stock_chart import chart_height, stock_chart
+from admin_dashboard.parts import shop_data
+from admin_dashboard.tables.export import csv_of
+from admin_dashboard.tables.stock_chart import chart_height, stock_chart
+from admin_dashboard.words import orders as words
 from core.mail import outbox
 from core.owner.reports import Attention, StockLevel, Totals
 

@@ -6,7 +6,8 @@ from datetime import datetime
 import pandas as pd
 import streamlit as st
 
-from admin_dashboard import shop_data, words
+from admin_dashboard.parts import shop_data
+from admin_dashboard.words import orders as words
 from core.clock import utcnow
 from core.owner.reports import OpenReservation
 

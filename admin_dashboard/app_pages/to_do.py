@@ -5,7 +5,16 @@ from collections.abc import Sequence
 import streamlit as st
 from sqlalchemy.orm import Session
 
-from admin_dashboard import acting, entry_words, history_words, shop_data, words
+from admin_dashboard.parts import acting, shop_data
+from admin_dashboard.words import (
+    entries as entry_words,
+)
+from admin_dashboard.words import (
+    history as history_words,
+)
+from admin_dashboard.words import (
+    orders as words,
+)
 from core import records
 from core.clock import utcnow
 from core.owner.to_dos import ToDoView

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import streamlit as st
 
-from admin_dashboard import words
+from admin_dashboard.words import orders as words
 from core.clock import utcnow
 from core.database.engine import Database
 from core.owner import reports

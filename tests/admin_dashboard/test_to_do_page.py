@@ -2,7 +2,7 @@
 
 import pytest
 
-from admin_dashboard import entry_words
+from admin_dashboard.words import entries as entry_words
 from core import records
 from core.clock import utcnow
 from core.database.engine import Database

@@ -1,4 +1,4 @@
-from admin_dashboard.throttle import LONGEST_PAUSE_SECONDS, MOST_KEYS, Throttle
+from admin_dashboard.login.throttle import LONGEST_PAUSE_SECONDS, MOST_KEYS, Throttle
 
 
 class Seconds:

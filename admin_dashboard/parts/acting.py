@@ -9,8 +9,8 @@ import streamlit as st
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from admin_dashboard.logins import COOKIE, Logins
-from admin_dashboard.shop_data import config, shop_database
+from admin_dashboard.login.logins import COOKIE, Logins
+from admin_dashboard.parts.shop_data import config, shop_database
 from core.errors import BusyError
 
 T = TypeVar("T")

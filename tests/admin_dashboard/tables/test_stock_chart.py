@@ -1,6 +1,6 @@
 from typing import Any
 
-from admin_dashboard.stock_chart import chart_height, stock_chart
+from admin_dashboard.tables.stock_chart import chart_height, stock_chart
 from core.owner.reports import StockLevel
 
 

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from admin_dashboard import order_tables
-from admin_dashboard.export import csv_of
+from admin_dashboard.tables import orders as order_tables
+from admin_dashboard.tables.export import csv_of
 from core.orders.views import OrderLineView, OrderView
 
 ORDER = OrderView(

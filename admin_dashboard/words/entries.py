@@ -1,6 +1,6 @@
 """What the entries for the owner mean, and what to do about them."""
 
-from admin_dashboard import words
+from admin_dashboard.words import orders as words
 from core.models.records import (
     AMOUNT,
     DISPUTED,

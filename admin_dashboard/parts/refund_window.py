@@ -11,7 +11,9 @@ from dataclasses import dataclass, field, replace
 import streamlit as st
 from sqlalchemy.orm import Session
 
-from admin_dashboard import acting, history_words, shop_data, words
+from admin_dashboard.parts import acting, shop_data
+from admin_dashboard.words import history as history_words
+from admin_dashboard.words import orders as words
 from core.clock import utcnow
 from core.errors import InvalidQuantityError, NotFoundError, RefundRefusedError
 from core.orders.views import OrderLineView, OrderView

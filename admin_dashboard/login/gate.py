@@ -20,7 +20,7 @@ from starlette.responses import (
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
-from admin_dashboard.logins import COOKIE, Logins
+from admin_dashboard.login.logins import COOKIE, Logins
 
 OPEN_PATHS = ("/login", "/logout", "/healthz", "/login.css", "/favicon.svg")
 # Not for people: here a redirect to a page would be an answer that misleads.

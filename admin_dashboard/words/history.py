@@ -3,8 +3,8 @@
 import re
 from collections.abc import Mapping
 
-from admin_dashboard import words
-from admin_dashboard.entry_words import TITLES
+from admin_dashboard.words import orders as words
+from admin_dashboard.words.entries import TITLES
 from core.models.checkout import CANCELLED, CONFIRMED, EXPIRED
 from core.models.mail import GONE_MAIL, ORDER_MAIL, OWED_MAIL, REFUND_MAIL, TO_DO_MAIL
 from core.models.orders import FULFILLED, PAID, REVIEW

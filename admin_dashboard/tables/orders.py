@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from admin_dashboard import words
+from admin_dashboard.words import orders as words
 from core.orders.views import OrderView
 
 

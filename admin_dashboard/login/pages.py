@@ -18,11 +18,11 @@ from starlette.responses import (
 from starlette.routing import Route
 from starlette.templating import Jinja2Templates
 
-from admin_dashboard.login_words import words_for
-from admin_dashboard.logins import COOKIE, LONGEST_SECONDS, Logins
-from admin_dashboard.throttle import Throttle
+from admin_dashboard.login.logins import COOKIE, LONGEST_SECONDS, Logins
+from admin_dashboard.login.throttle import Throttle
+from admin_dashboard.login.words import words_for
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 FORM_COOKIE = "voorraad_form"
 FORM_SECONDS = 3600
 MOST_BYTES = 4096

@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 from pandas.io.formats.style import Styler
 
-from admin_dashboard import words
+from admin_dashboard.words import orders as words
 
 # Amounts are text, as the browser would write them in its own language's way.
 _RIGHT = st.column_config.TextColumn(alignment="right")

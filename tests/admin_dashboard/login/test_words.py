@@ -1,6 +1,6 @@
 import pytest
 
-from admin_dashboard.login_words import DUTCH, ENGLISH, words_for
+from admin_dashboard.login.words import DUTCH, ENGLISH, words_for
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from admin_dashboard.export import csv_of
+from admin_dashboard.tables.export import csv_of
 
 
 def test_a_dutch_spreadsheet_opens_the_export():

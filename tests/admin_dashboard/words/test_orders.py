@@ -1,6 +1,6 @@
 import pytest
 
-from admin_dashboard import words
+from admin_dashboard.words import orders as words
 from core.owner.reports import MOST_COUNTED
 
 

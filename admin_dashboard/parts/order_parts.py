@@ -5,9 +5,11 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from admin_dashboard import history_words, money_tables, words
-from admin_dashboard.columns import MONEY_COLUMNS, with_amounts
-from admin_dashboard.export import csv_of
+from admin_dashboard.tables import money as money_tables
+from admin_dashboard.tables.columns import MONEY_COLUMNS, with_amounts
+from admin_dashboard.tables.export import csv_of
+from admin_dashboard.words import history as history_words
+from admin_dashboard.words import orders as words
 from core.models.refunds import DISPUTE_LOST, DISPUTE_OVER
 from core.orders.views import OrderLineView, OrderView
 from core.owner.case import Case

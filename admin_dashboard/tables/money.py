@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from admin_dashboard import history_words, words
+from admin_dashboard.words import history as history_words
+from admin_dashboard.words import orders as words
 from core.models.refunds import AUTOMATIC, FAILED, OWNER, STRIPE
 from core.refunds.views import DisputeView, RefundView
 
