@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from admin_dashboard.words import orders as words
 from admin_dashboard.words.entries import TITLES
-from core.models.checkout import CANCELLED, CONFIRMED, EXPIRED
+from core.models.checkout import CANCELLED, CONFIRMED, EXPIRED, PAYMENT_FAILED
 from core.models.mail import GONE_MAIL, ORDER_MAIL, OWED_MAIL, REFUND_MAIL, TO_DO_MAIL
 from core.models.orders import FULFILLED, PAID, REVIEW
 from core.models.refunds import STRIPE
@@ -66,6 +66,9 @@ WHAT = {
 CAUSES = {
     "hold over": "de tijd was om",
     "closed at Stripe": "gesloten bij Stripe",
+    "unknown at Stripe": "Stripe kent de betaalpagina niet",
+    PAYMENT_FAILED: "de betaling is mislukt",
+    "the delayed payment did not come in time": "de betaling kwam niet op tijd",
     "cancelled by the customer": "door de klant",
     "replaced by a new checkout": "de klant begon opnieuw",
     "refused by Stripe": "Stripe weigerde de betaalpagina",
