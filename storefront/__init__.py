@@ -14,14 +14,14 @@ from core.errors import ConfigError
 from core.shop import Shop
 from storefront import (
     api,
-    commands,
+    checkout_pages,  # noqa: F401 (adds its routes to the pages)
     health,
     language,
     pages,
-    payment,  # noqa: F401 (adds its routes to the pages)
     problems,
     safety,
 )
+from storefront.commands import cli
 from storefront.extensions import Sessions, babel, csrf, db
 
 # A signed event of Stripe's is some kilobytes, a cart far less.
@@ -64,7 +64,7 @@ def create_app(config: Config | None = None) -> Flask:
     with app.app_context():
         database = Database(db.engine)
     app.extensions["shop"] = Shop.open(config, on=database)
-    for part in (language, safety, problems, health, api, pages, commands):
+    for part in (language, safety, problems, health, api, pages, cli):
         part.init_app(app)
     csrf.exempt(api.blueprint)
     return app

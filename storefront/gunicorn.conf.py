@@ -8,7 +8,7 @@ from gunicorn.workers.base import Worker
 
 from core.config import Config
 from core.scheduler import Scheduler
-from storefront.letters import writer
+from storefront.letters.writer import writer
 
 # The library behind the scheduler compares local times: it would rest for the hour that
 # comes twice when summer time ends.

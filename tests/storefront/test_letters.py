@@ -26,8 +26,8 @@ from core.payments.data import Bill, DisputeReport, Payment
 from core.refunds import disputes, refunds
 from storefront import create_app
 from storefront.extensions import db
-from storefront.letters import writer
-from storefront.owner_letters import WORDS
+from storefront.letters.owner import WORDS
+from storefront.letters.writer import writer
 from tests.core.mailing import SENDER, all_sent
 from tests.factories import add_product, payment_of, reserved, sold
 from tests.smtp import MailServer

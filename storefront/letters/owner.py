@@ -29,7 +29,7 @@ from core.owner import to_dos
 from core.owner.to_dos import ToDoView
 from storefront import language
 from storefront.extensions import current_shop
-from storefront.letter_parts import Content, Row
+from storefront.letters.parts import Content, Row
 
 # The first owner's login where none was given: it is no address that mail reaches.
 NO_ADDRESS = "@localhost"

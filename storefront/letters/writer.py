@@ -26,9 +26,10 @@ from core.models.refunds import Refund
 from core.orders import views as order_views
 from core.orders.views import OrderLineView, OrderView
 from core.refunds import owed
-from storefront import language, owner_letters
+from storefront import language
 from storefront.extensions import current_shop
-from storefront.letter_parts import Content, Link, Place, Row
+from storefront.letters import owner
+from storefront.letters.parts import Content, Link, Place, Row
 
 
 def writer(app: Flask) -> LetterWriter:
@@ -272,5 +273,5 @@ _CONTENTS: Mapping[str, Callable[[Session, Mail], Content | None]] = {
     REFUND_MAIL: _refund,
     OWED_MAIL: _refund,
     GONE_MAIL: _gone,
-    TO_DO_MAIL: owner_letters.to_do,
+    TO_DO_MAIL: owner.to_do,
 }

@@ -32,13 +32,13 @@ from core.maintenance.doctor import Finding
 from core.models.catalogue import Product
 from core.owner import accounts, to_dos
 from core.shop import Shop
-from storefront import letters
 from storefront.extensions import current_shop
+from storefront.letters.writer import writer
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-DEMO_PRODUCTS = Path(__file__).parent / "demo" / "products.csv"
+DEMO_PRODUCTS = Path(__file__).parents[1] / "demo" / "products.csv"
 
 
 def init_app(app: Flask) -> None:
@@ -252,7 +252,7 @@ def _as_json(value: object) -> object:
 def send_mail() -> None:
     """Send the letters that are due; a running shop does so by itself."""
     shop = current_shop()
-    sent = outbox.send_due(shop, letters.writer(current_app))
+    sent = outbox.send_due(shop, writer(current_app))
     if sent.waiting:
         raise click.ClickException(f"{sent.waiting} letters wait: SMTP_URL is not set")
     click.echo(
