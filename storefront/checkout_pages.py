@@ -16,7 +16,7 @@ from core.errors import (
     PaymentError,
     ProductNotFoundError,
 )
-from core.models.checkout import CONFIRMED, PAYMENT_FAILED, PENDING, Checkout
+from core.models.checkout import CONFIRMED, PAYMENT_FAILED, PENDING
 from core.orders import views as order_views
 from core.orders.views import OrderView
 from core.refunds import owed, refunds
@@ -114,7 +114,7 @@ def _what_became_of(session_id: str) -> tuple[str, OrderView | None]:
     if checkout_id is None:
         return "unknown", None
     session = db.session()
-    ended = session.get_one(Checkout, checkout_id)
+    ended = holds.state(session, checkout_id)
     refund = refunds.automatic_of(session, session_id)
     if refund is not None:
         state = "owed" if owed.cents(session, refund) else "refunded"
@@ -136,7 +136,7 @@ def cancelled(checkout_id: str) -> str:
         return render_template(
             "cancelled.html", state="elsewhere", order=None, expires_at=None
         )
-    ended = db.session.get_one(Checkout, number)
+    ended = holds.state(db.session(), number)
     if ended.awaits_payment:
         return render_template("success.html", state="processing", order=None)
     if ended.status == CONFIRMED:

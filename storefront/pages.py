@@ -21,7 +21,6 @@ from werkzeug.wrappers import Response
 from core.catalogue import products as catalogue
 from core.catalogue.products import ProductView
 from core.errors import Shortage
-from core.models.catalogue import Product
 from core.orders import views as order_views
 from core.stock import holds
 from storefront import language, visit
@@ -158,7 +157,7 @@ def _product_id() -> int:
     product_id = request.form.get("product_id", type=int)
     if product_id is None or not 0 < product_id <= visit.LARGEST_ID:
         abort(404)
-    if db.session.get(Product, product_id) is None:
+    if not catalogue.is_known(db.session(), product_id):
         abort(404)
     return product_id
 

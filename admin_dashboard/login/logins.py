@@ -6,7 +6,6 @@ import time
 from itsdangerous import BadData, URLSafeTimedSerializer
 
 from core.database.engine import Database
-from core.models.owner import Owner
 from core.owner import accounts
 
 COOKIE = "voorraad_owner"
@@ -49,9 +48,7 @@ class Logins:
         except (BadData, ValueError):
             return ""
         with self._database.read() as session:
-            if not accounts.is_login(session, mark):
-                return ""
-            return session.get_one(Owner, int(mark.partition(":")[0])).email
+            return accounts.email_of(session, mark)
 
     def close(self, cookie: str) -> None:
         try:

@@ -12,13 +12,12 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 import streamlit as st
-from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.clock import utcnow
 from core.config import Config
 from core.database.engine import Database, connect
-from core.models.orders import Order
+from core.orders import views as order_views
 from core.orders.views import OrderView
 from core.owner import case, reports
 from core.owner.case import Case
@@ -115,11 +114,8 @@ def mails(limit: int) -> list[MailView]:
 
 def numbers_of(checkout_ids: Collection[int | None]) -> dict[int | None, int]:
     """Return the numbers of the orders that these checkouts became."""
-    query = select(Order.checkout_id, Order.id).where(
-        Order.checkout_id.in_({each for each in checkout_ids if each is not None})
-    )
     with shop_database().read() as session:
-        return {row.checkout_id: row.id for row in session.execute(query)}
+        return order_views.numbers_of(session, checkout_ids)
 
 
 def case_of_order(number: int) -> Case | None:

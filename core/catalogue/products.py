@@ -11,6 +11,7 @@ from datetime import datetime
 from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import Session
 
+from core.database.rows import view_of
 from core.models.catalogue import Product
 
 
@@ -32,7 +33,7 @@ class ProductView:
     vendor: str
     image: str
     image_alt: str
-    free_at: datetime | None = None
+    free_at: datetime | None
 
     @property
     def available(self) -> int:
@@ -68,22 +69,15 @@ def by_ids(session: Session, ids: Collection[int]) -> dict[int, ProductView]:
 
 
 def _product_views(session: Session, query: Select[Product]) -> list[ProductView]:
-    return [
-        ProductView(
-            id=row.id,
-            slug=row.slug,
-            sku=row.sku,
-            name=row.name,
-            price_cents=row.price_cents,
-            currency=row.currency,
-            vat_bp=row.vat_bp,
-            stock=row.stock,
-            reserved=row.reserved,
-            description=row.description,
-            kind=row.kind,
-            vendor=row.vendor,
-            image=row.image,
-            image_alt=row.image_alt,
-        )
-        for row in session.scalars(query)
-    ]
+    rows = session.scalars(query)
+    return [view_of(ProductView, row, free_at=None) for row in rows]
+
+
+def has_products(session: Session) -> bool:
+    """Tell whether there is any product, on sale or not."""
+    return session.scalar(select(Product.id).limit(1)) is not None
+
+
+def is_known(session: Session, product_id: int) -> bool:
+    """Tell whether there is a product of this id, on sale or not."""
+    return session.get(Product, product_id) is not None

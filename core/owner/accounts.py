@@ -75,3 +75,15 @@ def is_login(session: Session, mark: str) -> bool:
 
 def _mark(owner: Owner) -> str:
     return f"{owner.id}:{owner.password_hash[-12:]}"
+
+
+def email_of(session: Session, mark: str) -> str:
+    """Return the email address of the owner whose login *mark* stands for, or ""."""
+    if not is_login(session, mark):
+        return ""
+    return session.get_one(Owner, int(mark.partition(":")[0])).email
+
+
+def emails(session: Session) -> list[str]:
+    """Return the email addresses of all owners, the first owner's first."""
+    return list(session.scalars(select(Owner.email).order_by(Owner.id)))

@@ -429,3 +429,8 @@ def _ask_again(
     )
     _add(session, again)
     return again.id
+
+
+def by_id(session: Session, refund_id: int) -> Refund | None:
+    """Find a refund by its id."""
+    return session.get(Refund, refund_id)

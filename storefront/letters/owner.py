@@ -9,11 +9,9 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from flask_babel import gettext, lazy_gettext
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.models.mail import Mail
-from core.models.owner import Owner
 from core.models.records import (
     AMOUNT,
     DISPUTED,
@@ -25,7 +23,7 @@ from core.models.records import (
     UNKNOWN_SESSION,
 )
 from core.models.refunds import DISPUTE_LOST, DISPUTE_OVER, DISPUTE_PREVENTED
-from core.owner import to_dos
+from core.owner import accounts, to_dos
 from core.owner.to_dos import ToDoView
 from storefront import language
 from storefront.extensions import current_shop
@@ -147,10 +145,11 @@ def to_do(session: Session, mail: Mail) -> Content | None:
 
 
 def _owners(session: Session) -> tuple[str, ...]:
-    emails = session.scalars(select(Owner.email).order_by(Owner.id))
     is_real = current_shop().config.smtp is not None
     return tuple(
-        email for email in emails if not (is_real and email.endswith(NO_ADDRESS))
+        email
+        for email in accounts.emails(session)
+        if not (is_real and email.endswith(NO_ADDRESS))
     )
 
 

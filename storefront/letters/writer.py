@@ -25,7 +25,7 @@ from core.models.orders import REVIEW
 from core.models.refunds import Refund
 from core.orders import views as order_views
 from core.orders.views import OrderLineView, OrderView
-from core.refunds import owed
+from core.refunds import owed, refunds
 from storefront import language
 from storefront.extensions import current_shop
 from storefront.letters import owner
@@ -164,7 +164,7 @@ def _refund(session: Session, mail: Mail) -> Content | None:
 
     Both letters are made of what is so when they are sent, as one may wait for long.
     """
-    refund = _refund_of(session, mail)
+    refund = refunds.by_id(session, mail.refund_id or 0)
     if refund is None:
         return None
     cents = owed.cents(session, refund)
@@ -184,10 +184,6 @@ def _refund(session: Session, mail: Mail) -> Content | None:
             amount=amount,
         )
     return _about_refund(session, mail, refund, subject, stands)
-
-
-def _refund_of(session: Session, mail: Mail) -> Refund | None:
-    return session.get(Refund, mail.refund_id) if mail.refund_id else None
 
 
 def _about_refund(
