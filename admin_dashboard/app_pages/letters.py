@@ -7,10 +7,18 @@ import streamlit as st
 from sqlalchemy.orm import Session
 
 from admin_dashboard.parts import acting, letter_file, shop_data
-from admin_dashboard.words import orders as words
+from admin_dashboard.words.figures import moment, plain
 from core.clock import utcnow
 from core.mail import outbox
-from core.models.mail import SENDING
+from core.models.mail import (
+    GONE_MAIL,
+    ORDER_MAIL,
+    OWED_MAIL,
+    READY,
+    REFUND_MAIL,
+    SENDING,
+    TO_DO_MAIL,
+)
 from core.models.refunds import FAILED, SENT
 from core.owner.reports import MailView
 
@@ -20,6 +28,19 @@ HOW_TO_SET_UP = (
     " (`smtp://naam:wachtwoord@mail.voorbeeld.nl:587`) en **MAIL_FROM** op de"
     " afzender (`Winkel <winkel@voorbeeld.nl>`), en start de winkel opnieuw."
 )
+KINDS = {
+    ORDER_MAIL: "Bevestiging van een bestelling",
+    REFUND_MAIL: "Bericht van een terugbetaling",
+    OWED_MAIL: "Bericht dat terugbetalen niet lukte",
+    GONE_MAIL: "Bericht dat de goederen weg waren",
+    TO_DO_MAIL: "Bericht voor u: iets te doen",
+}
+STATUSES = {
+    READY: "Wacht op verzending",
+    SENDING: "Onbekend of hij is aangekomen",
+    SENT: "Verstuurd",
+    FAILED: "Mislukt",
+}
 WHAT_WENT_WRONG = {
     SENDING: (
         "De verbinding viel weg op het moment van overhandigen: niemand kan zeggen of"
@@ -45,7 +66,7 @@ def send_again(mail_id: int) -> None:
 def show_settings() -> None:
     config = shop_data.config()
     if config.smtp is not None:
-        st.caption(words.plain(f"Afzender: {config.mail_from}"))
+        st.caption(plain(f"Afzender: {config.mail_from}"))
     elif outbox.can_send(config):
         st.info(
             "Er is geen mailserver ingesteld. Brieven worden niet verstuurd maar als"
@@ -62,7 +83,7 @@ def show_settings() -> None:
 def letters() -> None:
     acting.show_notice()
     with shop_data.told_plainly():
-        mails = shop_data.mails(ROWS)
+        mails = shop_data.mails(limit=ROWS)
         if not mails:
             st.info("Er is nog geen post.")
             return
@@ -79,10 +100,10 @@ def letters() -> None:
 
 def show_troubled(each: MailView) -> None:
     with st.container(border=True):
-        st.markdown(f"**{words.plain(label_of(each))}**")
+        st.markdown(f"**{plain(label_of(each))}**")
         st.markdown(WHAT_WENT_WRONG[each.status])
         if each.error:
-            st.caption(words.plain(each.error))
+            st.caption(plain(each.error))
         st.button(
             "Opnieuw sturen",
             key=f"send-{each.id}",
@@ -92,25 +113,25 @@ def show_troubled(each: MailView) -> None:
 
 
 def label_of(each: MailView) -> str:
-    parts = (words.moment(each.created_at), words.MAIL_KINDS[each.kind], each.recipient)
+    parts = (moment(each.created_at), KINDS[each.kind], each.recipient)
     return " \N{MIDDLE DOT} ".join(part for part in parts if part)
 
 
 def status_of(each: MailView) -> str:
     if each.status == SENT and shop_data.config().smtp is None:
         return "Bewaard als bestand"
-    return words.MAIL_STATUSES[each.status]
+    return STATUSES[each.status]
 
 
 def table_of(mails: Sequence[MailView], numbers: dict[int | None, int]) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "Geschreven": words.moment(each.created_at),
-                "Wat": words.MAIL_KINDS[each.kind],
+                "Geschreven": moment(each.created_at),
+                "Wat": KINDS[each.kind],
                 "Aan": each.recipient or "de eigenaar",
                 "Status": status_of(each),
-                "Verstuurd": words.moment(each.sent_at) if each.sent_at else "",
+                "Verstuurd": moment(each.sent_at) if each.sent_at else "",
                 "Pogingen": each.tries,
                 "Bestelling": str(numbers.get(each.checkout_id, "")),
                 "Fout": each.error,
@@ -129,8 +150,7 @@ def show_text(mails: Sequence[MailView]) -> None:
         st.info("Van deze brief is (nog) geen bestand.")
         return
     st.markdown(
-        f"Aan: {words.plain(letter.recipient)}  \n"
-        f"Onderwerp: **{words.plain(letter.subject)}**"
+        f"Aan: {plain(letter.recipient)}  \nOnderwerp: **{plain(letter.subject)}**"
     )
     st.code(letter.text, language=None, wrap_lines=True)
 

@@ -20,14 +20,13 @@ from starlette.responses import (
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
-from admin_dashboard.login.logins import COOKIE, Logins
+from admin_dashboard.login.logins import COOKIE, LOGGED_OUT, Logins
 
 OPEN_PATHS = ("/login", "/logout", "/healthz", "/login.css", "/favicon.svg")
-# Not for people: here a redirect to a page would be an answer that misleads.
+# Not for people: a redirect to a page would mislead a program.
 MACHINE_PATHS = ("/_stcore/", "/static/", "/media/", "/component/", "/app/static/")
 LOGIN_ENDED = 4401
-LOGGED_OUT = "U bent uitgelogd. Laad de pagina opnieuw om weer in te loggen."
-# Streamlit writes styles into its elements and its charts compile expressions.
+# Streamlit sets inline styles, and its charts compile expressions.
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval';"
     " style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:;"

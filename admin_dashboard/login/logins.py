@@ -1,4 +1,4 @@
-"""Who is logged in: a signed cookie that names the owner and his password's mark."""
+"""Who is logged in: a signed cookie with the mark of the owner's password."""
 
 import secrets
 import time
@@ -12,14 +12,15 @@ COOKIE = "voorraad_owner"
 LONGEST_SECONDS = 8 * 3600
 RECHECK_SECONDS = 2.0
 SALT = "owner-login"
+LOGGED_OUT = "U bent uitgelogd. Laad de pagina opnieuw om weer in te loggen."
 
 
 class Logins:
     """
     Opens and closes logins; a new password closes all older ones within seconds.
 
-    A login that was closed by hand is remembered in this process until its cookie is
-    too old anyway.
+    A login that was closed by hand is remembered in this process until its cookie
+    expires.
     """
 
     def __init__(self, database: Database, secret_key: str) -> None:
@@ -35,33 +36,33 @@ class Logins:
         return mark and self._signer.dumps([mark, secrets.token_hex(8)])
 
     def is_open(self, cookie: str) -> bool:
-        try:
-            mark, number = self._signer.loads(cookie, max_age=LONGEST_SECONDS)
-        except (BadData, ValueError):
-            return False
-        return number not in self._closed and self._is_login(mark)
+        mark, number = self._read(cookie)
+        return bool(mark) and number not in self._closed and self._is_login(mark)
 
     def owner_of(self, cookie: str) -> str:
-        """Return the e-mail address of the owner whose login this is, "" if of none."""
-        try:
-            mark, _number = self._signer.loads(cookie, max_age=LONGEST_SECONDS)
-        except (BadData, ValueError):
+        """Return the email address of the owner whose login this is, or ""."""
+        mark, _number = self._read(cookie)
+        if not mark:
             return ""
         with self._database.read() as session:
             return accounts.email_of(session, mark)
 
     def close(self, cookie: str) -> None:
-        try:
-            _mark, number = self._signer.loads(cookie, max_age=LONGEST_SECONDS)
-        except (BadData, ValueError):
-            return
+        _mark, number = self._read(cookie)
         now = time.monotonic()
         recent = {key: end for key, end in self._closed.items() if end > now}
         self._closed = {**recent, number: now + LONGEST_SECONDS}
 
+    def _read(self, cookie: str) -> tuple[str, str]:
+        try:
+            mark, number = self._signer.loads(cookie, max_age=LONGEST_SECONDS)
+        except (BadData, ValueError):
+            return "", ""
+        return mark, number
+
     def _is_login(self, mark: str) -> bool:
-        # A page asks for dozens of files at once, and only marks that were signed here
-        # come this far, so that there are never many of them.
+        # A page asks for dozens of files at once. Only marks that were signed here come
+        # this far, so there are never many.
         checked_at, known = self._checked.get(mark, (0.0, False))
         if known and time.monotonic() - checked_at < RECHECK_SECONDS:
             return True

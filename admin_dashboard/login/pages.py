@@ -1,4 +1,4 @@
-"""The pages outside the gate: log in, log out, and the sign of life."""
+"""The pages outside the gate: log in, log out, and the health check."""
 
 import asyncio
 import secrets
@@ -69,12 +69,13 @@ class LoginPages:
         email, password = form.get("email", ""), form.get("password", "")
         address = request.client.host if request.client else ""
         owner = f"{address} {email.strip().lower()}"
-        pause = max(self._by_owner.pause(owner), self._by_address.pause(address))
+        throttles = ((self._by_owner, owner), (self._by_address, address))
+        pause = max(throttle.pause(key) for throttle, key in throttles)
         if pause > 0:
             return self._paused(request, email, pause)
-        # Counted before the check, so that a hundred attempts at once are counted, too.
-        self._by_owner.count(owner)
-        self._by_address.count(address)
+        # Counted before the check, so that a hundred attempts at once count, too.
+        for throttle, key in throttles:
+            throttle.count(key)
         try:
             async with self._checks:
                 cookie = await run_in_threadpool(self._logins.open, email, password)
@@ -84,8 +85,8 @@ class LoginPages:
             )
         if cookie is None:
             return self._page(request, "login.html", 401, problem="wrong", email=email)
-        self._by_owner.forget(owner)
-        self._by_address.forget(address)
+        for throttle, key in throttles:
+            throttle.forget(key)
         return _entered(request, cookie)
 
     def _paused(self, request: Request, email: str, pause: float) -> Response:
@@ -110,7 +111,7 @@ class LoginPages:
         self, request: Request, template: str, status: int = 200, **context: str
     ) -> Response:
         words = words_for(request.headers.get("accept-language", ""))
-        # Kept while it is there, so that two open tabs do not spoil each other's form.
+        # Kept if it is there, so that two open tabs do not invalidate each other.
         number = request.cookies.get(FORM_COOKIE) or secrets.token_urlsafe(16)
         problem = words[context.pop("problem")] if "problem" in context else ""
         answer = self._templates.TemplateResponse(
@@ -135,7 +136,7 @@ class LoginPages:
         return answer
 
     async def _form(self, request: Request) -> dict[str, str] | None:
-        """Return what our own page sent, or None when it does not come from there."""
+        """Return the fields that our own page sent; None if it was not our page."""
         if not _is_from_here(request):
             return None
         body = b""
@@ -153,10 +154,8 @@ class LoginPages:
 
 
 def _is_from_here(request: Request) -> bool:
-    if request.headers.get("sec-fetch-site", "same-origin") not in (
-        "same-origin",
-        "none",
-    ):
+    site = request.headers.get("sec-fetch-site", "same-origin")
+    if site not in ("same-origin", "none"):
         return False
     origin = request.headers.get("origin")
     return origin is None or urlsplit(origin).netloc == request.headers.get("host")

@@ -1,4 +1,4 @@
-"""What the owner does: in one transaction, under his name, and told on the page."""
+"""What the owner does: in one transaction, in their name, with a notice on the page."""
 
 import logging
 from collections.abc import Callable
@@ -9,14 +9,13 @@ import streamlit as st
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from admin_dashboard.login.logins import COOKIE, Logins
+from admin_dashboard.login.logins import COOKIE, LOGGED_OUT, Logins
 from admin_dashboard.parts.shop_data import config, shop_database
 from core.errors import BusyError
 
 T = TypeVar("T")
 
 NOTICE = "notice"
-LOGGED_OUT = "U bent uitgelogd. Laad de pagina opnieuw om weer in te loggen."
 OUT_OF_REACH = (
     "De database van de winkel is nu niet bereikbaar of te druk. Kijk straks eerst of"
     " het toch gelukt is, en probeer het dan nog eens."
@@ -35,26 +34,17 @@ class Notice:
     is_good: bool
 
 
-def who() -> str:
-    """Return the e-mail address of the owner at work, by the cookie of his login."""
-    logins = Logins(shop_database(), config().secret_key)
-    try:
-        email = logins.owner_of(st.context.cookies.get(COOKIE, ""))
-    except SQLAlchemyError as error:
-        raise NotDoneError(OUT_OF_REACH) from error
-    if not email:
-        raise NotDoneError(LOGGED_OUT)
-    return email
-
-
 def change(work: Callable[[Session, str], T]) -> T:
     """
-    Do *work*, which is given the owner's address, in a transaction.
+    Do *work*, which is given the owner's email address, in a transaction.
 
     Raises NotDoneError if the database cannot be reached or nobody is logged in.
     """
-    owner = who()
     try:
+        logins = Logins(shop_database(), config().secret_key)
+        owner = logins.owner_of(st.context.cookies.get(COOKIE, ""))
+        if not owner:
+            raise NotDoneError(LOGGED_OUT)
         return shop_database().write(lambda session: work(session, owner))
     except (SQLAlchemyError, BusyError) as error:
         logger.exception("the database could not be changed")
@@ -80,7 +70,7 @@ def warn(text: str) -> None:
 
 
 def show_notice() -> None:
-    """Show once what became of the last thing that the owner did."""
+    """Show once the result of the last thing that the owner did."""
     notice: Notice | None = st.session_state.pop(NOTICE, None)
     if notice is not None:
         show = st.success if notice.is_good else st.warning

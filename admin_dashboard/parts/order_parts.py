@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
+from admin_dashboard.tables import columns, export
 from admin_dashboard.tables import money as money_tables
-from admin_dashboard.tables.columns import MONEY_COLUMNS, with_amounts
-from admin_dashboard.tables.export import csv_of
-from admin_dashboard.words import history as history_words
+from admin_dashboard.words import history
 from admin_dashboard.words import orders as words
+from admin_dashboard.words.figures import exact_moment, moment, money, plain
+from admin_dashboard.words.refunds import dispute_reason, dispute_status
 from core.models.refunds import DISPUTE_LOST, DISPUTE_OVER
 from core.orders.views import OrderLineView, OrderView
 from core.owner.case import Case
@@ -24,31 +25,30 @@ def show_disputes(disputes: Sequence[DisputeView]) -> None:
     """Warn on top: a disputed payment may be lost, and so would goods sent now."""
     for dispute in disputes:
         if is_open(dispute) or dispute.status == DISPUTE_LOST:
-            amount = words.money(dispute.amount_cents, dispute.currency)
             until = ""
             if is_open(dispute) and dispute.due_by:
-                until = f" Antwoord bij Stripe voor {words.moment(dispute.due_by)}."
+                until = f" Antwoord bij Stripe voor {moment(dispute.due_by)}."
             st.error(
-                f"Betwiste betaling van {amount}: {words.dispute_reason(dispute)}."
-                f" {words.dispute_status(dispute)}.{until}"
+                f"Betwiste betaling van {money(dispute.amount_cents, dispute.currency)}"
+                f": {dispute_reason(dispute)}. {dispute_status(dispute)}.{until}"
             )
 
 
 def show_facts(order: OrderView) -> None:
     st.markdown(f"**{words.status_of(order)}**, {words.since(order)}")
     if told := words.note(order):
-        st.warning(f"{words.plain(told[:1].upper() + told[1:])}.")
+        st.warning(f"{plain(told[:1].upper() + told[1:])}.")
     customer, address = st.columns(2)
     with customer:
         st.header("Klant")
         show_lines(order.customer_name, order.customer_email, order.customer_phone)
     with address:
         st.header("Adres")
-        show_lines(*words.address_of(order).split("\n"))
+        show_lines(*words.address_of(order))
 
 
 def show_lines(*lines: str) -> None:
-    told = [words.plain(line) for line in lines if line]
+    told = [plain(line) for line in lines if line]
     st.markdown("  \n".join(told) or "niet gevraagd")
 
 
@@ -59,7 +59,7 @@ def show_lines_of(
     table = pd.DataFrame(
         [
             {
-                "Product": words.plain(line.name),
+                "Product": plain(line.name),
                 "Aantal": line.quantity,
                 "Prijs": line.unit_price_cents,
                 "Bedrag": line.total_cents,
@@ -71,7 +71,7 @@ def show_lines_of(
     if not any(table["Terug"]):
         table = table.drop(columns="Terug")
     st.table(
-        with_amounts(table, ["Prijs", "Bedrag"], [currency] * len(lines)),
+        columns.with_amounts(table, ["Prijs", "Bedrag"], [currency] * len(lines)),
         border="horizontal",
         hide_index=True,
         alt=alt,
@@ -80,10 +80,9 @@ def show_lines_of(
 
 def show_sums(order: OrderView) -> None:
     whats, cents, currencies = zip(*words.sums_of(order), strict=True)
+    table = pd.DataFrame({"": whats, "Bedrag": cents})
     st.table(
-        with_amounts(
-            pd.DataFrame({"": whats, "Bedrag": cents}), ["Bedrag"], currencies
-        ),
+        columns.with_amounts(table, ["Bedrag"], currencies),
         border="horizontal",
         hide_index=True,
         hide_header=True,
@@ -100,33 +99,19 @@ def show_money(found: Case) -> None:
                 "Een tweede betaling van dezelfde winkelwagen telt niet mee in het"
                 " bedrag van de bestelling, en de terugbetaling ervan dus ook niet."
             )
-        st.dataframe(
-            money_tables.of_refunds(found.refunds, {}).drop(columns="Bestelling"),
-            hide_index=True,
-            column_config=MONEY_COLUMNS,
-            alt="Terugbetalingen",
-        )
+        refunds = money_tables.of_refunds(found.refunds, {})
+        columns.show(refunds.drop(columns="Bestelling"), "Terugbetalingen")
     if found.disputes:
         st.header("Betwiste betalingen")
-        st.dataframe(
-            money_tables.of_disputes(found.disputes, {}).drop(columns="Bestelling"),
-            hide_index=True,
-            column_config=MONEY_COLUMNS,
-            alt="Betwiste betalingen",
-        )
+        disputes = money_tables.of_disputes(found.disputes, {})
+        columns.show(disputes.drop(columns="Bestelling"), "Betwiste betalingen")
 
 
 def show_history(found: Case) -> None:
     st.header("Wat er gebeurd is")
     table = history_of(found)
-    st.dataframe(table, hide_index=True, column_config=MONEY_COLUMNS, alt="Verloop")
-    st.download_button(
-        "Exporteer als CSV",
-        csv_of(table),
-        file_name=f"verloop-{found.checkout_id}.csv",
-        mime="text/csv",
-        on_click="ignore",
-    )
+    columns.show(table, "Verloop")
+    export.show_button(lambda: table, f"verloop-{found.checkout_id}.csv")
 
 
 def history_of(found: Case) -> pd.DataFrame:
@@ -136,13 +121,13 @@ def history_of(found: Case) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "Wanneer": words.exact_moment(step.at),
-                "Wat": history_words.what_of(step),
-                "Waarom": history_words.cause_of(step, products),
-                "Wie": history_words.who_of(step),
+                "Wanneer": exact_moment(step.at),
+                "Wat": history.what_of(step),
+                "Waarom": history.cause_of(step, products),
+                "Wie": history.who_of(step),
                 "Bedrag": ""
                 if step.amount_cents is None
-                else words.money(step.amount_cents, currency),
+                else money(step.amount_cents, currency),
                 "Bij Stripe": step.stripe_id,
             }
             for step in found.steps

@@ -1,8 +1,7 @@
 """
-The window in which the owner gives money back, takes goods back, or both.
+The window in which the owner refunds money, takes goods back, or both.
 
-First he fills in what he wants, then he is asked whether he means it. Every window that
-is opened has a token, which is gone when it was used.
+The owner fills it in and then confirms. Each window has a token that works once.
 """
 
 import secrets
@@ -12,8 +11,8 @@ import streamlit as st
 from sqlalchemy.orm import Session
 
 from admin_dashboard.parts import acting, shop_data
-from admin_dashboard.words import history as history_words
-from admin_dashboard.words import orders as words
+from admin_dashboard.words.figures import TIMES, cents_of, money, plain, typed_amount
+from admin_dashboard.words.history import failure_of
 from core.clock import utcnow
 from core.errors import InvalidQuantityError, NotFoundError, RefundRefusedError
 from core.orders.views import OrderLineView, OrderView
@@ -33,7 +32,7 @@ CHANGED = (
 
 @dataclass(frozen=True)
 class Window:
-    """What is open on the owner's screen, and what he has filled in so far."""
+    """What is open on the owner's screen, and what is filled in so far."""
 
     checkout_id: int
     number: int | None
@@ -51,17 +50,17 @@ def open_for(order: OrderView, *, with_money: bool) -> None:
     )
 
 
-def offer_again(failed: RefundView, number: int | None) -> None:
+def show_failed(failed: RefundView, number: int | None) -> None:
     """Say that a refund has failed, with a button to try it once more."""
-    amount = words.money(failed.amount_cents, failed.currency)
-    owed = words.money(failed.owed_cents, failed.currency)
+    amount = money(failed.amount_cents, failed.currency)
+    owed = money(failed.owed_cents, failed.currency)
     of_order = f" van bestelling {number}" if number is not None else ""
     st.error(
         f"De terugbetaling van {amount}{of_order} is mislukt:"
-        f" {words.plain(history_words.failure_of(failed.failure))}. De klant heeft nog"
+        f" {plain(failure_of(failed.failure))}. De klant heeft nog"
         f" {owed} tegoed."
     )
-    # The window is shown by the page: what is called by a click reruns a part of it.
+    # The page shows the window: a callback would rerun only a fragment of it.
     if st.button(f"Opnieuw proberen: {owed}", key=f"again-{failed.id}"):
         _open_again(failed)
         st.rerun()
@@ -93,7 +92,6 @@ def close() -> None:
 
 
 def is_open_for(checkout_id: int) -> bool:
-    """Tell whether a window about this checkout is open."""
     window: Window | None = st.session_state.get(OPEN)
     return window is not None and window.checkout_id == checkout_id
 
@@ -102,7 +100,7 @@ def show(order: OrderView | None, *, of_checkout: int | None = None) -> None:
     """
     Show the window if one is open for *order*, or for a refund to be tried again.
 
-    On a page about one checkout only what is about that.
+    With *of_checkout* only a window about that checkout.
     """
     window: Window | None = st.session_state.get(OPEN)
     if window is None or (of_checkout is not None and not is_open_for(of_checkout)):
@@ -115,7 +113,7 @@ def show(order: OrderView | None, *, of_checkout: int | None = None) -> None:
 @st.dialog("Terug naar de klant, terug in de voorraad", on_dismiss=close)
 def _window(window: Window, order: OrderView | None) -> None:
     if st.session_state.get(OPEN) != window:
-        # It was used: the page below has changed, too.
+        # It was used, so the page below has changed, too.
         st.rerun()
     if window.is_filled_in and window.asked is not None:
         _ask_whether_sure(window, window.asked, order)
@@ -130,8 +128,8 @@ def _ask_what(window: Window, order: OrderView) -> None:
     with st.form("refund", border=False):
         if window.with_money:
             typed = st.text_input(
-                f"Bedrag (hoogstens {words.money(left, order.currency)})",
-                words.typed_amount(before.cents if before else left),
+                f"Bedrag (hoogstens {money(left, order.currency)})",
+                typed_amount(before.cents if before else left),
             )
             reason = st.text_input(
                 "Reden (alleen voor uzelf)", before.reason if before else ""
@@ -144,7 +142,7 @@ def _ask_what(window: Window, order: OrderView) -> None:
         }
         is_next = st.form_submit_button("Verder", type="primary")
     if is_next:
-        cents = words.cents_of(typed) if window.with_money else 0
+        cents = cents_of(typed) if window.with_money else 0
         problem = _problem_with(cents, units, left, order.currency)
         if problem or cents is None:
             st.error(problem)
@@ -166,7 +164,7 @@ def _ask_what(window: Window, order: OrderView) -> None:
 def _units_of(line: OrderLineView, before: RefundAndReturn | None) -> int:
     most = line.quantity - line.returned
     count = st.number_input(
-        f"{words.plain(line.name)} (hoogstens {most})",
+        f"{plain(line.name)} (hoogstens {most})",
         min_value=0,
         max_value=most,
         value=min(before.units.get(line.product_id, 0), most) if before else 0,
@@ -189,31 +187,29 @@ def _problem_with(
 
 
 def _too_much(left: int, currency: str) -> str:
-    return (
-        f"Er kan niet meer terug dan wat er nog over is: {words.money(left, currency)}."
-    )
+    return f"Er kan niet meer terug dan wat er nog over is: {money(left, currency)}."
 
 
 def _ask_whether_sure(
     window: Window, asked: RefundAndReturn, order: OrderView | None
 ) -> None:
-    amount = words.money(asked.cents, asked.currency)
+    amount = money(asked.cents, asked.currency)
     if asked.cents:
-        customer = words.plain(window.customer or "de klant")
+        customer = plain(window.customer or "de klant")
         of_order = f", van bestelling {window.number}" if window.number else ""
         st.markdown(f"**{amount}** gaat terug naar {customer}{of_order}.")
     names = {line.product_id: line.name for line in order.lines} if order else {}
     for product_id, count in asked.units.items():
-        name = words.plain(names[product_id])
-        st.markdown(f"**{count} {words.TIMES} {name}** komt terug in de voorraad.")
+        name = plain(names[product_id])
+        st.markdown(f"**{count} {TIMES} {name}** komt terug in de voorraad.")
     if not asked.units:
         st.markdown("Er komt niets terug in de voorraad.")
     st.caption("Dit is niet terug te draaien.")
     yes = f"Ja, betaal {amount} terug" if asked.cents else "Ja, terug in de voorraad"
     with st.container(horizontal=True):
-        # The hasty second click of a double click meets the one that does nothing.
+        # The second click of a double click lands on the button that does nothing.
         st.button("Nee", key=f"no-{window.token}", on_click=_go_back, args=(window,))
-        # A script can be broken off by the next click; what a click calls first cannot.
+        # The next click can interrupt the script, but not a callback.
         st.button(
             yes,
             type="primary",
@@ -253,7 +249,7 @@ def _carry_out(window: Window, asked: RefundAndReturn) -> None:
 
 
 def _take_token(window: Window) -> bool:
-    """Close the window; tell whether this very one was open, which is so once."""
+    """Close the window; tell whether it was this one that was open, true only once."""
     opened: Window | None = st.session_state.pop(OPEN, None)
     return opened is not None and opened.token == window.token
 
@@ -261,7 +257,7 @@ def _take_token(window: Window) -> bool:
 def _done(asked: RefundAndReturn) -> str:
     parts = []
     if asked.cents:
-        amount = words.money(asked.cents, asked.currency)
+        amount = money(asked.cents, asked.currency)
         parts.append(
             f"{amount} gaat terug: de winkel vraagt het binnen een paar seconden aan"
             " bij Stripe."

@@ -1,38 +1,40 @@
 """
 What the pages show, read from the shop's database.
 
-Open tabs refresh by themselves, so an answer serves all of them for two seconds. What
-an owner is about to act on is read anew.
+Open tabs refresh by themselves, so one answer serves all of them for two seconds. A
+case, on which an owner is about to act, is always read anew.
 """
 
 import logging
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import wraps
+from typing import Concatenate, ParamSpec, TypeVar
 
 import streamlit as st
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from core.clock import utcnow
 from core.config import Config
 from core.database.engine import Database, connect
 from core.orders import views as order_views
-from core.orders.views import OrderView
 from core.owner import case, reports
-from core.owner.case import Case
-from core.owner.reports import Attention, MailView, OpenReservation, StockLevel, Totals
-from core.owner.to_dos import ToDoView, entries
+from core.owner import to_dos as entries
+from core.owner.reports import Attention, Totals
 from core.refunds import views as refund_views
-from core.refunds.views import DisputeView, RefundView
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 FRESH_SECONDS = 2
 MOST_ANSWERS = 100
-# Asking Stripe takes the sweep some seconds; a hold is overdue for a person after this.
+# Asking Stripe takes the sweep some seconds; only then is a hold overdue for a person.
 SWEEP_TAKES = timedelta(minutes=1)
 
 logger = logging.getLogger(__name__)
-fresh = st.cache_data(ttl=FRESH_SECONDS, max_entries=MOST_ANSWERS, show_spinner=False)
 
 
 @st.cache_resource(show_spinner=False)
@@ -58,71 +60,42 @@ def told_plainly() -> Iterator[None]:
         )
 
 
-@fresh
-def totals() -> Totals:
-    with shop_database().read() as session:
-        return reports.totals(session, utcnow() - SWEEP_TAKES)
+def _read(query: Callable[Concatenate[Session, P], T]) -> Callable[P, T]:
+    """Let *query* read the shop's database."""
+
+    @wraps(query)
+    def answer(*args: P.args, **kwargs: P.kwargs) -> T:
+        with shop_database().read() as session:
+            return query(session, *args, **kwargs)
+
+    return answer
 
 
-@fresh
-def attention() -> Attention:
-    with shop_database().read() as session:
-        return reports.attention(session, utcnow())
+def _fresh(query: Callable[Concatenate[Session, P], T]) -> Callable[P, T]:
+    """Let *query* read the shop's database once for all tabs, every two seconds."""
+    cached = st.cache_data(
+        ttl=FRESH_SECONDS, max_entries=MOST_ANSWERS, show_spinner=False
+    )
+    return cached(_read(query))
 
 
-@fresh
-def stock_levels(text: str, limit: int) -> list[StockLevel]:
-    with shop_database().read() as session:
-        return reports.stock_levels(session, text=text, limit=limit)
+@_fresh
+def totals(session: Session) -> Totals:
+    return reports.totals(session, utcnow() - SWEEP_TAKES)
 
 
-@fresh
-def open_reservations(limit: int) -> list[OpenReservation]:
-    with shop_database().read() as session:
-        return reports.open_reservations(session, limit=limit)
+@_fresh
+def attention(session: Session) -> Attention:
+    return reports.attention(session, utcnow())
 
 
-@fresh
-def orders(text: str, limit: int, status: str = "") -> list[OrderView]:
-    with shop_database().read() as session:
-        return reports.orders(session, text=text, status=status, limit=limit)
-
-
-@fresh
-def refunds(limit: int) -> list[RefundView]:
-    with shop_database().read() as session:
-        return refund_views.refunds(session, limit=limit)
-
-
-@fresh
-def disputes(limit: int) -> list[DisputeView]:
-    with shop_database().read() as session:
-        return refund_views.disputes(session, limit=limit)
-
-
-@fresh
-def to_dos(limit: int, *, done: bool = False) -> list[ToDoView]:
-    with shop_database().read() as session:
-        return entries(session, done=done, limit=limit)
-
-
-@fresh
-def mails(limit: int) -> list[MailView]:
-    with shop_database().read() as session:
-        return reports.mails(session, limit=limit)
-
-
-def numbers_of(checkout_ids: Collection[int | None]) -> dict[int | None, int]:
-    """Return the numbers of the orders that these checkouts became."""
-    with shop_database().read() as session:
-        return order_views.numbers_of(session, checkout_ids)
-
-
-def case_of_order(number: int) -> Case | None:
-    with shop_database().read() as session:
-        return case.of_order(session, number)
-
-
-def case_of_checkout(checkout_id: int) -> Case | None:
-    with shop_database().read() as session:
-        return case.of_checkout(session, checkout_id)
+stock_levels = _fresh(reports.stock_levels)
+open_reservations = _fresh(reports.open_reservations)
+orders = _fresh(reports.orders)
+refunds = _fresh(refund_views.refunds)
+disputes = _fresh(refund_views.disputes)
+to_dos = _fresh(entries.entries)
+mails = _fresh(reports.mails)
+numbers_of = _read(order_views.numbers_of)
+case_of_order = _read(case.of_order)
+case_of_checkout = _read(case.of_checkout)

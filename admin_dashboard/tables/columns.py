@@ -7,11 +7,16 @@ import pandas as pd
 import streamlit as st
 from pandas.io.formats.style import Styler
 
-from admin_dashboard.words import orders as words
+from admin_dashboard.words.figures import money
 
-# Amounts are text, as the browser would write them in its own language's way.
+# Amounts are text: a browser would write numbers in its own language's way.
 _RIGHT = st.column_config.TextColumn(alignment="right")
 MONEY_COLUMNS = {"Bedrag": _RIGHT, "Blijft over": _RIGHT}
+
+
+def show(table: pd.DataFrame, alt: str) -> None:
+    """Show *table*, with its amounts on the right."""
+    st.dataframe(table, hide_index=True, column_config=MONEY_COLUMNS, alt=alt)
 
 
 def with_amounts(
@@ -24,6 +29,6 @@ def with_amounts(
     """
     styler = table.style
     for row, currency in enumerate(currencies):
-        write = partial(words.money, currency=currency)
+        write = partial(money, currency=currency)
         styler = styler.format(write, subset=pd.IndexSlice[[row], list(columns)])
     return styler

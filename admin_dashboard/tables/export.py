@@ -1,9 +1,23 @@
 """Tables as CSV files that a Dutch spreadsheet opens well."""
 
-import pandas as pd
+from collections.abc import Callable
 
-# A cell that begins so is a formula to a spreadsheet, and a customer chooses his name.
+import pandas as pd
+import streamlit as st
+
+# A spreadsheet reads such a cell as a formula, and customers choose their names.
 FORMULA_BEGINNINGS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def show_button(table: Callable[[], pd.DataFrame], file_name: str) -> None:
+    """Show a button to download *table*, which is made when it is pressed."""
+    st.download_button(
+        "Exporteer als CSV",
+        lambda: csv_of(table()),
+        file_name=file_name,
+        mime="text/csv",
+        on_click="ignore",
+    )
 
 
 def csv_of(table: pd.DataFrame) -> bytes:

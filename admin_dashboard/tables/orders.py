@@ -5,6 +5,14 @@ from collections.abc import Sequence
 import pandas as pd
 
 from admin_dashboard.words import orders as words
+from admin_dashboard.words.figures import (
+    LOCALE,
+    moment,
+    money,
+    percentage,
+    sheet_moment,
+)
+from core import formats
 from core.orders.views import OrderView
 
 
@@ -14,13 +22,13 @@ def of_orders(orders: Sequence[OrderView]) -> pd.DataFrame:
         [
             {
                 "Nummer": order.number,
-                "Wanneer": words.moment(order.created_at),
+                "Wanneer": moment(order.created_at),
                 "Status": words.status_of(order),
                 "Klant": order.customer_name or order.customer_email,
-                "Bedrag": words.money(order.amount_cents, order.currency),
+                "Bedrag": money(order.amount_cents, order.currency),
                 "Wat": words.lines_of(order),
                 "Verzending": order.shipping_option,
-                "Blijft over": words.money(order.left_cents, order.currency),
+                "Blijft over": money(order.left_cents, order.currency),
                 "Btw": words.vat_of(order),
                 "Opmerking": words.note(order),
                 "E-mail": order.customer_email,
@@ -33,7 +41,7 @@ def of_orders(orders: Sequence[OrderView]) -> pd.DataFrame:
 
 def for_a_sheet(orders: Sequence[OrderView]) -> pd.DataFrame:
     """
-    Tabulate orders for a spreadsheet: amounts are numbers, moments are of one form.
+    Tabulate orders for a spreadsheet: amounts are numbers, times have one format.
 
     VAT is of what is left after refunds, with a column for each rate.
     """
@@ -45,11 +53,9 @@ def _row_of(order: OrderView, rates: Sequence[int]) -> dict[str, object]:
     at, vat = order.shipping_address, dict(order.vat_left)
     return {
         "Nummer": order.number,
-        "Wanneer": words.sheet_moment(order.created_at),
+        "Wanneer": sheet_moment(order.created_at),
         "Status": words.status_of(order),
-        "Verzonden": words.sheet_moment(order.fulfilled_at)
-        if order.fulfilled_at
-        else "",
+        "Verzonden": sheet_moment(order.fulfilled_at) if order.fulfilled_at else "",
         "Klant": order.customer_name,
         "E-mail": order.customer_email,
         "Telefoon": order.customer_phone,
@@ -64,13 +70,13 @@ def _row_of(order: OrderView, rates: Sequence[int]) -> dict[str, object]:
         "Terugbetaald": -order.refunded_cents / 100,
         "Teruggehaald door de bank": -order.lost_cents / 100,
         "Blijft over": order.left_cents / 100,
-        **{f"Btw {words.percentage(r)}": vat.get(r, 0) / 100 for r in rates},
+        **{f"Btw {percentage(r)}": vat.get(r, 0) / 100 for r in rates},
         "Verzending": order.shipping_option,
         "Naam": order.shipping_name,
         "Adres": ", ".join(filter(None, (at.get("line1"), at.get("line2")))),
         "Postcode": at.get("postal_code") or "",
         "Plaats": at.get("city") or "",
-        "Land": words.country(at.get("country") or ""),
+        "Land": formats.country(at.get("country") or "", LOCALE),
         "Opmerking": words.note(order),
         "Stripe-sessie": order.stripe_session_id,
         "Betaling": order.payment_intent,

@@ -3,13 +3,18 @@
 import re
 from collections.abc import Mapping
 
-from admin_dashboard.words import orders as words
-from admin_dashboard.words.entries import TITLES
+from admin_dashboard.words.figures import LOCALE, TIMES
+from admin_dashboard.words.refunds import (
+    DISPUTE_REASONS,
+    DISPUTE_STATUSES,
+    reason_of,
+)
 from core.models.checkout import CANCELLED, CONFIRMED, EXPIRED, PAYMENT_FAILED
 from core.models.mail import GONE_MAIL, ORDER_MAIL, OWED_MAIL, REFUND_MAIL, TO_DO_MAIL
 from core.models.orders import FULFILLED, PAID, REVIEW
 from core.models.refunds import STRIPE
 from core.owner.history import Step
+from core.owner.to_do_words import WORDS
 from core.refunds.owed import SENT_BACK_BEFORE
 from core.refunds.refunds import NO_PAYMENT
 
@@ -53,13 +58,13 @@ WHAT = {
     "charge.dispute.closed": "Stripe meldt: betwisting gesloten",
     "charge.dispute.funds_withdrawn": "Stripe meldt: betwist geld afgeschreven",
     "charge.dispute.funds_reinstated": "Stripe meldt: betwist geld teruggekregen",
-    **{f"MAILED_{kind}": f"Gemaild: {what}" for kind, what in LETTERS.items()},
     **{
-        f"MAIL_FAILED_{kind}": f"Kon niet gemaild worden: {what}"
-        for kind, what in LETTERS.items()
-    },
-    **{
-        f"MAIL_IN_DOUBT_{kind}": f"Misschien gemaild, dat weet niemand: {what}"
+        f"{beginning}_{kind}": f"{told}: {what}"
+        for beginning, told in (
+            ("MAILED", "Gemaild"),
+            ("MAIL_FAILED", "Kon niet gemaild worden"),
+            ("MAIL_IN_DOUBT", "Misschien gemaild, dat weet niemand"),
+        )
         for kind, what in LETTERS.items()
     },
 }
@@ -76,7 +81,7 @@ CAUSES = {
     "completed, a delayed payment is on its way": "de betaling is nog onderweg",
     "paid": "betaald",
     "paid late, units taken again": "laat betaald; de goederen waren nog vrij",
-    # What came of a message of Stripe's.
+    # Outcomes of an event from Stripe.
     "PAID": "betaling verwerkt",
     "CLOSED": "goederen weer vrij",
     "AWAITS_PAYMENT": "betaling nog onderweg",
@@ -87,7 +92,7 @@ CAUSES = {
 SHOP = "de winkel zelf"
 WHO = {"RESERVED": "klant", "SOLD": "klant", "TURNED_BACK": "klant"}
 FROM_STRIPE = ("checkout.", "charge.", "refund.", "DISPUTE", "REFUND_DONE", "REFUND_F")
-# Stripe's words for why a refund failed, or was not taken at all.
+# Stripe's causes of a refund that failed or was refused.
 FAILURES = {
     "charge_disputed": "de betaling is betwist",
     "charge_already_refunded": "het geld was al terug",
@@ -103,37 +108,38 @@ FAILURES = {
     "unknown": "reden onbekend",
     SENT_BACK_BEFORE: "het geld was bij Stripe al teruggestuurd",
 }
-# How the shop writes down a refusal: the kind of error, HTTP's number, Stripe's code.
+# As the shop records a refusal: type of the error, HTTP status, Stripe's code.
 _REFUSAL = re.compile(r"[A-Za-z]+Error(?: \d{3})?(?: (?!req_)(\w+))?(?: req_\w+)?")
 _UNITS = re.compile(r"(\d+) x product (\d+)")
 _DISPUTE = re.compile(r"(\w+) \((\w*)\)")
 
 
 def what_of(step: Step) -> str:
-    """Say what happened; what has no words yet is told as it is."""
+    """Say what happened; a step without words of its own is shown as recorded."""
     return WHAT.get(step.what, step.what)
 
 
 def cause_of(step: Step, products: Mapping[int, str]) -> str:
     """Say why, or to what, as far as that is known; *products* are names by id."""
     if step.what in ("ENTERED", "TICKED_OFF"):
-        return TITLES.get(step.cause, step.cause)
+        return WORDS[LOCALE].get(step.cause, (step.cause,))[0]
     if step.what == "REFUND_REQUESTED":
-        return _why_refunded(step.cause)
+        cause, _, reason = step.cause.partition(": ")
+        return reason_of(cause, reason)
     if step.what == "REFUND_FAILED":
         return failure_of(step.cause)
     if units := _UNITS.fullmatch(step.cause):
         name = products.get(int(units[2]), f"product {units[2]}")
-        return f"{units[1]} {words.TIMES} {name}"
+        return f"{units[1]} {TIMES} {name}"
     if step.what == "DISPUTE" and (dispute := _DISPUTE.fullmatch(step.cause)):
-        status = words.DISPUTE_STATUSES.get(dispute[1], dispute[1])
-        reason = words.DISPUTE_REASONS.get(dispute[2], dispute[2])
+        status = DISPUTE_STATUSES.get(dispute[1], dispute[1])
+        reason = DISPUTE_REASONS.get(dispute[2], dispute[2])
         return f"{status} ({reason})" if reason else status
     return CAUSES.get(step.cause, step.cause)
 
 
 def failure_of(failure: str) -> str:
-    """Say why a refund failed, as far as Stripe's word is known."""
+    """Say why a refund failed, as far as that is known."""
     if refusal := _REFUSAL.fullmatch(failure):
         code = refusal[1] or ""
         refused = f"Stripe weigerde het ({code})" if code else "Stripe weigerde het"
@@ -142,16 +148,9 @@ def failure_of(failure: str) -> str:
 
 
 def who_of(step: Step) -> str:
-    """Say who did it: an owner by his address, or who else it was."""
+    """Say who did it: an owner by their address, or who else it was."""
     if step.who:
         return step.who
     if step.what.startswith(FROM_STRIPE) or step.cause == STRIPE:
         return "Stripe"
     return WHO.get(step.what, SHOP)
-
-
-def _why_refunded(cause: str) -> str:
-    kind, _, reason = cause.partition(": ")
-    told = words.REFUND_REASONS.get(reason, reason)
-    by = words.REFUND_CAUSES.get(kind, kind)
-    return f"{by}: {told}" if told else by

@@ -9,8 +9,14 @@ from sqlalchemy import text
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.protocol import State
 
-from admin_dashboard.login.gate import LOGGED_OUT, LOGIN_ENDED
-from admin_dashboard.login.logins import COOKIE, LONGEST_SECONDS, SALT, Logins
+from admin_dashboard.login.gate import LOGIN_ENDED
+from admin_dashboard.login.logins import (
+    COOKIE,
+    LOGGED_OUT,
+    LONGEST_SECONDS,
+    SALT,
+    Logins,
+)
 from core.owner import accounts
 from tests.admin_dashboard.conftest import Dashboard
 from tests.admin_dashboard.visitor import Visitor

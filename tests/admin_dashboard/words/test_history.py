@@ -8,13 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from admin_dashboard.words import entries as entry_words
 from admin_dashboard.words import history as history_words
 from core.checkout.events import OF_INTEREST
 from core.checkout.settlement import Ending
 from core.models.checkout import STATUSES
 from core.models.mail import MAIL_KINDS
-from core.models.records import TO_DO_KINDS
 from core.owner.history import Step
 from core.refunds import owed, refunds
 
@@ -78,11 +76,6 @@ def test_every_cause_that_core_names_has_words():
 )
 def test_what_came_of_an_event_has_words(ending: str):
     assert ending in history_words.CAUSES
-
-
-def test_every_kind_of_entry_has_words():
-    assert set(TO_DO_KINDS) == entry_words.TITLES.keys()
-    assert set(TO_DO_KINDS) == entry_words.EXPLANATIONS.keys()
 
 
 @pytest.mark.parametrize(

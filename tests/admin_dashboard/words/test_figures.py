@@ -1,6 +1,6 @@
 import pytest
 
-from admin_dashboard.words import orders as words
+from admin_dashboard.words import figures
 from core.owner.reports import MOST_COUNTED
 
 
@@ -13,7 +13,7 @@ from core.owner.reports import MOST_COUNTED
     ],
 )
 def test_what_was_not_counted_to_the_end_is_told_so(count: int, text: str) -> None:
-    assert words.counted(count) == text
+    assert figures.counted(count) == text
 
 
 @pytest.mark.parametrize(
@@ -38,9 +38,9 @@ def test_what_was_not_counted_to_the_end_is_told_so(count: int, text: str) -> No
     ],
 )
 def test_an_amount_is_read_exactly_or_not_at_all(typed: str, cents: int | None) -> None:
-    assert words.cents_of(typed) == cents
+    assert figures.cents_of(typed) == cents
 
 
 @pytest.mark.parametrize("cents", [1, 99, 100, 1234, 123_456_789])
 def test_an_amount_is_typed_as_it_is_read(cents: int) -> None:
-    assert words.cents_of(words.typed_amount(cents)) == cents
+    assert figures.cents_of(figures.typed_amount(cents)) == cents
