@@ -1,4 +1,4 @@
-"""To the payment page and back."""
+"""The pages on the way to Stripe's payment page and back."""
 
 import logging
 import re
@@ -63,7 +63,7 @@ def start_checkout() -> Response | tuple[str, int]:
 
 
 def _show_earlier(checkout_id: int) -> Response:
-    """Show what was bought by the earlier page; what is left stays in the cart."""
+    """Show the order of the earlier payment page; the rest stays in the cart."""
     flash(gettext("You had paid already: this is your order."), "success")
     bought = order_views.of_checkout(db.session(), checkout_id)
     if bought is None:
@@ -94,9 +94,9 @@ def continue_checkout() -> Response:
 @blueprint.get("/checkout/success")
 def returned() -> str:
     """
-    Show what was bought. The webhook may be late, so Stripe is asked here, too.
+    Show what was bought; the webhook may be late, so Stripe is asked here, too.
 
-    It needs no cookie: the browser that paid may be another than the one that shopped.
+    It needs no cookie: the customer may pay in another browser than they shopped in.
     """
     session_id = request.args.get("session_id", "")
     state, order = "unknown", None
@@ -129,7 +129,7 @@ def _what_became_of(session_id: str) -> tuple[str, OrderView | None]:
 @blueprint.get("/checkout/cancel/", defaults={"checkout_id": ""}, strict_slashes=False)
 @blueprint.get("/checkout/cancel/<checkout_id>")
 def cancelled(checkout_id: str) -> str:
-    """Free the units of the visitor who came back from the payment page."""
+    """Cancel the checkout of the visitor who came back from the payment page."""
     number = int(checkout_id) if re.fullmatch(r"[0-9]{1,18}", checkout_id) else 0
     ending = payment_page.cancel(current_shop(), number, visit.visitor_id())
     if ending is None:

@@ -10,22 +10,22 @@ from core.config import Config
 from core.scheduler import Scheduler
 from storefront.letters.writer import writer
 
-# The library behind the scheduler compares local times: it would rest for the hour that
-# comes twice when summer time ends.
+# The scheduler's library compares local times: it would pause for the hour that repeats
+# when summer time ends.
 os.environ["TZ"] = "UTC"
 time.tzset()
 
 bind = f"127.0.0.1:{Config.from_env(os.environ).storefront_port}"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 worker_class = "gthread"
-# A checkout waits for Stripe most of its time; few threads would leave the shop idle.
+# A checkout mostly waits for Stripe; with few threads the shop would be idle.
 threads = 64
 timeout = 60
 graceful_timeout = 8
 keepalive = 5
 loglevel = "warning"
 accesslog = None
-# It would be one socket in the user's home, shared by every gunicorn of that user.
+# It would be one socket in the user's home, shared by all of their gunicorns.
 control_socket_disable = True
 
 

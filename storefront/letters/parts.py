@@ -1,4 +1,4 @@
-"""What a letter of the shop's is made of; the templates give it the form."""
+"""What a letter consists of; the templates give it its form."""
 
 from dataclasses import dataclass
 
@@ -25,7 +25,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Content:
-    """A letter before it has its form, in the language of whoever gets it."""
+    """A letter's content, in the language of whoever gets it."""
 
     recipients: tuple[str, ...]
     subject: str
