@@ -1,4 +1,4 @@
-"""The letters of the shop: what became of each, and the way to send one again."""
+"""The shop's letters: what became of each, and a way to send one again."""
 
 from collections.abc import Sequence
 
@@ -142,7 +142,7 @@ def table_of(mails: Sequence[MailView], numbers: dict[int | None, int]) -> pd.Da
 
 
 def show_text(mails: Sequence[MailView]) -> None:
-    """Show the words of a letter that a demo keeps."""
+    """Show the text of a letter that a demo keeps as a file."""
     st.header("Lees een brief")
     chosen = st.selectbox("Brief", mails, format_func=label_of, key="letter")
     letter = letter_file.read(shop_data.config(), chosen.key)

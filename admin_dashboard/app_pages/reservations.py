@@ -1,4 +1,4 @@
-"""Who holds what, and for how long still."""
+"""What is reserved now, and for how much longer."""
 
 from collections.abc import Sequence
 from datetime import datetime

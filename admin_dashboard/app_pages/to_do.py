@@ -1,4 +1,4 @@
-"""What a person has to look at, and what somebody has looked at."""
+"""The entries that a person has to look at, and those that are done."""
 
 from collections.abc import Sequence
 

@@ -88,13 +88,13 @@ class Gate:
         try:
             return await self._is_open(scope)
         except SQLAlchemyError:
-            # The page behind it has no data either, and says so.
+            # The page has no data either, and says so.
             return True
 
 
 def _refusal(path: str) -> Response:
     if path.startswith(MACHINE_PATHS):
-        # An open page whose login has ended shows the sentence, if it comes as JSON.
+        # A page whose login has ended shows the sentence if it comes as JSON.
         return JSONResponse(LOGGED_OUT, status_code=401)
     return RedirectResponse("/login", 303)
 

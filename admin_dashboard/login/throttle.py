@@ -1,4 +1,4 @@
-"""A pause after wrong attempts that grows with each further one."""
+"""A pause after wrong attempts, which grows with each of them."""
 
 import time
 from collections import OrderedDict

@@ -1,4 +1,4 @@
-"""The words of the login page in the languages that it speaks."""
+"""The texts of the login pages, in Dutch and English."""
 
 from collections.abc import Mapping
 
@@ -38,7 +38,7 @@ ENGLISH = {
 
 
 def words_for(accept_language: str) -> Mapping[str, str]:
-    """Return the language that is asked for most; Dutch when neither is."""
+    """Return the texts in the language that is preferred; Dutch if neither is."""
     best = max(_weight(accept_language, "en"), 0.0)
     return ENGLISH if best > _weight(accept_language, "nl") else DUTCH
 

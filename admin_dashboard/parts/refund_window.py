@@ -67,7 +67,6 @@ def show_failed(failed: RefundView, number: int | None) -> None:
 
 
 def _open_again(failed: RefundView) -> None:
-    """Ask whether a refund that has failed is to be tried once more."""
     refunded_cents, customer = 0, failed.customer_email
     found = shop_data.case_of_checkout(failed.checkout_id)
     if found is not None and found.order is not None:
@@ -146,19 +145,25 @@ def _ask_what(window: Window, order: OrderView) -> None:
         problem = _problem_with(cents, units, left, order.currency)
         if problem or cents is None:
             st.error(problem)
-            return
-        asked = RefundAndReturn(
-            key=window.token,
-            number=order.number,
-            cents=cents,
-            currency=order.currency,
-            seen_refunded_cents=order.refunded_cents,
-            reason=reason.strip(),
-            units={each: count for each, count in units.items() if count},
-            seen_returned={line.product_id: line.returned for line in order.lines},
-        )
-        st.session_state[OPEN] = replace(window, asked=asked, is_filled_in=True)
-        st.rerun()
+        else:
+            _go_on(window, order, cents, reason, units)
+
+
+def _go_on(
+    window: Window, order: OrderView, cents: int, reason: str, units: dict[int, int]
+) -> None:
+    asked = RefundAndReturn(
+        key=window.token,
+        number=order.number,
+        cents=cents,
+        currency=order.currency,
+        seen_refunded_cents=order.refunded_cents,
+        reason=reason.strip(),
+        units={each: count for each, count in units.items() if count},
+        seen_returned={line.product_id: line.returned for line in order.lines},
+    )
+    st.session_state[OPEN] = replace(window, asked=asked, is_filled_in=True)
+    st.rerun()
 
 
 def _units_of(line: OrderLineView, before: RefundAndReturn | None) -> int:
@@ -181,9 +186,7 @@ def _problem_with(
         return UNCLEAR
     if cents == 0 and not any(units.values()):
         return "Vul in wat er terug moet."
-    if cents > left:
-        return _too_much(left, currency)
-    return ""
+    return _too_much(left, currency) if cents > left else ""
 
 
 def _too_much(left: int, currency: str) -> str:

@@ -1,4 +1,4 @@
-"""Stock and what of it is reserved, a bar for each product."""
+"""Stock, with what is reserved of it: a bar for each product."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from core.owner.reports import StockLevel
 
 RESERVED = "Gereserveerd"
 AVAILABLE = "Beschikbaar"
-# Far apart in brightness, too, for those who see colours differently.
+# They differ in brightness, too, for people who are colour-blind.
 COLOURS = {RESERVED: "#c8791b", AVAILABLE: "#1f4b6b"}
 INK = "#2a2622"
 BAR_PIXELS = 26
@@ -48,7 +48,7 @@ def chart_height(levels: Sequence[StockLevel]) -> int:
 
 
 def _labels(levels: Sequence[StockLevel]) -> list[str]:
-    """Return a name for each bar; bars of the same name would become one."""
+    """Return a name for each bar; bars with the same name would merge."""
     names = [level.name for level in levels]
     return [
         level.name
