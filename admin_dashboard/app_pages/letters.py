@@ -1,15 +1,18 @@
 """The shop's letters: what became of each, and a way to send one again."""
 
 from collections.abc import Sequence
+from email import message_from_bytes, policy
+from email.message import EmailMessage
 
 import pandas as pd
 import streamlit as st
 from sqlalchemy.orm import Session
 
-from admin_dashboard.parts import acting, letter_file, shop_data
+from admin_dashboard.parts import acting, shop_data
 from admin_dashboard.words.figures import moment, plain
 from core.clock import utcnow
 from core.mail import outbox
+from core.mail.letter import copy_of
 from core.models.mail import (
     GONE_MAIL,
     ORDER_MAIL,
@@ -145,14 +148,16 @@ def show_text(mails: Sequence[MailView]) -> None:
     """Show the text of a letter that a demo keeps as a file."""
     st.header("Lees een brief")
     chosen = st.selectbox("Brief", mails, format_func=label_of, key="letter")
-    letter = letter_file.read(shop_data.config(), chosen.key)
-    if letter is None:
+    try:
+        content = copy_of(shop_data.config(), chosen.key).read_bytes()
+    except OSError:
         st.info("Van deze brief is (nog) geen bestand.")
         return
-    st.markdown(
-        f"Aan: {plain(letter.recipient)}  \nOnderwerp: **{plain(letter.subject)}**"
-    )
-    st.code(letter.text, language=None, wrap_lines=True)
+    letter = message_from_bytes(content, EmailMessage, policy=policy.default)
+    recipient, subject = (plain(letter[name] or "") for name in ("To", "Subject"))
+    st.markdown(f"Aan: {recipient}  \nOnderwerp: **{subject}**")
+    body = letter.get_body(preferencelist=("plain",))
+    st.code(body.get_content() if body else "", language=None, wrap_lines=True)
 
 
 st.title("Post")

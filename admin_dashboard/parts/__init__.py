@@ -4,4 +4,4 @@ What several pages are made of: the shop's data, the owner's actions, and parts 
 Invariant: a page reads by shop_data and writes by acting, in the name of an owner.
 """
 
-__all__ = ["acting", "letter_file", "order_parts", "refund_window", "shop_data"]
+__all__ = ["acting", "order_parts", "refund_window", "shop_data"]

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
 
 import streamlit as st
@@ -26,12 +25,6 @@ logger = logging.getLogger(__name__)
 
 class NotDoneError(Exception):
     """It could not be done; the message is a sentence for the owner."""
-
-
-@dataclass(frozen=True)
-class Notice:
-    text: str
-    is_good: bool
 
 
 def change(work: Callable[[Session, str], T]) -> T:
@@ -62,16 +55,15 @@ def act(work: Callable[[Session, str], object], done: str, refused: str) -> None
 
 
 def tell(text: str) -> None:
-    st.session_state[NOTICE] = Notice(text, is_good=True)
+    st.session_state[NOTICE] = (st.success, text)
 
 
 def warn(text: str) -> None:
-    st.session_state[NOTICE] = Notice(text, is_good=False)
+    st.session_state[NOTICE] = (st.warning, text)
 
 
 def show_notice() -> None:
     """Show once the result of the last thing that the owner did."""
-    notice: Notice | None = st.session_state.pop(NOTICE, None)
-    if notice is not None:
-        show = st.success if notice.is_good else st.warning
-        show(notice.text)
+    if NOTICE in st.session_state:
+        show, text = st.session_state.pop(NOTICE)
+        show(text)
