@@ -7,9 +7,9 @@ from pathlib import Path
 import streamlit as st
 from starlette.middleware import Middleware
 
-from admin_dashboard.gate import Gate
-from admin_dashboard.login import LoginPages
-from admin_dashboard.logins import Logins
+from admin_dashboard.login.gate import Gate
+from admin_dashboard.login.logins import Logins
+from admin_dashboard.login.pages import LoginPages
 from core.config import Config
 from core.database.engine import connect
 from core.errors import ConfigError

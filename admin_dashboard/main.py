@@ -1,4 +1,4 @@
-"""The frame around the pages: navigation and the way out."""
+"""The frame around the pages: navigation and logging out."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ page = st.navigation(
     ]
 )
 st.logo(str(HERE / "static" / "wordmark.svg"), size="large")
-# A link of Markdown alone would open another tab.
+# A Markdown link would open another tab.
 st.sidebar.markdown(
     '<a href="/logout" target="_self">Uitloggen</a>', unsafe_allow_html=True
 )

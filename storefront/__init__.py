@@ -14,22 +14,22 @@ from core.errors import ConfigError
 from core.shop import Shop
 from storefront import (
     api,
-    commands,
+    checkout_pages,  # noqa: F401 (adds its routes to the pages)
     health,
     language,
     pages,
-    payment,  # noqa: F401 (adds its routes to the pages)
     problems,
     safety,
 )
+from storefront.commands import cli
 from storefront.extensions import Sessions, babel, csrf, db
 
-# A signed event of Stripe's is some kilobytes, a cart far less.
+# An event from Stripe takes some kilobytes, a cart far less.
 LARGEST_REQUEST_BYTES = 256 * 1024
 
 
 def create_app(config: Config | None = None) -> Flask:
-    """Build the application; opens nothing and starts nothing. Raises ConfigError."""
+    """Build the application; connects and starts nothing. Raises ConfigError."""
     config = config or _config()
     logging.basicConfig(
         level=logging.INFO, format="%(levelname)s %(name)s: %(message)s"
@@ -49,13 +49,13 @@ def create_app(config: Config | None = None) -> Flask:
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_SECURE=is_https,
         PERMANENT_SESSION_LIFETIME=timedelta(days=31),
-        # A form stays good as long as the visit: shoppers leave tabs open for hours.
+        # Forms stay valid as long as the visit: shoppers leave tabs open for hours.
         WTF_CSRF_TIME_LIMIT=None,
         BABEL_DEFAULT_LOCALE="nl",
         BABEL_DEFAULT_TIMEZONE=config.timezone.key,
     )
     if is_https:
-        # Served on 127.0.0.1 alone, behind a proxy that says who asks.
+        # Served on 127.0.0.1 only, behind a proxy that names the client.
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1)  # type: ignore[method-assign]  # as Flask's documentation does it
     app.session_interface = Sessions()
     db.init_app(app)
@@ -64,7 +64,7 @@ def create_app(config: Config | None = None) -> Flask:
     with app.app_context():
         database = Database(db.engine)
     app.extensions["shop"] = Shop.open(config, on=database)
-    for part in (language, safety, problems, health, api, pages, commands):
+    for part in (language, safety, problems, health, api, pages, cli):
         part.init_app(app)
     csrf.exempt(api.blueprint)
     return app
@@ -76,5 +76,5 @@ def _config() -> Config:
     except ConfigError as error:
         if click.get_current_context(silent=True) is None:
             raise
-        # On the command line one sentence says it all.
+        # On the command line one sentence is enough.
         raise click.ClickException(str(error)) from error

@@ -17,6 +17,8 @@ from storefront.extensions import count_checkout, current_shop, db
 from storefront.language import iso
 from storefront.visit import LARGEST_ID
 
+PRODUCT_FIELDS = ("id", "sku", "name", "price_cents", "currency", "available")
+
 blueprint = Blueprint("api", __name__, url_prefix="/api")
 
 
@@ -28,14 +30,7 @@ def init_app(app: Flask) -> None:
 def products() -> Response:
     return jsonify(
         products=[
-            {
-                "id": product.id,
-                "sku": product.sku,
-                "name": product.name,
-                "price_cents": product.price_cents,
-                "currency": product.currency,
-                "available": product.available,
-            }
+            {name: getattr(product, name) for name in PRODUCT_FIELDS}
             for product in catalogue.listed(db.session())
         ]
     )
@@ -65,7 +60,7 @@ def _json_body() -> Any:
     except (ValueError, RecursionError) as error:
         raise BadRequest("the body is not JSON") from error
     if not request.is_json:
-        # A form of another site can send JSON as text, but not under its own name.
+        # Another site's form can send JSON as text/plain, but not as application/json.
         raise UnsupportedMediaType("the content type must be application/json")
     return body
 

@@ -1,4 +1,4 @@
-"""The Flask extensions, made once and given to the application by create_app."""
+"""The Flask extensions; create_app gives them to the application."""
 
 from flask import Flask, current_app, request
 from flask.sessions import SecureCookieSessionInterface
@@ -26,7 +26,7 @@ class Sessions(SecureCookieSessionInterface):
         self._signer: URLSafeTimedSerializer | None = None
 
     def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
-        """Return what signs the cookie; the application has one key all its life."""
+        """Return the signer of the cookie; the application's key never changes."""
         self._signer = self._signer or super().get_signing_serializer(app)
         return self._signer
 
@@ -40,12 +40,12 @@ def current_shop() -> Shop:
     return shop
 
 
-# Counted by each worker for itself: several workers allow as many times the limit.
+# Each worker counts for itself, so several workers allow a multiple of the limit.
 checkout_tries = FixedWindowRateLimiter(MemoryStorage())
 
 
 def count_checkout() -> None:
-    """Count a try to check out; refuse one too many from an address (429)."""
+    """Count an attempt to check out; refuse one too many from an address (429)."""
     most = current_shop().config.limits.checkouts_per_minute
     if most and not checkout_tries.hit(RateLimitItemPerMinute(most), visitor_address()):
         raise TooManyRequests(f"more than {most} checkouts a minute", retry_after=60)

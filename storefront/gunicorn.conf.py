@@ -8,7 +8,7 @@ from gunicorn.workers.base import Worker
 
 from core.config import Config
 from core.scheduler import STOP_SECONDS, Scheduler
-from storefront.letters import writer
+from storefront.letters.writer import writer
 
 # The library `schedule` compares local times: at the end of summer time it would wait
 # for an hour.

@@ -1,4 +1,4 @@
-"""Whether the shop is alive, ready, and what it counts."""
+"""Whether the shop is alive and ready, and its metrics."""
 
 from flask import Blueprint, Flask, Response, current_app, jsonify
 from sqlalchemy.exc import SQLAlchemyError
@@ -42,46 +42,35 @@ def metrics() -> Response:
     with shop.database.read() as session:
         totals = reports.totals(session, shop.clock())
         attention = reports.attention(session, shop.clock())
-    most = reports.MOST_COUNTED + 1
-    figures = {
-        "voorraad_products": ("Products in the catalogue", totals.products),
-        "voorraad_stock_units": ("Units owned and not yet sold", totals.stock),
-        "voorraad_reserved_units": (
-            "Units under PENDING reservations",
-            totals.reserved,
-        ),
-        "voorraad_open_checkouts": (
-            f"PENDING checkouts, counted to {most}",
-            totals.open_checkouts,
-        ),
-        "voorraad_overdue_checkouts": (
-            f"PENDING checkouts whose hold is over, counted to {most}",
+    to_most = f", counted to {reports.MOST_COUNTED + 1}"
+    figures = (
+        ("products", totals.products, "Products in the catalogue"),
+        ("stock_units", totals.stock, "Units owned and not yet sold"),
+        ("reserved_units", totals.reserved, "Units under PENDING reservations"),
+        ("open_checkouts", totals.open_checkouts, f"PENDING checkouts{to_most}"),
+        (
+            "overdue_checkouts",
             totals.overdue_checkouts,
+            f"PENDING checkouts whose hold is over{to_most}",
         ),
-        "voorraad_orders": ("Orders", totals.orders),
-        "voorraad_to_dos": (
-            f"Entries that wait for the owner, counted to {most}",
-            attention.to_dos,
-        ),
-        "voorraad_unsent_letters": (
-            f"Letters that were not sent yet, counted to {most}",
-            attention.mails_unsent,
-        ),
-        "voorraad_lost_letters": (
-            "Letters of the last days that did not arrive, or nobody knows, counted to"
-            f" {most}",
+        ("orders", totals.orders, "Orders"),
+        ("to_dos", attention.to_dos, f"Entries that wait for the owner{to_most}"),
+        ("unsent_letters", attention.mails_unsent, f"Letters not sent yet{to_most}"),
+        (
+            "lost_letters",
             attention.mails_not_arrived,
+            f"Letters of the last days that did, or may, not arrive{to_most}",
         ),
-        "voorraad_open_refunds": (
-            f"Refunds that Stripe has not taken yet, counted to {most}",
+        (
+            "open_refunds",
             attention.refunds_open,
+            f"Refunds that Stripe has not accepted yet{to_most}",
         ),
-    }
-    lines = []
-    for name, (meaning, value) in figures.items():
-        lines += [
-            f"# HELP {name} {meaning}.",
-            f"# TYPE {name} gauge",
-            f"{name} {value}",
-        ]
-    return Response("\n".join(lines) + "\n", mimetype="text/plain; version=0.0.4")
+    )
+    lines = (
+        f"# HELP voorraad_{name} {meaning}.\n"
+        f"# TYPE voorraad_{name} gauge\n"
+        f"voorraad_{name} {value}\n"
+        for name, value, meaning in figures
+    )
+    return Response("".join(lines), mimetype="text/plain; version=0.0.4")

@@ -1,13 +1,12 @@
 """Dutch or English, and how money and times are written in them."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from decimal import Decimal
 
-from babel import Locale
-from babel.numbers import format_currency
 from flask import Flask, Response, has_request_context, request, session
 from flask_babel import format_date, format_time, get_locale
 
+from core import formats
 from storefront.extensions import current_shop
 
 LOCALES = ("nl", "en")
@@ -28,29 +27,40 @@ def current() -> str:
 
 
 def money(cents: int, currency: str) -> str:
-    return format_currency(Decimal(cents) / 100, currency.upper(), locale=current())
+    return formats.money(cents, currency, current())
 
 
-def clock(moment: datetime) -> str:
-    return str(format_time(moment, "HH:mm"))
-
-
-def day(moment: datetime) -> str:
-    # Both languages are written for the same country: not "November 22".
-    return str(format_date(moment, "d MMMM y"))
+def percentage(basis_points: int) -> str:
+    return formats.percentage(basis_points, current())
 
 
 def country(code: str) -> str:
-    """Return the name of a country by its code, or the code."""
-    return str(Locale.parse(current()).territories.get(code, code))
+    return formats.country(code, current())
 
 
-def iso(moment: datetime) -> str:
-    return moment.isoformat(timespec="seconds")
+def address_lines(name: str, address: Mapping[str, str]) -> tuple[str, ...]:
+    return formats.address_lines(name, address, current())
+
+
+def clock(at: datetime) -> str:
+    return str(format_time(at, "HH:mm"))
+
+
+def day(at: datetime) -> str:
+    # Both languages are written for the same country: not "November 22".
+    return str(format_date(at, "d MMMM y"))
+
+
+def moment(at: datetime) -> str:
+    return f"{day(at)}, {clock(at)}"
+
+
+def iso(at: datetime) -> str:
+    return at.isoformat(timespec="seconds")
 
 
 def init_app(app: Flask) -> None:
-    for write in (money, clock, day, iso, country):
+    for write in (money, percentage, country, clock, day, iso):
         app.add_template_filter(write)
 
     @app.context_processor

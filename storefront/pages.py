@@ -21,7 +21,6 @@ from werkzeug.wrappers import Response
 from core.catalogue import products as catalogue
 from core.catalogue.products import ProductView
 from core.errors import Shortage
-from core.models.catalogue import Product
 from core.orders import views as order_views
 from core.stock import holds
 from storefront import language, visit
@@ -43,7 +42,7 @@ def image_url(image: str) -> str | None:
     """
     Return the address of a product's own picture, if the shop has it.
 
-    A picture elsewhere is not fetched: that would tell others who looks at what.
+    A picture elsewhere is not shown: fetching it would tell others who looks at what.
     """
     if not image or "://" in image or image.startswith("//"):
         return None
@@ -78,7 +77,7 @@ def product(slug: str) -> str:
     if found is None:
         abort(404)
     (found,) = with_free_at([found], is_all_held)
-    # Units whose hold is over are got by asking for them: checkout reclaims them.
+    # Checkout reclaims units whose hold is over, so they can be bought already.
     is_overdue = is_all_held(found) and holds.is_overdue(
         db.session(), [found.id], shop.clock()
     )
@@ -99,7 +98,7 @@ def cart() -> str:
 
 
 def show_cart(shortages: Sequence[Shortage] = ()) -> str:
-    """Show the cart, and what was refused of it."""
+    """Show the cart, with the *shortages* for which it was refused."""
     shop = current_shop()
     lines = cart_lines()
     products = {line.product.id: line.product for line in lines}
@@ -118,11 +117,7 @@ def show_cart(shortages: Sequence[Shortage] = ()) -> str:
         shipping_options=shop.config.offer.shipping_options,
         hold_minutes=round(shop.config.hold_for.total_seconds() / 60, 2),
         shortages=[
-            {
-                "product": products[shortage.product_id],
-                "requested": shortage.requested,
-                "available": shortage.available,
-            }
+            {**vars(shortage), "product": products[shortage.product_id]}
             for shortage in shortages
             if shortage.product_id in products
         ],
@@ -155,10 +150,9 @@ def _quantity(least: int) -> int | None:
 
 
 def _product_id() -> int:
-    product_id = request.form.get("product_id", type=int)
-    if product_id is None or not 0 < product_id <= visit.LARGEST_ID:
-        abort(404)
-    if db.session.get(Product, product_id) is None:
+    product_id = request.form.get("product_id", type=int) or 0
+    is_id = 0 < product_id <= visit.LARGEST_ID
+    if not is_id or not catalogue.is_known(db.session(), product_id):
         abort(404)
     return product_id
 
@@ -199,7 +193,7 @@ def choose_language() -> Response:
         cookie.permanent = True
         cookie["locale"] = chosen
     target = request.form.get("next", "/")
-    # Only a path of our own: anything else would send visitors to strangers.
+    # Only a path of our own: anything else would be an open redirect.
     is_ours = re.fullmatch(r"/(?![/\\])[\x21-\x7e]*", target)
     return redirect(target if is_ours else "/", 303)
 

@@ -1,8 +1,8 @@
 """
 What people and programs are told when something is refused.
 
-Every ShopError has a status here and words in both languages. The API answers
-application/problem+json (RFC 9457), a page answers with a page.
+Every ShopError has a status and a message. The API answers with
+application/problem+json (RFC 9457), a page with a page.
 """
 
 import logging
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# The nearest class in an error's family counts.
+# The status of an error is that of its nearest class here.
 STATUSES: dict[type[ShopError], int] = {
     errors.ConfigError: 500,
     errors.OwnerError: 422,
@@ -45,6 +45,7 @@ STATUSES: dict[type[ShopError], int] = {
     errors.WebhookSignatureError: 400,
 }
 RETRY_AFTER_SECONDS = {429: 60, 503: 5}
+PROBLEM_TYPE = "application/problem+json"
 
 TITLES = {
     400: lazy_gettext("That request could not be read"),
@@ -60,8 +61,6 @@ TITLES = {
     500: lazy_gettext("Something went wrong on our side"),
     503: lazy_gettext("That does not work just now"),
 }
-
-
 MESSAGES: dict[type[ShopError], object] = {
     ShopError: lazy_gettext("Please try again, or go back to the shop."),
     errors.ProductNotFoundError: lazy_gettext(
@@ -100,7 +99,7 @@ def status_of(error: ShopError) -> int:
 
 
 def message_of(error: ShopError) -> str:
-    """Say for a customer what was refused, and what to do."""
+    """Tell a customer what was refused, and what to do."""
     if isinstance(error, errors.InvalidQuantityError) and error.limit:
         return str(
             gettext("You can order at most %(limit)s of a product.", limit=error.limit)
@@ -109,12 +108,12 @@ def message_of(error: ShopError) -> str:
 
 
 def _nearest(table: dict[type[ShopError], T], error: ShopError) -> T:
-    """Look up what is said of an error's own class, or else of its family."""
+    """Look up the error's own class, or else the nearest one above it."""
     return next(table[kind] for kind in type(error).__mro__ if kind in table)
 
 
 def members_of(error: ShopError) -> dict[str, Any]:
-    """Return the data that a program can use."""
+    """Return the data of a refusal, for a program."""
     match error:
         case errors.InsufficientStockError(shortages=shortages):
             return {"shortages": [asdict(shortage) for shortage in shortages]}
@@ -131,26 +130,17 @@ def is_api() -> bool:
 
 def problem(status: int, detail: str, **members: Any) -> Response:
     """Answer with application/problem+json."""
-    body = {
-        "type": "about:blank",
-        "title": str(TITLES.get(status, "")),
-        "status": status,
-        "detail": detail,
-        **members,
-    }
-    response = Response(
-        json.dumps(body), status=status, mimetype="application/problem+json"
+    title = str(TITLES.get(status, ""))
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    return _with_retry(
+        Response(json.dumps(body | members), status, mimetype=PROBLEM_TYPE)
     )
-    return _with_retry(response)
 
 
 def page(status: int, message: str) -> Response:
     title = TITLES.get(status, TITLES[500])
-    response = make_response(
-        render_template("error.html", code=status, title=title, message=message),
-        status,
-    )
-    return _with_retry(response)
+    body = render_template("error.html", code=status, title=title, message=message)
+    return _with_retry(make_response(body, status))
 
 
 def _with_retry(response: Response) -> Response:
@@ -160,17 +150,17 @@ def _with_retry(response: Response) -> Response:
 
 
 def answer_shop_error(error: ShopError) -> Response:
-    status = status_of(error)
+    status, message = status_of(error), message_of(error)
     if status >= 500:
         logger.warning("%s %s: %s", request.method, request.path, error)
     if is_api():
-        return problem(status, message_of(error), **members_of(error))
-    return page(status, message_of(error))
+        return problem(status, message, **members_of(error))
+    return page(status, message)
 
 
 def answer_database_failure(error: Exception) -> Response:
-    """Tell that the database is away for a moment, as in a failover."""
-    # Without the statement: its values may be a customer's.
+    """Answer while the database cannot be reached, as in a failover."""
+    # Without the statement: its values may be a customer's data.
     cause = getattr(error, "orig", error)
     logger.error("%s %s: %s", request.method, request.path, cause)
     return answer_shop_error(errors.BusyError())
@@ -184,7 +174,7 @@ def answer_http_exception(error: HTTPException) -> Response:
         if is_api()
         else page(error.code, _page_message(error))
     )
-    # Allow, WWW-Authenticate and the like belong to the refusal.
+    # Keep Allow, WWW-Authenticate and the like.
     for name, value in error.get_headers():
         if name not in ("Content-Type", "Content-Length"):
             answered.headers.setdefault(name, value)

@@ -1,4 +1,4 @@
-"""The headers that keep strangers' scripts, frames and caches out."""
+"""The security headers, and addresses that no page has."""
 
 from urllib.parse import urlsplit
 
@@ -26,7 +26,7 @@ def init_app(app: Flask) -> None:
         for name, value in fixed.items():
             response.headers[name] = value
         if request.endpoint != "static":
-            # Availability is true for a moment, and a cart is nobody else's business.
+            # Availability changes by the second, and a cart is private.
             response.headers["Cache-Control"] = "no-store"
         return response
 
@@ -35,14 +35,14 @@ def init_app(app: Flask) -> None:
 
 
 def refuse_nul() -> None:
-    """Turn away a character that no address of ours has and PostgreSQL refuses."""
+    """Refuse NUL, which no address of ours has and PostgreSQL cannot store."""
     if "\0" in request.path or any("\0" in value for value in request.args.values()):
         abort(404)
 
 
 def _policy(stripe_api_base: str | None) -> str:
-    # A browser applies form-action to the redirect after a POST, too: the payment page
-    # must be named, or the button does nothing.
+    # Browsers apply form-action to the redirect after a POST, too: without the payment
+    # page here the button would do nothing.
     targets = ["'self'", STRIPE_PAGES]
     if stripe_api_base:
         parts = urlsplit(stripe_api_base)

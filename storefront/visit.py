@@ -16,16 +16,16 @@ from storefront import language
 from storefront.extensions import db, visitor_address
 
 LARGEST_QUANTITY = 9999
-# What fits into the database's own column; a larger number is nobody's id.
+# What fits into the database's column; no id is larger.
 LARGEST_ID = 2**63 - 1
 
 
 @dataclass(frozen=True)
 class CartLine:
     """
-    A line of the cart as it is shown; prices and stock are those of this moment.
+    A line of the cart with the price and stock of this moment.
 
-    *held* are units of it that the visitor's own open payment page holds for him.
+    *held* are its units under the visitor's own open checkout.
     """
 
     product: ProductView
@@ -46,7 +46,7 @@ class CartLine:
 
 
 def visitor() -> Visitor:
-    """Return who asks; somebody new gets a number of his own."""
+    """Return who is visiting; a new visitor gets an id."""
     if "visitor" not in session:
         session.permanent = True
         session["visitor"] = new_token()
@@ -58,13 +58,13 @@ def visitor_id() -> str:
 
 
 def cart() -> dict[int, int]:
-    """Return the cart, product id to units; what was paid meanwhile is taken out."""
+    """Return the cart, product id to units, without what has been paid for."""
     _take_out_paid()
     return {int(key): units for key, units in session.get("cart", {}).items()}
 
 
 def put(product_id: int, quantity: int) -> None:
-    """Set how many of a product are in the cart; 0 takes it out."""
+    """Set the quantity of a product in the cart; 0 takes it out."""
     lines = cart()
     lines[product_id] = min(quantity, LARGEST_QUANTITY)
     if quantity < 1 or len(lines) > MOST_LINES:
@@ -74,7 +74,7 @@ def put(product_id: int, quantity: int) -> None:
 
 
 def remember_checkout(checkout_id: int) -> None:
-    """Keep in mind that this cart is being paid for."""
+    """Remember that this cart is being paid for."""
     session["checkout"] = checkout_id
 
 
@@ -83,7 +83,7 @@ def _take_out_paid() -> None:
     Take what was bought out of the cart, once.
 
     The customer may have closed the payment page, so that only the webhook knows; and
-    money may come late, so that an ended checkout is kept in mind until the next one.
+    money may come late, so an ended checkout is remembered until the next one.
     """
     checkout_id = session.get("checkout")
     if checkout_id is None:
@@ -101,7 +101,7 @@ def _take_out_paid() -> None:
 
 
 def payment_notice(deadline: datetime) -> str:
-    """Make the sentence above the button of Stripe's page."""
+    """Return the sentence above the button of Stripe's page."""
     return _notice(language.choose(), deadline.replace(second=0, microsecond=0))
 
 

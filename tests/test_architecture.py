@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("core", "storefront", "admin_dashboard", "stripe_emulator", "scripts")
 # A room imports only rooms above it in this list, never one beside it.
 LEVELS = (
-    ("core.clock", "core.errors", "core.models"),
+    ("core.clock", "core.errors", "core.formats", "core.models"),
     ("core.database", "core.payments"),
     ("core.config", "core.records"),
     ("core.offers",),

@@ -1,15 +1,27 @@
-"""The letters of the shop: what became of each, and the way to send one again."""
+"""The shop's letters: what became of each, and a way to send one again."""
 
 from collections.abc import Sequence
+from email import message_from_bytes, policy
+from email.message import EmailMessage
 
 import pandas as pd
 import streamlit as st
 from sqlalchemy.orm import Session
 
-from admin_dashboard import acting, letter_file, shop_data, words
+from admin_dashboard.parts import acting, shop_data
+from admin_dashboard.words.figures import moment, plain
 from core.clock import utcnow
 from core.mail import outbox
-from core.models.mail import SENDING
+from core.mail.letter import copy_of
+from core.models.mail import (
+    GONE_MAIL,
+    ORDER_MAIL,
+    OWED_MAIL,
+    READY,
+    REFUND_MAIL,
+    SENDING,
+    TO_DO_MAIL,
+)
 from core.models.refunds import FAILED, SENT
 from core.owner.reports import MailView
 
@@ -19,6 +31,19 @@ HOW_TO_SET_UP = (
     " (`smtp://naam:wachtwoord@mail.voorbeeld.nl:587`) en **MAIL_FROM** op de"
     " afzender (`Winkel <winkel@voorbeeld.nl>`), en start de winkel opnieuw."
 )
+KINDS = {
+    ORDER_MAIL: "Bevestiging van een bestelling",
+    REFUND_MAIL: "Bericht van een terugbetaling",
+    OWED_MAIL: "Bericht dat terugbetalen niet lukte",
+    GONE_MAIL: "Bericht dat de goederen weg waren",
+    TO_DO_MAIL: "Bericht voor u: iets te doen",
+}
+STATUSES = {
+    READY: "Wacht op verzending",
+    SENDING: "Onbekend of hij is aangekomen",
+    SENT: "Verstuurd",
+    FAILED: "Mislukt",
+}
 WHAT_WENT_WRONG = {
     SENDING: (
         "De verbinding viel weg op het moment van overhandigen: niemand kan zeggen of"
@@ -44,7 +69,7 @@ def send_again(mail_id: int) -> None:
 def show_settings() -> None:
     config = shop_data.config()
     if config.smtp is not None:
-        st.caption(words.plain(f"Afzender: {config.mail_from}"))
+        st.caption(plain(f"Afzender: {config.mail_from}"))
     elif outbox.can_send(config):
         st.info(
             "Er is geen mailserver ingesteld. Brieven worden niet verstuurd maar als"
@@ -61,7 +86,7 @@ def show_settings() -> None:
 def letters() -> None:
     acting.show_notice()
     with shop_data.told_plainly():
-        mails = shop_data.mails(ROWS)
+        mails = shop_data.mails(limit=ROWS)
         if not mails:
             st.info("Er is nog geen post.")
             return
@@ -78,10 +103,10 @@ def letters() -> None:
 
 def show_troubled(each: MailView) -> None:
     with st.container(border=True):
-        st.markdown(f"**{words.plain(label_of(each))}**")
+        st.markdown(f"**{plain(label_of(each))}**")
         st.markdown(WHAT_WENT_WRONG[each.status])
         if each.error:
-            st.caption(words.plain(each.error))
+            st.caption(plain(each.error))
         st.button(
             "Opnieuw sturen",
             key=f"send-{each.id}",
@@ -91,25 +116,25 @@ def show_troubled(each: MailView) -> None:
 
 
 def label_of(each: MailView) -> str:
-    parts = (words.moment(each.created_at), words.MAIL_KINDS[each.kind], each.recipient)
+    parts = (moment(each.created_at), KINDS[each.kind], each.recipient)
     return " \N{MIDDLE DOT} ".join(part for part in parts if part)
 
 
 def status_of(each: MailView) -> str:
     if each.status == SENT and shop_data.config().smtp is None:
         return "Bewaard als bestand"
-    return words.MAIL_STATUSES[each.status]
+    return STATUSES[each.status]
 
 
 def table_of(mails: Sequence[MailView], numbers: dict[int | None, int]) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "Geschreven": words.moment(each.created_at),
-                "Wat": words.MAIL_KINDS[each.kind],
+                "Geschreven": moment(each.created_at),
+                "Wat": KINDS[each.kind],
                 "Aan": each.recipient or "de eigenaar",
                 "Status": status_of(each),
-                "Verstuurd": words.moment(each.sent_at) if each.sent_at else "",
+                "Verstuurd": moment(each.sent_at) if each.sent_at else "",
                 "Pogingen": each.tries,
                 "Bestelling": str(numbers.get(each.checkout_id, "")),
                 "Fout": each.error,
@@ -120,18 +145,19 @@ def table_of(mails: Sequence[MailView], numbers: dict[int | None, int]) -> pd.Da
 
 
 def show_text(mails: Sequence[MailView]) -> None:
-    """Show the words of a letter that a demo keeps."""
+    """Show the text of a letter that a demo keeps as a file."""
     st.header("Lees een brief")
     chosen = st.selectbox("Brief", mails, format_func=label_of, key="letter")
-    letter = letter_file.read(shop_data.config(), chosen.key)
-    if letter is None:
+    try:
+        content = copy_of(shop_data.config(), chosen.key).read_bytes()
+    except OSError:
         st.info("Van deze brief is (nog) geen bestand.")
         return
-    st.markdown(
-        f"Aan: {words.plain(letter.recipient)}  \n"
-        f"Onderwerp: **{words.plain(letter.subject)}**"
-    )
-    st.code(letter.text, language=None, wrap_lines=True)
+    letter = message_from_bytes(content, EmailMessage, policy=policy.default)
+    recipient, subject = (plain(letter[name] or "") for name in ("To", "Subject"))
+    st.markdown(f"Aan: {recipient}  \nOnderwerp: **{subject}**")
+    body = letter.get_body(preferencelist=("plain",))
+    st.code(body.get_content() if body else "", language=None, wrap_lines=True)
 
 
 st.title("Post")

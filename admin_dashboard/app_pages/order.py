@@ -1,17 +1,12 @@
 """One order: what it was, what became of it, and what the owner can do about it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import streamlit as st
 from sqlalchemy.orm import Session
 
-from admin_dashboard import (
-    acting,
-    order_parts,
-    refund_window,
-    shop_data,
-)
+from admin_dashboard.parts import acting, order_parts, refund_window, shop_data
 from core.clock import utcnow
 from core.models.orders import FULFILLED, PAID, REVIEW
 from core.orders import orders
@@ -20,7 +15,7 @@ from core.owner.case import Case
 from core.refunds.views import DisputeView
 
 LONGEST_NUMBER = 18
-# Before a bank claims the money it may ask; as long as it only asks, money can go back.
+# A bank may inquire before it claims the money; until then a refund is possible.
 ONLY_ASKED = "warning_"
 ALREADY = "Dat was al gebeurd, of de bestelling is intussen veranderd."
 
@@ -37,25 +32,13 @@ def asked_for() -> Case | None:
     return None
 
 
-def fulfil(number: int) -> None:
+def change(rule: Callable[..., bool], number: int, done: str) -> None:
+    """Change the status of an order by *rule*; *done* is what the owner is told."""
+
     def work(session: Session, owner: str) -> bool:
-        return orders.fulfil(session, number, who=owner, now=utcnow())
+        return rule(session, number, who=owner, now=utcnow())
 
-    acting.act(work, f"Bestelling {number} staat op verzonden.", ALREADY)
-
-
-def unfulfil(number: int) -> None:
-    def work(session: Session, owner: str) -> bool:
-        return orders.unfulfil(session, number, who=owner, now=utcnow())
-
-    acting.act(work, f"Bestelling {number} staat weer op betaald.", ALREADY)
-
-
-def accept(number: int) -> None:
-    def work(session: Session, owner: str) -> bool:
-        return orders.accept(session, number, who=owner, now=utcnow())
-
-    acting.act(work, f"Bestelling {number} is akkoord.", ALREADY)
+    acting.act(work, f"Bestelling {number} {done}.", ALREADY)
 
 
 def show_actions(order: OrderView, disputes: Sequence[DisputeView]) -> None:
@@ -65,38 +48,46 @@ def show_actions(order: OrderView, disputes: Sequence[DisputeView]) -> None:
         if each.payment_intent == order.payment_intent
     )
     with st.container(horizontal=True):
-        if order.status == PAID:
-            is_safe = not order.is_disputed and not order.lost_cents
-            st.button(
-                "Verzonden",
-                type="primary" if is_safe else "secondary",
-                on_click=fulfil,
-                args=(order.number,),
-            )
-        if order.status == FULFILLED:
-            st.button(
-                "Verzonden ongedaan maken", on_click=unfulfil, args=(order.number,)
-            )
-        if order.status == REVIEW:
-            st.button("Akkoord", type="primary", on_click=accept, args=(order.number,))
+        show_status_button(order)
         if order.payment_intent and order.left_cents and not is_claimed:
-            st.button(
-                "Terugbetalen\N{HORIZONTAL ELLIPSIS}",
-                on_click=refund_window.open_for,
-                args=(order,),
-                kwargs={"with_money": True},
-            )
+            show_window_button("Terugbetalen", order, with_money=True)
         if any(line.returned < line.quantity for line in order.lines):
-            st.button(
-                "Goederen terugnemen\N{HORIZONTAL ELLIPSIS}",
-                on_click=refund_window.open_for,
-                args=(order,),
-                kwargs={"with_money": False},
-            )
+            show_window_button("Goederen terugnemen", order, with_money=False)
     if is_claimed:
         st.caption(
             "Terugbetalen kan niet zolang de bank het geld opeist: Stripe weigert dat."
         )
+
+
+def show_status_button(order: OrderView) -> None:
+    is_safe = not order.is_disputed and not order.lost_cents
+    actions = {
+        PAID: ("Verzonden", is_safe, orders.fulfil, "staat op verzonden"),
+        FULFILLED: (
+            "Verzonden ongedaan maken",
+            False,
+            orders.unfulfil,
+            "staat weer op betaald",
+        ),
+        REVIEW: ("Akkoord", True, orders.accept, "is akkoord"),
+    }
+    if order.status in actions:
+        label, is_primary, rule, done = actions[order.status]
+        st.button(
+            label,
+            type="primary" if is_primary else "secondary",
+            on_click=change,
+            args=(rule, order.number, done),
+        )
+
+
+def show_window_button(label: str, order: OrderView, *, with_money: bool) -> None:
+    st.button(
+        f"{label}\N{HORIZONTAL ELLIPSIS}",
+        on_click=refund_window.open_for,
+        args=(order,),
+        kwargs={"with_money": with_money},
+    )
 
 
 @st.fragment(run_every="5s")
@@ -113,49 +104,47 @@ def what_happened(shown: Case) -> None:
 
 
 def show(found: Case | None) -> None:
-    order = found.order if found else None
     if found is None:
         st.title("Bestelling")
         st.info("Deze bestelling is er niet. Kies er een bij Bestellingen.")
         return
+    order = found.order
+    st.title(
+        f"Bestelling {order.number}" if order else f"Afrekening {found.checkout_id}"
+    )
+    acting.show_notice()
     if order is None:
-        st.title(f"Afrekening {found.checkout_id}")
-        acting.show_notice()
         st.info("Uit deze afrekening is geen bestelling ontstaan.")
-        order_parts.show_disputes(found.disputes)
-        show_owed(found)
-        st.header("Klant")
-        order_parts.show_lines(found.customer)
-        order_parts.show_lines_of(
-            found.wanted.lines,
-            found.wanted.currency,
-            title="Gevraagd",
-            alt="Wat de klant wilde kopen",
-        )
+    order_parts.show_disputes(found.disputes)
+    for refund in found.refunds:
+        if refund.owed_cents:
+            refund_window.show_failed(refund, order.number if order else None)
+    if order is None:
+        show_wanted(found)
     else:
-        st.title(f"Bestelling {order.number}")
-        acting.show_notice()
-        order_parts.show_disputes(found.disputes)
-        show_owed(found)
-        show_actions(order, found.disputes)
-        order_parts.show_facts(order)
-        order_parts.show_lines_of(
-            order.lines,
-            order.promised_currency,
-            title="Gekocht",
-            alt="Wat er gekocht is",
-        )
-        order_parts.show_sums(order)
+        show_order(order, found.disputes)
     what_happened(found)
     refund_window.show(order, of_checkout=found.checkout_id)
 
 
-def show_owed(found: Case) -> None:
-    for refund in found.refunds:
-        if refund.owed_cents:
-            refund_window.offer_again(
-                refund, found.order.number if found.order else None
-            )
+def show_wanted(found: Case) -> None:
+    st.header("Klant")
+    order_parts.show_lines(found.customer)
+    order_parts.show_lines_of(
+        found.wanted.lines,
+        found.wanted.currency,
+        title="Gevraagd",
+        alt="Wat de klant wilde kopen",
+    )
+
+
+def show_order(order: OrderView, disputes: Sequence[DisputeView]) -> None:
+    show_actions(order, disputes)
+    order_parts.show_facts(order)
+    order_parts.show_lines_of(
+        order.lines, order.promised_currency, title="Gekocht", alt="Wat er gekocht is"
+    )
+    order_parts.show_sums(order)
 
 
 st.page_link("app_pages/orders.py", label="\N{LEFTWARDS ARROW} Alle bestellingen")

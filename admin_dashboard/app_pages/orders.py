@@ -4,22 +4,17 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from admin_dashboard import (
-    acting,
-    money_tables,
-    order_tables,
-    refund_window,
-    shop_data,
-    words,
-)
-from admin_dashboard.columns import MONEY_COLUMNS
-from admin_dashboard.export import csv_of
+from admin_dashboard.parts import acting, refund_window, shop_data
+from admin_dashboard.tables import columns, export
+from admin_dashboard.tables import money as money_tables
+from admin_dashboard.tables import orders as order_tables
+from admin_dashboard.words import orders as words
 from core.orders.views import OrderView
 
 ROWS = 100
 EXPORT_ROWS = 10_000
 ALL = "Alle"
-STATUSES = {label: status for status, label in words.ORDER_STATUSES.items()}
+STATUSES = {label: status for status, label in words.STATUSES.items()}
 
 
 @st.fragment(run_every="5s")
@@ -33,37 +28,35 @@ def sold() -> None:
     chosen = choice.selectbox("Status", [ALL, *STATUSES], key="status")
     status = STATUSES.get(chosen, "")
     with shop_data.told_plainly():
-        orders = shop_data.orders(text, ROWS, status)
-        if not orders:
-            is_searched = text or status
-            st.info(
-                "Geen bestelling gevonden."
-                if is_searched
-                else "Er is nog niets verkocht."
-            )
-            return
-        st.caption("Vink een regel aan om de bestelling te openen.")
-        picked = st.dataframe(
-            order_tables.of_orders(orders),
-            hide_index=True,
-            column_config=MONEY_COLUMNS,
-            alt="Bestellingen",
-            key="orders",
-            on_select="rerun",
-            selection_mode="single-row",
-        )
-        open_picked(picked["selection"]["rows"], orders)
-        if len(orders) == ROWS:
-            st.caption(f"De nieuwste {ROWS}; zoek om oudere te zien.")
-        st.download_button(
-            "Exporteer als CSV",
-            lambda: csv_of(
-                order_tables.for_a_sheet(shop_data.orders(text, EXPORT_ROWS, status))
-            ),
-            file_name="bestellingen.csv",
-            mime="text/csv",
-            on_click="ignore",
-        )
+        orders = shop_data.orders(text=text, status=status, limit=ROWS)
+        if orders:
+            show(orders, text, status)
+        elif text or status:
+            st.info("Geen bestelling gevonden.")
+        else:
+            st.info("Er is nog niets verkocht.")
+
+
+def show(orders: Sequence[OrderView], text: str, status: str) -> None:
+    st.caption("Vink een regel aan om de bestelling te openen.")
+    picked = st.dataframe(
+        order_tables.of_orders(orders),
+        hide_index=True,
+        column_config=columns.MONEY_COLUMNS,
+        alt="Bestellingen",
+        key="orders",
+        on_select="rerun",
+        selection_mode="single-row",
+    )
+    open_picked(picked["selection"]["rows"], orders)
+    if len(orders) == ROWS:
+        st.caption(f"De nieuwste {ROWS}; zoek om oudere te zien.")
+    export.show_button(
+        lambda: order_tables.for_a_sheet(
+            shop_data.orders(text=text, status=status, limit=EXPORT_ROWS)
+        ),
+        "bestellingen.csv",
+    )
 
 
 def open_picked(rows: Sequence[int], orders: Sequence[OrderView]) -> None:
@@ -76,20 +69,15 @@ def open_picked(rows: Sequence[int], orders: Sequence[OrderView]) -> None:
 def refunded() -> None:
     st.header("Terugbetalingen")
     with shop_data.told_plainly():
-        refunds = shop_data.refunds(ROWS)
+        refunds = shop_data.refunds(limit=ROWS)
         if not refunds:
             st.info("Er hoefde niets terugbetaald te worden.")
             return
         numbers = shop_data.numbers_of([refund.checkout_id for refund in refunds])
         for refund in refunds:
             if refund.owed_cents:
-                refund_window.offer_again(refund, numbers.get(refund.checkout_id))
-        st.dataframe(
-            money_tables.of_refunds(refunds, numbers),
-            hide_index=True,
-            column_config=MONEY_COLUMNS,
-            alt="Terugbetalingen",
-        )
+                refund_window.show_failed(refund, numbers.get(refund.checkout_id))
+        columns.show(money_tables.of_refunds(refunds, numbers), "Terugbetalingen")
         if len(refunds) == ROWS:
             st.caption(f"De nieuwste {ROWS}.")
 
@@ -98,18 +86,14 @@ def refunded() -> None:
 def disputed() -> None:
     st.header("Betwiste betalingen")
     with shop_data.told_plainly():
-        disputes = shop_data.disputes(ROWS)
+        disputes = shop_data.disputes(limit=ROWS)
         if not disputes:
             st.info("Er wordt geen betaling betwist.")
             return
         numbers = shop_data.numbers_of([dispute.checkout_id for dispute in disputes])
         st.caption("Antwoorden doet u bij Stripe, voor de termijn om is.")
-        st.dataframe(
-            money_tables.of_disputes(disputes, numbers),
-            hide_index=True,
-            column_config=MONEY_COLUMNS,
-            alt="Betwiste betalingen",
-        )
+        table = money_tables.of_disputes(disputes, numbers)
+        columns.show(table, "Betwiste betalingen")
 
 
 st.title("Bestellingen")

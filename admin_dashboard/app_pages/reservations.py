@@ -1,4 +1,4 @@
-"""Who holds what, and for how long still."""
+"""What is reserved now, and for how much longer."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -6,7 +6,14 @@ from datetime import datetime
 import pandas as pd
 import streamlit as st
 
-from admin_dashboard import shop_data, words
+from admin_dashboard.parts import shop_data
+from admin_dashboard.words.figures import (
+    duration,
+    money,
+    number,
+    plain,
+    short_moment,
+)
 from core.clock import utcnow
 from core.owner.reports import OpenReservation
 
@@ -16,13 +23,13 @@ ROWS = 200
 @st.fragment(run_every="2s")
 def open_now() -> None:
     with shop_data.told_plainly():
-        reservations = shop_data.open_reservations(ROWS)
+        reservations = shop_data.open_reservations(limit=ROWS)
         if not reservations:
             st.info("Er is nu niets gereserveerd: alle voorraad is beschikbaar.")
             return
-        units = sum(reservation.quantity for reservation in reservations)
-        st.markdown(f"**{words.number(units)}** gereserveerd.")
-        # A table of text, not a canvas: it is short, and read by everybody's browser.
+        units = sum(each.quantity for each in reservations)
+        st.markdown(f"**{number(units)}** gereserveerd.")
+        # A short table of text, which screen readers read better than a canvas.
         st.table(
             table_of(reservations, utcnow()),
             border="horizontal",
@@ -37,20 +44,25 @@ def table_of(reservations: Sequence[OpenReservation], now: datetime) -> pd.DataF
     return pd.DataFrame(
         [
             {
-                "Product": words.plain(reservation.product_name),
-                "Aantal": reservation.quantity,
-                "Nog": words.time_left(reservation, now),
-                "Bedrag": words.money(
-                    reservation.quantity * reservation.unit_price_cents,
-                    reservation.currency,
-                ),
-                "Sinds": words.short_moment(reservation.created_at),
-                "Tot": words.short_moment(reservation.expires_at),
-                "Afrekening": reservation.checkout_id,
+                "Product": plain(each.product_name),
+                "Aantal": each.quantity,
+                "Nog": time_left(each, now),
+                "Bedrag": money(each.quantity * each.unit_price_cents, each.currency),
+                "Sinds": short_moment(each.created_at),
+                "Tot": short_moment(each.expires_at),
+                "Afrekening": each.checkout_id,
             }
-            for reservation in reservations
+            for each in reservations
         ]
     )
+
+
+def time_left(reservation: OpenReservation, now: datetime) -> str:
+    if reservation.awaits_payment:
+        return "wacht op betaling"
+    if reservation.expires_at <= now:
+        return "verlopen, wordt afgesloten"
+    return duration(reservation.expires_at - now)
 
 
 st.title("Reserveringen")

@@ -33,7 +33,7 @@ class ProductView:
     vendor: str
     image: str
     image_alt: str
-    free_at: datetime | None = None
+    free_at: datetime | None
 
     @property
     def available(self) -> int:
@@ -69,4 +69,15 @@ def by_ids(session: Session, ids: Collection[int]) -> dict[int, ProductView]:
 
 
 def _product_views(session: Session, query: Select[Product]) -> list[ProductView]:
-    return [view_of(ProductView, row, free_at=None) for row in session.scalars(query)]
+    rows = session.scalars(query)
+    return [view_of(ProductView, row, free_at=None) for row in rows]
+
+
+def has_products(session: Session) -> bool:
+    """Tell whether there is any product, on sale or not."""
+    return session.scalar(select(Product.id).limit(1)) is not None
+
+
+def is_known(session: Session, product_id: int) -> bool:
+    """Tell whether there is a product of this id, on sale or not."""
+    return session.get(Product, product_id) is not None

@@ -260,3 +260,12 @@ def wanted(session: Session, checkout_id: int) -> Wanted:
         view_of(OrderLineView, row, name=row.product_name, returned=0) for row in rows
     )
     return Wanted(tuple(lines), rows[0].currency if rows else "eur")
+
+
+def numbers_of(
+    session: Session, checkout_ids: Collection[int | None]
+) -> dict[int | None, int]:
+    """Return checkout id to order number of those checkouts that became an order."""
+    ids = {each for each in checkout_ids if each is not None}
+    query = select(Order.checkout_id, Order.id).where(Order.checkout_id.in_(ids))
+    return {row.checkout_id: row.id for row in session.execute(query)}

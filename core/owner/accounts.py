@@ -13,7 +13,7 @@ from core.models.owner import Owner
 SHORTEST_PASSWORD = 8
 
 _hasher = PasswordHasher()
-# Checked when there is no such owner, so that the answer takes as long.
+# Verified if there is no such owner, so that the answer takes just as long.
 _NOBODY = _hasher.hash("nobody")
 
 
@@ -33,12 +33,12 @@ def set_owner(
     """
     Create an owner, or give an existing one a new password; return whether it is new.
 
-    Raises OwnerError for an address that is none or a password of fewer characters
+    Raises OwnerError for an invalid email address, or a password of fewer characters
     than *shortest*.
     """
     email = email.strip().lower()
     if "@" not in email.strip("@"):
-        raise OwnerError(f"{email!r} is not an e-mail address")
+        raise OwnerError(f"{email!r} is not an email address")
     if len(password) < shortest:
         raise OwnerError(f"the password needs {shortest} characters or more")
     owner = session.scalar(select(Owner).where(Owner.email == email))
@@ -52,9 +52,9 @@ def set_owner(
 
 def check_password(session: Session, email: str, password: str) -> str | None:
     """
-    Return what marks this owner's login, or None if address or password is wrong.
+    Return the mark of this owner's login, or None if address or password is wrong.
 
-    The mark changes with the password, so that a new one ends every older login.
+    It changes with the password, so that a new password ends all older logins.
     """
     owner = session.scalar(select(Owner).where(Owner.email == email.strip().lower()))
     try:
@@ -65,7 +65,7 @@ def check_password(session: Session, email: str, password: str) -> str | None:
 
 
 def is_login(session: Session, mark: str) -> bool:
-    """Tell whether *mark* stands for an owner as he is now."""
+    """Tell whether *mark* is that of an owner with their present password."""
     owner_id = mark.partition(":")[0]
     if not owner_id.isdecimal():
         return False
@@ -75,3 +75,15 @@ def is_login(session: Session, mark: str) -> bool:
 
 def _mark(owner: Owner) -> str:
     return f"{owner.id}:{owner.password_hash[-12:]}"
+
+
+def email_of(session: Session, mark: str) -> str:
+    """Return the email address of the owner whose login *mark* stands for, or ""."""
+    if not is_login(session, mark):
+        return ""
+    return session.get_one(Owner, int(mark.partition(":")[0])).email
+
+
+def emails(session: Session) -> list[str]:
+    """Return the email addresses of all owners, the first owner's first."""
+    return list(session.scalars(select(Owner.email).order_by(Owner.id)))

@@ -1,4 +1,4 @@
-"""All that is known of one checkout and the order that it became, if it did."""
+"""Everything known about one checkout, and the order that it became, if any."""
 
 from dataclasses import dataclass
 
@@ -30,7 +30,7 @@ class Case:
 
     @property
     def customer(self) -> str:
-        """Who bought or paid, as far as that is known."""
+        """Who bought or paid, as far as known."""
         if self.order is not None:
             return self.order.customer_name or self.order.customer_email
         emails = (refund.customer_email for refund in self.refunds)

@@ -1,8 +1,8 @@
 """
-Every step of a checkout and its order, in turn: what, when, why, who and Stripe's ids.
+Every step of a checkout and its order: what, when, why, who and Stripe's ids.
 
-Read from the rows that still say it, and from `checkout_step` where a later change has
-made them forget. Nothing is written twice for this.
+Read from the rows that still tell of it, and from `checkout_step` for what a later
+change has overwritten in them.
 """
 
 from collections.abc import Iterable, Iterator
@@ -23,14 +23,14 @@ from core.models.stock import RETURNED, StockMovement
 
 Row = TypeVar("Row", bound=Base)
 
-# At the same moment this is the order in which things come about.
+# The order of steps that have the same time; all others come later.
 _RANKS = ("RESERVED", "PAGE_MADE", "EVENT")
 
 
 @dataclass(frozen=True)
 class Step:
     """
-    Something that happened; *what* is a constant or Stripe's type of an event.
+    Something that happened; *what* is a constant or the type of Stripe's event.
 
     *who* is empty for the shop itself, *amount_cents* None where no money moved.
     """
@@ -44,19 +44,19 @@ class Step:
 
 
 def steps(session: Session, checkout_id: int) -> list[Step]:
-    """Return the steps of a checkout, the oldest first; none if there is no such."""
+    """Return the steps of a checkout, oldest first; none if it does not exist."""
     checkout = session.get(Checkout, checkout_id)
     if checkout is None:
         return []
     order = session.scalar(select(Order).where(Order.checkout_id == checkout_id))
     refunds = _all(session, Refund, Refund.checkout_id == checkout_id)
     disputes = _all(session, Dispute, Dispute.checkout_id == checkout_id)
-    subjects = [checkout.stripe_session_id or ""]
-    subjects += [order.stripe_session_id, order.payment_intent or ""] if order else []
-    subjects += [each.stripe_refund_id or "" for each in refunds]
-    subjects += [each.stripe_session_id for each in refunds]
-    subjects += [each.payment_intent for each in refunds]
-    subjects += [each.stripe_dispute_id for each in disputes]
+    subjects = {checkout.stripe_session_id}
+    if order:
+        subjects |= {order.stripe_session_id, order.payment_intent}
+    for each in refunds:
+        subjects |= {each.stripe_refund_id, each.stripe_session_id, each.payment_intent}
+    subjects |= {each.stripe_dispute_id for each in disputes}
     found = [
         *_of_checkout(checkout),
         *_kept(session, checkout_id),
@@ -85,11 +85,8 @@ def _all(
 def _of_checkout(checkout: Checkout) -> Iterator[Step]:
     yield Step(checkout.created_at, "RESERVED")
     if checkout.session_at is not None:
-        yield Step(
-            checkout.session_at,
-            "PAGE_MADE",
-            stripe_id=checkout.stripe_session_id or "",
-        )
+        stripe_id = checkout.stripe_session_id or ""
+        yield Step(checkout.session_at, "PAGE_MADE", stripe_id=stripe_id)
     if checkout.status != PENDING and checkout.closed_at is not None:
         yield Step(checkout.closed_at, checkout.status, cause=checkout.cause)
 
@@ -111,16 +108,12 @@ def _of_order(session: Session, order: Order) -> Iterator[Step]:
         stripe_id=order.payment_intent or order.stripe_session_id,
         amount_cents=order.amount_cents,
     )
-    is_return = (StockMovement.order_id == order.id) & (
-        StockMovement.reason == RETURNED
-    )
-    for row in _all(session, StockMovement, is_return):
-        yield Step(
-            row.created_at,
-            "UNITS_RETURNED",
-            cause=f"{row.quantity} x product {row.product_id}",
-            who=row.who,
-        )
+    is_return = StockMovement.reason == RETURNED
+    for row in _all(
+        session, StockMovement, is_return & (StockMovement.order_id == order.id)
+    ):
+        cause = f"{row.quantity} x product {row.product_id}"
+        yield Step(row.created_at, "UNITS_RETURNED", cause, row.who)
 
 
 def _of_refunds(refunds: Iterable[Refund]) -> Iterator[Step]:
@@ -131,9 +124,8 @@ def _of_refunds(refunds: Iterable[Refund]) -> Iterator[Step]:
         if row.done_at is not None:
             yield Step(row.done_at, "REFUND_DONE", "", "", stripe_id, cents)
         if row.failed_at is not None:
-            yield Step(
-                row.failed_at, "REFUND_FAILED", row.failure, "", stripe_id, cents
-            )
+            failure = row.failure
+            yield Step(row.failed_at, "REFUND_FAILED", failure, "", stripe_id, cents)
 
 
 def _letters(session: Session, checkout_id: int) -> Iterator[Step]:

@@ -1,10 +1,9 @@
 """
 The read side for the owner: small frozen dataclasses, no rules.
 
-Everything is counted and cut by the database. What a glance costs grows with the number
-of products, not with the shop's past and not with how many are checking out: days that
-are over are sums already, and what can be many is counted only so far. A search among
-orders looks at all of them.
+The database counts and limits. The cost of the overview grows with the number of
+products, not with the shop's past or its open checkouts: past days are summed already,
+and what can be many is counted up to MOST_COUNTED. A search reads all orders.
 """
 
 from dataclasses import dataclass
@@ -26,14 +25,14 @@ from core.orders import views as order_views
 from core.orders.views import OrderView
 
 MOST_COUNTED = 1000
-# A letter that did not arrive is told of so long on the overview, and then on its page.
+# For how long the overview tells of a letter that did not arrive; its page always does.
 TOLD_FOR = timedelta(days=7)
 _NOT_SENT = (SENDING, FAILED)
 
 
 @dataclass(frozen=True)
 class StockLevel:
-    """A product as the owner sees it: stock, reserved, and with them what is free."""
+    """A product as the owner sees it; quantities are units."""
 
     product_id: int
     sku: str
@@ -49,7 +48,7 @@ class StockLevel:
 
 @dataclass(frozen=True)
 class OpenReservation:
-    """A PENDING reservation; *awaits_payment* when a delayed payment is on its way."""
+    """A PENDING reservation; *awaits_payment* while a delayed payment is under way."""
 
     checkout_id: int
     product_id: int
@@ -82,9 +81,9 @@ class MailView:
 @dataclass(frozen=True)
 class Totals:
     """
-    The shop at a glance; *paid_cents* is what all orders together have brought.
+    The shop at a glance; *paid_cents* is the sum of all orders.
 
-    More than MOST_COUNTED checkouts are told as MOST_COUNTED + 1.
+    More than MOST_COUNTED checkouts count as MOST_COUNTED + 1.
     """
 
     products: int
@@ -99,11 +98,11 @@ class Totals:
 @dataclass(frozen=True)
 class Attention:
     """
-    What a person has to look at: money that is not where it should be, letters that
-    wait, those of them that were tried before, and those of the last days of which
-    it is sure that they did not arrive, or of which nobody knows.
+    What a person has to look at.
 
-    More than MOST_COUNTED of a kind are told as MOST_COUNTED + 1.
+    *mails_unsent* wait, *mails_refused* of them after a try; *mails_not_arrived* in the
+    last TOLD_FOR, or may not have. More than MOST_COUNTED of a kind count as
+    MOST_COUNTED + 1.
     """
 
     orders_to_review: int
@@ -116,7 +115,7 @@ class Attention:
 
 def open_reservations(session: Session, *, limit: int = 500) -> list[OpenReservation]:
     """List the PENDING reservations, the first to end on top."""
-    # Each of these has a line, so that no more of them can be wanted.
+    # Each checkout has at least one line, so *limit* of them are enough.
     first = (
         select(Checkout.id)
         .where(_has(Checkout.status, PENDING))
@@ -124,13 +123,9 @@ def open_reservations(session: Session, *, limit: int = 500) -> list[OpenReserva
         .limit(limit)
     )
     return [
-        OpenReservation(
-            checkout_id=checkout.id,
-            product_id=line.product_id,
-            product_name=line.product_name,
-            quantity=line.quantity,
-            unit_price_cents=line.unit_price_cents,
-            currency=line.currency,
+        view_of(
+            OpenReservation,
+            line,
             created_at=checkout.created_at,
             expires_at=checkout.expires_at,
             awaits_payment=checkout.awaits_payment,
@@ -188,7 +183,7 @@ def attention(session: Session, now: datetime) -> Attention:
         mails_not_arrived=_count(
             session,
             Mail.created_at,
-            # Spelled like its index; a letter that is under way is due later.
+            # Written like its index; a letter being sent now is due later.
             Mail.status.in_(literal(each, literal_execute=True) for each in _NOT_SENT),
             Mail.due_at <= now,
             Mail.created_at > now - TOLD_FOR,
@@ -197,7 +192,7 @@ def attention(session: Session, now: datetime) -> Attention:
 
 
 def _has(column: InstrumentedAttribute[str], status: str) -> ColumnElement[bool]:
-    """Spell the status out: only then it is sure that the index for it is taken."""
+    """Write the status as a literal, so that its partial index is sure to be used."""
     return column == literal(status, literal_execute=True)
 
 
@@ -207,9 +202,9 @@ def _count(
     *conditions: ColumnElement[bool],
 ) -> int:
     """
-    Count rows up to MOST_COUNTED + 1, along the index of these rows by *order*.
+    Count rows up to MOST_COUNTED + 1, along their index by *order*.
 
-    Without an order PostgreSQL may look for the few newest among all that ever were.
+    Without an order PostgreSQL may scan all rows that ever were for the few open ones.
     """
     some = select(order).where(*conditions).order_by(order).limit(MOST_COUNTED + 1)
     return session.scalars(select(func.count()).select_from(some.subquery())).one()
@@ -242,9 +237,8 @@ def orders(
     session: Session, *, text: str = "", status: str = "", limit: int = 100
 ) -> list[OrderView]:
     """
-    List the newest orders first, or only those of a *status* or with *text* in them.
-
-    That is their number, customer, Stripe session, payment or the name of a product.
+    List the newest orders first, or only those of a *status* or with *text* in them:
+    in their number, customer, Stripe session, payment or the name of a product.
     """
     query = select(Order).order_by(Order.id.desc()).limit(limit)
     if status:
@@ -254,13 +248,14 @@ def orders(
     sold = select(OrderLine.order_id).where(
         OrderLine.product_name.icontains(text, autoescape=True)
     )
-    found = [
-        Order.customer_name.icontains(text, autoescape=True),
-        Order.customer_email.icontains(text, autoescape=True),
-        Order.stripe_session_id.icontains(text, autoescape=True),
-        Order.payment_intent.icontains(text, autoescape=True),
-        Order.id.in_(sold),
-    ]
+    columns = (
+        Order.customer_name,
+        Order.customer_email,
+        Order.stripe_session_id,
+        Order.payment_intent,
+    )
+    found = [column.icontains(text, autoescape=True) for column in columns]
+    found.append(Order.id.in_(sold))
     number = text.removeprefix("#")
     if number.isdecimal() and len(number) < 18:
         found.append(Order.id == int(number))

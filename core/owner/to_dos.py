@@ -1,5 +1,5 @@
 """
-What a person has to look at: the entries, with what they are about.
+The owner's entries: what a person has to look at, and what it is about.
 
 Small frozen dataclasses, no rules. Money is cents, times are UTC.
 """
@@ -23,9 +23,8 @@ class ToDoView:
     """
     An entry for the owner: see models.ToDo.
 
-    *customer* is whoever paid, as far as that is known. Where there is an order, it has
-    its number and what was asked for it; *is_order_unpaid* if nothing of its payment is
-    left. *dispute* if it is about one.
+    *customer* is whoever paid, as far as known. *order_id* and what was asked are those
+    of its order, if there is one; *is_order_unpaid* if nothing of its payment is left.
     """
 
     id: int

@@ -205,3 +205,8 @@ def _request(  # noqa: PLR0913 (what goes back, and why)
     session.add(refund)
     session.flush()
     return refund.id
+
+
+def by_id(session: Session, refund_id: int) -> Refund | None:
+    """Find a refund by its id."""
+    return session.get(Refund, refund_id)

@@ -11,6 +11,7 @@ from datetime import datetime
 from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
+from core.database.rows import view_of
 from core.models.checkout import CONFIRMED, PENDING, Checkout
 from core.models.stock import StockReservation
 
@@ -26,6 +27,16 @@ class HoldView:
     stripe_session_id: str | None
     expires_at: datetime
     units: Mapping[int, int]
+
+
+@dataclass(frozen=True)
+class CheckoutState:
+    """How a checkout stands, and the cause if it has ended: see models.Checkout."""
+
+    status: str
+    cause: str
+    awaits_payment: bool
+    expires_at: datetime
 
 
 def free_at(
@@ -105,3 +116,8 @@ def bought_units(session: Session, checkout_id: int) -> dict[int, int]:
     if session.scalar(bought) is None:
         return {}
     return units_of(session, checkout_id)
+
+
+def state(session: Session, checkout_id: int) -> CheckoutState:
+    """Return how a checkout that exists stands now."""
+    return view_of(CheckoutState, session.get_one(Checkout, checkout_id))

@@ -9,7 +9,7 @@ import streamlit as st
 from playwright.sync_api import Page, expect
 from streamlit.runtime.context import ContextProxy
 
-from admin_dashboard.logins import COOKIE, Logins
+from admin_dashboard.login.logins import COOKIE, Logins
 from core.clock import utcnow
 from core.database.engine import Database, connect
 from core.owner import accounts
@@ -47,7 +47,7 @@ def owner(pages: None, database: Database, monkeypatch: pytest.MonkeyPatch) -> s
 
 
 def forget_database() -> None:
-    from admin_dashboard import shop_data
+    from admin_dashboard.parts import shop_data
 
     shop_data.shop_database().engine.dispose()
     st.cache_resource.clear()

@@ -4,7 +4,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from admin_dashboard.gate import LOGGED_OUT
+from admin_dashboard.login.logins import LOGGED_OUT
 from core.clock import utcnow
 from tests.admin_dashboard import situations
 from tests.admin_dashboard.conftest import EMAIL, Dashboard

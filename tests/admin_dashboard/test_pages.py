@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import streamlit as st
 
-from admin_dashboard import words
+from admin_dashboard.words import figures
 from core.clock import utcnow
 from core.database.engine import Database
 from core.owner import reports
@@ -129,7 +129,7 @@ def test_more_than_an_owner_counts_is_not_counted(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(reports, "MOST_COUNTED", 1)
-    monkeypatch.setattr(words, "MOST_COUNTED", 1)
+    monkeypatch.setattr(figures, "MOST_COUNTED", 1)
     mug = add_product(database)
     for _ in range(3):
         reserved(database, {mug: 1}, utcnow() - timedelta(minutes=30))

@@ -2,12 +2,12 @@
 
 import pytest
 
-from admin_dashboard import entry_words
 from core import records
 from core.clock import utcnow
 from core.database.engine import Database
 from core.models.records import TO_DO_KINDS, UNKNOWN_SESSION, ToDo
 from core.owner import to_dos
+from core.owner.to_do_words import WORDS
 from tests.admin_dashboard import situations
 from tests.admin_dashboard.page import infos, labels, opened, press, texts
 from tests.factories import add_product
@@ -36,8 +36,9 @@ def test_each_kind_of_entry_explains_itself(database: Database, kind: str):
 
     told = texts(opened("to_do"))
 
-    assert f"**{entry_words.TITLES[kind]}**" in told
-    assert entry_words.EXPLANATIONS[kind] in told
+    title, explanation = WORDS["nl"][kind]
+    assert f"**{title}**" in told
+    assert explanation in told
     assert rf"€{SPACE}12\,95 · cs\_1 · pi\_1" in told
 
 

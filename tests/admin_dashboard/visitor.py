@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import requests
 from websockets.sync.client import ClientConnection, connect
 
-from admin_dashboard.logins import COOKIE
+from admin_dashboard.login.logins import COOKIE
 
 
 class Visitor:

@@ -1,0 +1,3 @@
+"""What the pages show as tables and charts: no query, no decision."""
+
+__all__ = ["columns", "export", "money", "orders", "stock_chart"]

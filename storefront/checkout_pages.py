@@ -1,0 +1,153 @@
+"""The pages on the way to Stripe's payment page and back."""
+
+import logging
+import re
+
+from flask import flash, redirect, render_template, request, url_for
+from flask_babel import gettext
+from werkzeug.wrappers import Response
+
+from core.checkout import events, payment_page
+from core.checkout.closing import Ending
+from core.errors import (
+    EarlierPaidError,
+    InsufficientStockError,
+    InvalidQuantityError,
+    PaymentError,
+    ProductNotFoundError,
+)
+from core.models.checkout import CONFIRMED, PAYMENT_FAILED, PENDING
+from core.orders import views as order_views
+from core.orders.views import OrderView
+from core.refunds import owed, refunds
+from core.stock import holds
+from core.stock.reservations import sum_cart
+from storefront import visit
+from storefront.extensions import count_checkout, current_shop, db
+from storefront.pages import blueprint, show_cart
+from storefront.problems import message_of, status_of
+
+logger = logging.getLogger(__name__)
+
+SESSION_ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
+
+
+@blueprint.post("/checkout")
+def start_checkout() -> Response | tuple[str, int]:
+    count_checkout()
+    wanted = visit.cart()
+    # No connection is held while Stripe is asked.
+    db.session.close()
+    try:
+        page = payment_page.begin(
+            current_shop(),
+            sum_cart(list(wanted.items())),
+            visitor=visit.visitor(),
+            notice=visit.payment_notice,
+            unless_paid=True,
+        )
+    except InsufficientStockError as error:
+        return show_cart(error.shortages), 409
+    except ProductNotFoundError as error:
+        for product_id in error.product_ids:
+            visit.put(product_id, 0)
+        flash(gettext("Something in your cart is not sold any more."), "error")
+        return show_cart(), status_of(error)
+    except EarlierPaidError as error:
+        return _show_earlier(error.checkout_id)
+    except (InvalidQuantityError, PaymentError) as error:
+        flash(message_of(error), "error")
+        return show_cart(), status_of(error)
+    visit.remember_checkout(page.checkout_id)
+    return redirect(page.url, 303)
+
+
+def _show_earlier(checkout_id: int) -> Response:
+    """Show the order of the earlier payment page; the rest stays in the cart."""
+    flash(gettext("You had paid already: this is your order."), "success")
+    bought = order_views.of_checkout(db.session(), checkout_id)
+    if bought is None:
+        return redirect(url_for("pages.cart"), 303)
+    return redirect(url_for("pages.order", token=bought.token), 303)
+
+
+@blueprint.get("/checkout/continue")
+def continue_checkout() -> Response:
+    """Go back to the visitor's own payment page, if it can still be paid."""
+    shop = current_shop()
+    with shop.database.read() as session:
+        hold = holds.open_hold(session, visit.visitor_id(), shop.clock())
+    if hold is None or hold.stripe_session_id is None:
+        return redirect(url_for("pages.cart"), 303)
+    try:
+        page = shop.gateway.retrieve(hold.stripe_session_id)
+    except PaymentError as error:
+        flash(message_of(error), "error")
+        return redirect(url_for("pages.cart"), 303)
+    if page is None or not page.url:
+        return redirect(
+            url_for("pages.returned", session_id=hold.stripe_session_id), 303
+        )
+    return redirect(page.url, 303)
+
+
+@blueprint.get("/checkout/success")
+def returned() -> str:
+    """
+    Show what was bought; the webhook may be late, so Stripe is asked here, too.
+
+    It needs no cookie: the customer may pay in another browser than they shopped in.
+    """
+    session_id = request.args.get("session_id", "")
+    state, order = "unknown", None
+    if SESSION_ID.fullmatch(session_id):
+        state, order = _what_became_of(session_id)
+    return render_template("success.html", state=state, order=order)
+
+
+def _what_became_of(session_id: str) -> tuple[str, OrderView | None]:
+    try:
+        checkout_id = events.settle_returned(current_shop(), session_id)
+    except PaymentError as error:
+        logger.warning("session %s: %s", session_id, error)
+        return "unreachable", None
+    if checkout_id is None:
+        return "unknown", None
+    session = db.session()
+    ended = holds.state(session, checkout_id)
+    refund = refunds.automatic_of(session, session_id)
+    if refund is not None:
+        state = "owed" if owed.cents(session, refund) else "refunded"
+        return state, order_views.of_checkout(session, checkout_id)
+    if ended.status == CONFIRMED:
+        return "paid", order_views.of_checkout(session, checkout_id)
+    if ended.status == PENDING:
+        return "processing" if ended.awaits_payment else "open", None
+    return "declined" if ended.cause == PAYMENT_FAILED else "closed", None
+
+
+@blueprint.get("/checkout/cancel/", defaults={"checkout_id": ""}, strict_slashes=False)
+@blueprint.get("/checkout/cancel/<checkout_id>")
+def cancelled(checkout_id: str) -> str:
+    """Cancel the checkout of the visitor who came back from the payment page."""
+    number = int(checkout_id) if re.fullmatch(r"[0-9]{1,18}", checkout_id) else 0
+    ending = payment_page.cancel(current_shop(), number, visit.visitor_id())
+    if ending is None:
+        return render_template(
+            "cancelled.html", state="elsewhere", order=None, expires_at=None
+        )
+    ended = holds.state(db.session(), number)
+    if ended.awaits_payment:
+        return render_template("success.html", state="processing", order=None)
+    if ended.status == CONFIRMED:
+        state = "paid"
+    elif ended.status == PENDING:
+        state = "kept"
+    else:
+        state = "cancelled" if ending is Ending.CLOSED else "closed"
+    return render_template(
+        "cancelled.html",
+        state=state,
+        order=order_views.of_checkout(db.session(), number),
+        expires_at=ended.expires_at,
+    )

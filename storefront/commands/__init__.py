@@ -1,0 +1,3 @@
+"""The shop's command line: `./run.sh flask COMMAND`."""
+
+__all__ = ["cli"]
