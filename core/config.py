@@ -169,8 +169,9 @@ class _Environment:
     def number(self, name: str, default: int, least: int, most: int) -> int:
         text = self.text(name, str(default))
         if not re.fullmatch(r"[0-9]{1,9}", text) or not least <= int(text) <= most:
-            expected = f"must be a whole number from {least} to {most}, not {text!r}"
-            raise ConfigError(name, expected)
+            raise ConfigError(
+                name, f"{text!r} is not a whole number from {least} to {most}"
+            )
         return int(text)
 
     def port(self, name: str, default: int) -> int:
@@ -183,20 +184,19 @@ class _Environment:
         except ValueError:
             value = math.nan
         if not least <= value <= most:  # false for nan, too
-            expected = f"must be a number from {least} to {most}, not {text!r}"
-            raise ConfigError(name, expected)
+            raise ConfigError(name, f"{text!r} is not a number from {least} to {most}")
         return value
 
     def is_on(self, name: str) -> bool:
         text = self.text(name, "no")
         if text.lower() not in ("yes", "no"):
-            raise ConfigError(name, f"must be yes or no, not {text!r}")
+            raise ConfigError(name, f"{text!r} is neither yes nor no")
         return text.lower() == "yes"
 
     def url(self, name: str, default: str = "") -> str:
         text = self.text(name, default).rstrip("/")
         if text and not _split(text, "http", "https"):
-            raise ConfigError(name, f"must be an http or https address, not {text!r}")
+            raise ConfigError(name, f"{text!r} is not an http or https address")
         return text
 
     def secret(self, name: str, data_dir: Path) -> str:
@@ -306,7 +306,7 @@ def _bad_database_url() -> ConfigError:
 def _owner_email(env: _Environment) -> str:
     email = env.text("OWNER_EMAIL", "owner@localhost")
     if not EMAIL.fullmatch(email):
-        raise ConfigError("OWNER_EMAIL", f"must be an email address, not {email!r}")
+        raise ConfigError("OWNER_EMAIL", f"{email!r} is not an email address")
     return email
 
 
@@ -325,7 +325,7 @@ def _offer(env: _Environment, shop_url: str) -> Offer:
     for method in allowed:
         if method not in DELAYED_METHODS:
             known = ", ".join(DELAYED_METHODS)
-            raise ConfigError(name, f"must be some of {known}, not {method!r}")
+            raise ConfigError(name, f"{method!r} is not one of {known}")
     return Offer(
         shop_url=shop_url,
         excluded_methods=tuple(m for m in DELAYED_METHODS if m not in allowed),
@@ -346,8 +346,7 @@ def _countries(env: _Environment) -> tuple[str, ...]:
 
     for country in countries:
         if country not in SHIPPED_TO:
-            expected = f"must be country codes that Stripe knows, not {country!r}"
-            raise ConfigError(name, expected)
+            raise ConfigError(name, f"{country!r} is not a country code of Stripe's")
     return countries
 
 
@@ -357,7 +356,7 @@ def _shipping_options(env: _Environment) -> tuple[ShippingOption, ...]:
     for given in env.names(name):
         label, _, cents = map(str.strip, given.rpartition("="))
         if not label or not re.fullmatch(r"[0-9]{1,7}", cents):
-            raise ConfigError(name, f"must be like PostNL=495, not {given!r}")
+            raise ConfigError(name, f"{given!r} is not NAME=CENTS such as PostNL=495")
         if label in options:
             raise ConfigError(name, f"has two options named {label!r}")
         options[label] = ShippingOption(label, int(cents))
@@ -391,8 +390,8 @@ def _mail_from(env: _Environment, shop_url: str) -> str:
     addresses = [address for _, address in getaddresses([sender])]
     is_one = len(addresses) == 1 and EMAIL.fullmatch(addresses[0])
     if not is_one or not sender.isprintable():
-        expected = f"must be one sender, such as Shop <a@b.example>, not {sender!r}"
-        raise ConfigError("MAIL_FROM", expected)
+        expected = "is not one sender such as Shop <a@b.example>"
+        raise ConfigError("MAIL_FROM", f"{sender!r} {expected}")
     if env.text("SMTP_URL") and not env.text("MAIL_FROM"):
         raise ConfigError("MAIL_FROM", "must be set together with SMTP_URL")
     return sender
