@@ -2,7 +2,7 @@
 
 import uuid
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import psycopg
 from sqlalchemy import URL, Engine, create_engine, inspect, make_url, text
@@ -134,9 +134,9 @@ class OwnDatabases:
 
     def _visit(self, name: str) -> psycopg.Connection[tuple[str]]:
         url = self._home.set(database=name)
-        words = url.translate_connect_args(database="dbname", username="user")
-        # The address may say more: encryption, a time to wait.
-        return psycopg.connect(autocommit=True, **words, **url.query)
+        words: dict[str, Any] = dict(url.query)  # encryption, for example
+        words |= url.translate_connect_args(database="dbname", username="user")
+        return psycopg.connect(autocommit=True, **words)
 
     def _create(self, options: str) -> str:
         name = f"voorraad_test_{uuid.uuid4().hex}"

@@ -26,7 +26,7 @@ TOGETHER = {
 SLOW_UNTIL = 0.75
 
 
-class Sharing(LoadScopeScheduling):
+class Sharing(LoadScopeScheduling):  # type: ignore[misc]  # no type information
     """Gives a test to whoever is free, and those that share a server to one worker."""
 
     def _split_scope(self, nodeid: str) -> str:
