@@ -6,6 +6,7 @@ root=$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")
 venv=$root/.venv
 python=$venv/bin/python
 stamp=$venv/.set-up-as         # "run" or "dev", and what it was made from
+compiled=$venv/.compiled       # as old as the youngest bytecode of the shop's own modules
 unfinished=$venv/.unfinished   # is there while a set-up is under way, and after a broken one
 export DATA_DIR=${DATA_DIR:-$root/var}
 unset PYTHONHOME
@@ -17,7 +18,8 @@ Usage: ./run.sh [COMMAND]
 
   (none)                 set up what is missing and start the shop; Ctrl-C stops it
   setup                  set up only
-  test [PYTEST OPTIONS]  set up and run the tests
+  test [PYTEST OPTIONS]  set up and run the tests, in some minutes
+  test --long            run all of them: longer, and in more combinations
   check                  format, lint, types and lock files
   bench [OPTIONS]        measure how fast the shop is (20 minutes); --help tells more
   flask COMMAND …        the shop's commands: import-products FILE, export-products FILE,
@@ -61,7 +63,7 @@ lock_file() {
 }
 
 fingerprint() {
-  { "$python" -c 'import sys; print(sys.version)'; cat "$(lock_file "$1")"; } | sha256sum
+  { "$python" -c 'import sys; print(sys.version, "compiled")'; cat "$(lock_file "$1")"; } | sha256sum
 }
 
 # What the tests need contains what the shop needs, so that "dev" serves for both.
@@ -98,11 +100,11 @@ with_uv() {
   [ ! -e /etc/ssl/certs/ca-certificates.crt ] || export UV_SYSTEM_CERTS=1
   [ -z "${PIP_CERT:-}" ] || export SSL_CERT_FILE="${SSL_CERT_FILE:-$PIP_CERT}"
   mkdir -p -- "${HOME:-/nonexistent}/.cache" 2>/dev/null || export UV_NO_CACHE=1
-  "$venv/bin/uv" pip sync --quiet --python "$python" --require-hashes "$1"
+  "$venv/bin/uv" pip sync --quiet --compile-bytecode --python "$python" --require-hashes "$1"
 }
 
 with_pip() {
-  "$python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$1"
+  "$python" -m pip install --quiet --compile --disable-pip-version-check --require-hashes -r "$1"
 }
 
 install() {
@@ -134,6 +136,19 @@ compile_translations() {
     "$python" -m babel.messages.frontend --quiet compile -d "$root/storefront/translations"
 }
 
+# Each start is a few processes, and where PYTHONDONTWRITEBYTECODE is set, as on many a machine
+# that runs tests, each of them would compile everything anew. A file that changes later is
+# compiled by the process that imports it; this does not take its place.
+compile_programs() {
+  local folders=(core storefront admin_dashboard stripe_emulator scripts tests benchmarks)
+  folders=("${folders[@]/#/$root/}")
+  [ ! -e "$compiled" ] || [ -n "$(find "${folders[@]}" -name '*.py' -newer "$compiled" -print -quit)" ] ||
+    return 0
+  # What cannot be compiled, or not be written here, is no reason not to start.
+  "$python" -m compileall -q "${folders[@]}" >&2 || return 0
+  touch -- "$compiled"
+}
+
 # The lock is on the folder itself, so that nothing is left behind. The subshell gives it back.
 set_up() (
   exec 9<"$root"
@@ -143,6 +158,7 @@ set_up() (
   fi
   is_set_up "$1" || install "$1"
   compile_translations
+  compile_programs
 )
 
 playwright_chromium() {
@@ -195,8 +211,10 @@ run_tests() {
     say "There is no Chromium and none could be installed: the browser tests will be skipped."
   fi
   cd -- "$root"
-  # Without options it is the whole suite, which several workers share, file by file.
-  [ $# -gt 0 ] || set -- --numprocesses auto --maxprocesses 4 --dist loadfile
+  # The whole suite is shared by more workers than there are processors: many tests wait.
+  case $* in
+    '' | --long) set -- --numprocesses "$(($(nproc) < 4 ? $(nproc) * 2 : 8))" --dist loadgroup "$@" ;;
+  esac
   exec "$python" -m pytest "$@"
 }
 
@@ -211,7 +229,7 @@ run_checks() {
   cd -- "$root"
   "$python" -m ruff format --check .
   "$python" -m ruff check .
-  "$python" -m mypy
+  "$python" -m mypy --num-workers 2
   "$python" scripts/check_locks.py
 }
 

@@ -7,12 +7,15 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
+from xdist.remote import Producer
 
 from core.clock import utcnow
 from core.config import Config
 from core.database.engine import Database, connect
+from core.owner import accounts
 from core.shop import Shop
-from tests import browser, postgres
+from tests import browser, postgres, sharing
 from tests.emulator import EmulatorServer
 from tests.factories import FakeClock
 from tests.own_databases import OwnDatabases, UnusableServerError
@@ -43,6 +46,51 @@ for name in list(os.environ):
         "CLEANUP_INTERVAL_SECONDS",
     ):
         del os.environ[name]
+
+# Where there is room, files are in memory: the shop waits for the disk at each commit.
+if postgres.has_room_in_memory():
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(postgres.MEMORY))
+
+# As good a hash and as wrong a password, in a hundredth of the time. That it takes its
+# time in the shop is argon2's own default.
+accounts._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+accounts._NOBODY = accounts._hasher.hash("nobody")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--long", action="store_true", help="also run the tests that are marked long"
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """Leave out the long tests, and spread those that wait among those that work."""
+    if not config.getoption("long"):
+        left_out = [item for item in items if is_long(item)]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not is_long(item)]
+    if hasattr(config, "workerinput"):
+        items[:] = sharing.spread(items)
+
+
+def is_long(item: pytest.Item) -> bool:
+    if item.get_closest_marker("long"):
+        return True
+    daily = item.get_closest_marker("daily_on")
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    return daily is not None and params.get("database_url", "") not in ("", *daily.args)
+
+
+def pytest_xdist_make_scheduler(
+    config: pytest.Config, log: Producer
+) -> sharing.Sharing | None:
+    """Return None for another way to share the tests than run.sh asks for."""
+    if config.getoption("dist") != "loadgroup":
+        return None
+    return sharing.Sharing(config, log)
 
 
 @pytest.fixture
@@ -84,10 +132,10 @@ def own_databases(request: pytest.FixtureRequest) -> Iterator[OwnDatabases]:
 
 @pytest.fixture
 def postgres_url(own_databases: OwnDatabases) -> Iterator[str]:
-    """Give an address of a new, migrated database, dropped after the test."""
-    address = own_databases.create()
+    """Give an address of a migrated database without a row."""
+    address = own_databases.lend()
     yield address
-    own_databases.drop(address)
+    own_databases.take_back(address)
 
 
 @pytest.fixture(scope="session")

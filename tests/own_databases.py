@@ -2,9 +2,10 @@
 
 import uuid
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from sqlalchemy import URL, create_engine, make_url, text
+import psycopg
+from sqlalchemy import URL, Engine, create_engine, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from core.database.engine import connect
@@ -13,6 +14,34 @@ CONNECT_SECONDS = "10"
 # Not from template1, in which the server's owner may keep things; and names sort as on
 # SQLite, wherever the server is at home.
 PLAIN = "TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'"
+# Whoever is still connected might hold what is to be deleted.
+END_CONNECTIONS = """
+    SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()
+        AND backend_type = 'client backend'
+"""
+BEGIN_NUMBERS_ANEW = """
+    SELECT setval(format('%I.%I', schemaname, sequencename), start_value, false)
+    FROM pg_sequences WHERE last_value IS NOT NULL
+"""
+# Whatever is made, dropped or altered is another row of these, or a row from another
+# transaction. A copy of a database has the very same rows.
+SCHEMA = """
+    SELECT string_agg(format('%s %s %s', kind, id, born), ',' ORDER BY kind, id, born)
+    FROM (
+        SELECT 'class' AS kind, oid AS id, xmin::text AS born FROM pg_class
+        UNION ALL SELECT 'column', attrelid, xmin::text FROM pg_attribute
+        UNION ALL SELECT 'constraint', oid, xmin::text FROM pg_constraint
+        UNION ALL SELECT 'default', oid, xmin::text FROM pg_attrdef
+        UNION ALL SELECT 'function', oid, xmin::text FROM pg_proc
+        UNION ALL SELECT 'trigger', oid, xmin::text FROM pg_trigger
+        UNION ALL SELECT 'version', 16384, xmin::text FROM alembic_version
+        UNION ALL SELECT 'setting', 16384, setting.xmin::text
+            FROM pg_db_role_setting AS setting
+            JOIN pg_database AS own ON own.oid = setdatabase
+            WHERE own.datname = current_database()
+    ) AS part WHERE id >= 16384
+"""
 
 
 class UnusableServerError(Exception):
@@ -34,7 +63,8 @@ class OwnDatabases:
             self._home, isolation_level="AUTOCOMMIT", pool_pre_ping=True
         )
         self._made: list[str] = []
-        self._template = ""
+        self._clean: list[str] = []
+        self._template, self._schema, self._delete_rows = "", "", ""
 
     def __enter__(self) -> Self:
         try:
@@ -44,7 +74,10 @@ class OwnDatabases:
             raise UnusableServerError(" ".join(str(error.orig).split())) from None
         template = connect(self._address_of(self._template))
         template.migrate()
+        self._delete_rows = _delete_rows(template.engine)
         template.engine.dispose()
+        with self._visit(self._template) as connection:
+            self._schema = _value(connection, SCHEMA)
         return self
 
     def __exit__(
@@ -61,6 +94,25 @@ class OwnDatabases:
         """Make a database with the shop's schema; return its address."""
         return self._address_of(self._create(f"TEMPLATE {self._template}"))
 
+    def lend(self) -> str:
+        """Return the address of one with the schema and without a row, new or not."""
+        if not self._clean:
+            return self.create()
+        return self._address_of(self._clean.pop())
+
+    def take_back(self, address: str) -> None:
+        """Empty one that was lent, for the next; drop it if its schema was altered."""
+        name = str(make_url(address).database)
+        if self._empty(name):
+            self._clean.append(name)
+        else:
+            self._drop(name)
+
+    def create_like(self, address: str) -> str:
+        """Make a copy of one to which nobody is connected; return its address."""
+        template = make_url(address).database
+        return self._address_of(self._create(f"TEMPLATE {template}"))
+
     def create_empty(self) -> str:
         """Make a database without a single table; return its address."""
         return self._address_of(self._create(PLAIN))
@@ -68,6 +120,23 @@ class OwnDatabases:
     def drop(self, address: str) -> None:
         """Drop a database that was made here, whoever is still connected to it."""
         self._drop(str(make_url(address).database))
+
+    def _empty(self, name: str) -> bool:
+        """Delete all rows; tell whether the database is then as new."""
+        try:
+            with self._visit(name) as connection:
+                connection.execute(END_CONNECTIONS)
+                connection.execute(self._delete_rows.encode())
+                connection.execute(BEGIN_NUMBERS_ANEW)
+                return _value(connection, SCHEMA) == self._schema
+        except psycopg.Error:
+            return False
+
+    def _visit(self, name: str) -> psycopg.Connection[tuple[str]]:
+        url = self._home.set(database=name)
+        words: dict[str, Any] = dict(url.query)  # encryption, for example
+        words |= url.translate_connect_args(database="dbname", username="user")
+        return psycopg.connect(autocommit=True, **words)
 
     def _create(self, options: str) -> str:
         name = f"voorraad_test_{uuid.uuid4().hex}"
@@ -83,6 +152,19 @@ class OwnDatabases:
 
     def _address_of(self, name: str) -> str:
         return self._home.set(database=name).render_as_string(hide_password=False)
+
+
+def _delete_rows(engine: Engine) -> str:
+    """Write the statements; TRUNCATE would take far longer for a few rows."""
+    tables = inspect(engine).get_sorted_table_and_fkc_names()
+    names = [name for name, _ in tables if name and name != "alembic_version"]
+    return ";".join(f"DELETE FROM {name}" for name in reversed(names))  # noqa: S608
+
+
+def _value(connection: psycopg.Connection[tuple[str]], query: str) -> str:
+    row = connection.execute(query.encode()).fetchone()
+    assert row is not None
+    return row[0]
 
 
 def _home(address: str) -> URL:

@@ -16,7 +16,14 @@ import psycopg
 
 MEMORY = Path("/dev/shm")
 ROOM_BYTES = 2 * 1024**3
-IN_A_HURRY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+IN_A_HURRY = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "autovacuum": "off",  # no table lives long enough
+}
 START_SECONDS = 30
 STOP_SECONDS = 20
 
@@ -41,6 +48,11 @@ def unprivileged() -> list[str]:
     return ["unshare", "--user", "--map-user=1000", "--map-group=1000", "--"]
 
 
+def has_room_in_memory() -> bool:
+    """Tell whether files can be where no disk is waited for."""
+    return MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= ROOM_BYTES
+
+
 @contextmanager
 def quick_folder(otherwise: Path) -> Iterator[Path]:
     """
@@ -48,7 +60,7 @@ def quick_folder(otherwise: Path) -> Iterator[Path]:
 
     Where memory has no room it is the other one. Its files go even after `kill -9`.
     """
-    if not MEMORY.is_dir() or shutil.disk_usage(MEMORY).free < ROOM_BYTES:
+    if not has_room_in_memory():
         yield otherwise
         return
     folder = tempfile.mkdtemp(prefix="voorraad-", dir=MEMORY)

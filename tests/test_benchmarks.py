@@ -13,7 +13,11 @@ from tests.programs import environment
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE_SECONDS = 300
 # Those that use the most of the others' parts, and are quick.
-SUBJECTS = ("sqlite-end", "dashboard", "webhook")
+SUBJECTS = (
+    "sqlite-end",
+    pytest.param("dashboard", marks=pytest.mark.long),
+    pytest.param("webhook", marks=pytest.mark.long),
+)
 
 
 def bench(*options: str) -> "subprocess.CompletedProcess[str]":

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import streamlit as st
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 from streamlit.runtime.context import ContextProxy
 
 from admin_dashboard.login.logins import COOKIE, Logins
@@ -19,6 +19,18 @@ from tests.dashboard_server import DashboardServer
 ROOT = Path(__file__).resolve().parents[2]
 SECRET_KEY = "a secret of the tests"
 EMAIL, PASSWORD = "owner@localhost", "een-goed-wachtwoord"
+
+
+@pytest.fixture(
+    params=[
+        "sqlite",
+        pytest.param("postgres", marks=[pytest.mark.postgres, pytest.mark.long]),
+    ]
+)
+def database_url(request: pytest.FixtureRequest) -> str:
+    """Give one database each day: pages show what core's own tests find on both."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
 
 
 @pytest.fixture
@@ -82,14 +94,35 @@ def dashboard(
     opened.engine.dispose()
 
 
+@pytest.fixture(scope="module")
+def one_context(
+    browser: Browser, browser_context_args: dict[str, object]
+) -> Iterator[BrowserContext]:
+    """Give a browser that keeps Streamlit's two megabytes of scripts."""
+    context = browser.new_context(**browser_context_args)  # type: ignore[arg-type]  # the plugin's
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def context(one_context: BrowserContext) -> Iterator[BrowserContext]:
+    """Give a browser that knows nobody; its windows are closed after the test."""
+    yield one_context
+    for page in one_context.pages:
+        page.close()
+    one_context.clear_cookies()
+
+
 @pytest.fixture
 def owner_page(dashboard: Dashboard, page: Page) -> Page:
-    """Give a browser whose owner has logged in."""
+    """Give a browser whose owner has logged in, which the form is not needed for."""
     dashboard.add_owner(EMAIL, PASSWORD)
+    login = Logins(dashboard.database, SECRET_KEY).open(EMAIL, PASSWORD)
+    assert login is not None
+    page.context.add_cookies(
+        [{"name": COOKIE, "value": login, "url": dashboard.address}]
+    )
     page.goto(dashboard.address)
-    page.get_by_label("E-mailadres").fill(EMAIL)
-    page.get_by_label("Wachtwoord").fill(PASSWORD)
-    page.get_by_role("button", name="Inloggen").click()
     overview = page.get_by_role("heading", name="Overzicht", exact=True)
     expect(overview).to_be_visible(timeout=30_000)
     return page

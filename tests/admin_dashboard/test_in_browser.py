@@ -62,7 +62,10 @@ def test_the_login_is_usable_by_everybody(dashboard: Dashboard, page: Page):
 PAGES = ["Overzicht", "Te doen", "Reserveringen", "Bestellingen", "Post"]
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize(
+    "name",
+    [PAGES[0], *(pytest.param(name, marks=pytest.mark.long) for name in PAGES[1:])],
+)
 def test_the_pages_are_usable_by_everybody(
     dashboard: Dashboard, owner_page: Page, name: str
 ):

@@ -138,7 +138,9 @@ def sell(
     way: Way = by_the_rule,
 ) -> Sales:
     """Let all buyers try *rounds* times each, all in step; tell what came of it."""
-    context = multiprocessing.get_context("spawn")
+    # Its server imports once what each of the processes would import.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
     gate = context.Barrier(BUYERS, timeout=GATE_SECONDS)
     results: Queue[Sales] = context.Queue()
     task = Task(url, carts, way, rounds)

@@ -54,7 +54,8 @@ def shop_at_random(
     database_url: str, products: Sequence[int], *, seconds: float, seed: int
 ) -> Tally:
     """Let all clients shop for *seconds*; return what they were told."""
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
     results: Queue[Tally] = context.Queue()
     parts = [
         context.Process(

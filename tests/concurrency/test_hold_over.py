@@ -19,7 +19,11 @@ from tests.factories import (
 )
 
 # Stripe tells of every closed page: the schedulers must do without.
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("silent_stripe")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.daily_on("sqlite"),
+    pytest.mark.usefixtures("silent_stripe"),
+]
 
 # The shortest hold that a shop can be given, and how long after it all must be over.
 HOLD_MINUTES = "0.05"

@@ -47,6 +47,26 @@ from tests.smtp import MailServer
 
 pytestmark = pytest.mark.slow
 
+DATABASES = {"sqlite": (), "postgres": (pytest.mark.postgres,)}
+# One of each kind; the others are the long run's.
+DAILY = {
+    ("sqlite", "the reservation is not committed"),
+    ("postgres", "Stripe has made the page"),
+    ("sqlite", "Stripe has closed the page"),
+    ("postgres", "the sale is not committed"),
+    ("postgres", "Stripe has made the refund"),
+    ("sqlite", "the letter is not claimed"),
+}
+CASES = [
+    pytest.param(
+        name,
+        step,
+        id=f"{name}-{step}",
+        marks=[*marks, *([] if (name, str(step)) in DAILY else [pytest.mark.long])],
+    )
+    for name, marks in DATABASES.items()
+    for step in STEPS
+]
 # A letter whose sender was killed is taken by another after half a minute.
 SETTLED_SECONDS = 90
 
@@ -75,7 +95,7 @@ def stage(
         stage.close()
 
 
-@pytest.mark.parametrize("step", STEPS, ids=str)
+@pytest.mark.parametrize(("database_url", "step"), CASES, indirect=["database_url"])
 def test_killed_at_this_step_all_is_settled_after_a_restart(
     stage: Stage, step: Step
 ) -> None:
@@ -91,7 +111,11 @@ def test_killed_at_this_step_all_is_settled_after_a_restart(
 
 @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
 @pytest.mark.parametrize(
-    ("reach", "found"), [(reserving, HELD), (selling, SOLD)], ids=["reserved", "sold"]
+    ("reach", "found"),
+    [
+        pytest.param(reserving, HELD, id="reserved", marks=pytest.mark.long),
+        pytest.param(selling, SOLD, id="sold"),
+    ],
 )
 def test_what_is_committed_after_its_process_died_is_settled_too(
     stage: Stage, reach: Reach, found: Found

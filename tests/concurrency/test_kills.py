@@ -30,7 +30,7 @@ from tests.factories import (
 )
 from tests.storefront_server import StorefrontServer
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.daily_on("postgres")]
 
 # What a killed sweeper had taken is tried again after a pause.
 OVER_SECONDS = 60

@@ -41,6 +41,7 @@ def test_of_200_shoppers_for_5_units_exactly_5_get_a_payment_page(
     assert_invariants(database)
 
 
+@pytest.mark.daily_on("postgres")
 def test_a_rush_for_several_units_each_never_splits_what_is_left(
     storefront: StorefrontServer, database: Database, stripe: EmulatorServer
 ) -> None:
@@ -57,6 +58,7 @@ def test_a_rush_for_several_units_each_never_splits_what_is_left(
     assert_invariants(database)
 
 
+@pytest.mark.daily_on("sqlite")
 def test_a_rush_of_carts_in_opposite_order_ends_without_an_error(
     storefront: StorefrontServer, database: Database, stripe: EmulatorServer
 ) -> None:

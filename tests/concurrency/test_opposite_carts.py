@@ -12,6 +12,7 @@ pytestmark = pytest.mark.slow
 ROUNDS = 10
 
 
+@pytest.mark.daily_on("postgres")
 def test_carts_in_opposite_order_are_all_sold(
     database: Database, database_url: str
 ) -> None:
@@ -28,6 +29,7 @@ def test_carts_in_opposite_order_are_all_sold(
     assert_invariants(database)
 
 
+@pytest.mark.daily_on("sqlite")
 def test_of_opposite_carts_the_scarcer_product_decides(
     database: Database, database_url: str
 ) -> None:

@@ -12,7 +12,7 @@ from tests.concurrency.random_carts import ENDINGS, shop_at_random
 from tests.concurrency.watcher import Watcher, deadlocks
 from tests.factories import add_product, assert_invariants
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.daily_on("postgres")]
 
 SECONDS = 4
 PRODUCTS = 8

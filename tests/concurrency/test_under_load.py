@@ -38,6 +38,7 @@ pytestmark = pytest.mark.slow
 PRODUCTS = 50
 STOCK = 60
 SHOPPERS = 5000
+FEWER_SHOPPERS = 500
 AT_ONCE = 24
 # What SQLite cannot do in this time is left out; PostgreSQL does it all.
 SQLITE_SECONDS = 20
@@ -99,11 +100,16 @@ def sessions(visits: list[Visit]) -> list[str]:
     return sorted(visit.session_id for visit in visits)
 
 
+@pytest.mark.daily_on("postgres")
+@pytest.mark.parametrize(
+    "shoppers", [FEWER_SHOPPERS, pytest.param(SHOPPERS, marks=pytest.mark.long)]
+)
 def test_under_load_two_storefronts_sell_exactly_what_there_is(
     open_storefront: OpenStorefront,
     database: Database,
     database_url: str,
     stripe: EmulatorServer,
+    shoppers: int,
 ) -> None:
     storefronts = [
         open_storefront(RESERVATION_MINUTES=SHORT_HOLD_MINUTES, WEB_CONCURRENCY="1"),
@@ -114,7 +120,7 @@ def test_under_load_two_storefronts_sell_exactly_what_there_is(
     seconds = SQLITE_SECONDS if database.is_sqlite else POSTGRES_SECONDS
 
     with Watcher(database_url) as watcher:
-        street.send(SHOPPERS, at_once=AT_ONCE, seconds=seconds)
+        street.send(shoppers, at_once=AT_ONCE, seconds=seconds)
         eventually(lambda: unanswered(stripe) == 0, seconds=OVER_SECONDS)
         eventually(lambda: ask(database, over_soon) == 0, seconds=OVER_SECONDS)
         buy_out(database, street)

@@ -8,11 +8,18 @@ import pytest
 
 from core.database.engine import Database
 from core.orders.views import OrderView
+from core.payments import pace
 from core.shop import Shop
 from tests.core.mailing import with_server
 from tests.core.money_back import order_in
 from tests.factories import add_product, sold
 from tests.smtp import MailServer
+
+
+@pytest.fixture(autouse=True)
+def _at_any_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask Stripe for one thing after the other at once."""
+    monkeypatch.setattr(pace, "CALLS_PER_SECOND", 10_000)
 
 
 @pytest.fixture

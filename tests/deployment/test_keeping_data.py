@@ -1,7 +1,10 @@
 """What a shop had before a migration, it has after it."""
 
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
+from pathlib import Path
 
 import pytest
 from sqlalchemy import func, inspect, select
@@ -33,27 +36,70 @@ from tests.factories import (
     status_of,
     to_dos_of,
 )
+from tests.own_databases import OwnDatabases
 
 WHO = "owner@shop.example"
 NOW = LATER + timedelta(hours=1)
 
 
+class Migrated:
+    """Gives copies of a migrated shop, which is made once of each kind."""
+
+    def __init__(self, own: Callable[[], OwnDatabases], folder: Path) -> None:
+        self._own, self._folder = own, folder
+        self._made: dict[tuple[str, bool], str] = {}
+
+    def copy(self, kind: str, *, is_empty: bool) -> str:
+        made = self._made.get((kind, is_empty)) or self._make(kind, is_empty=is_empty)
+        if kind == "postgres":
+            return self._own().create_like(made)
+        path = self._folder / f"{uuid.uuid4().hex}.db"
+        path.write_bytes(Path(made).read_bytes())
+        return f"sqlite:///{path}"
+
+    def _make(self, kind: str, *, is_empty: bool) -> str:
+        path = str(self._folder / f"{is_empty}.db")
+        is_postgres = kind == "postgres"
+        url = self._own().create_empty() if is_postgres else f"sqlite:///{path}"
+        past.make(url, is_empty=is_empty)
+        opened = connect(url)
+        opened.migrate()
+        if not is_postgres:
+            with opened.engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        opened.engine.dispose()
+        self._made[kind, is_empty] = url if is_postgres else path
+        return self._made[kind, is_empty]
+
+
+@pytest.fixture(scope="session")
+def a_migrated_shop(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Migrated:
+    own = partial(request.getfixturevalue, "own_databases")
+    return Migrated(own, tmp_path_factory.mktemp("migrated"))
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def kind(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
 @pytest.fixture(params=[False, True], ids=["at work", "empty"])
-def any_past(request: pytest.FixtureRequest, empty_url: str) -> Iterator[Database]:
+def any_past(
+    request: pytest.FixtureRequest, kind: str, a_migrated_shop: Migrated
+) -> Iterator[Database]:
     """Give a migrated shop that was at work before, and one that was empty."""
-    yield from migrated(empty_url, is_empty=request.param)
+    opened = connect(a_migrated_shop.copy(kind, is_empty=request.param))
+    yield opened
+    opened.engine.dispose()
 
 
 @pytest.fixture
-def database(empty_url: str) -> Iterator[Database]:
+def database(kind: str, a_migrated_shop: Migrated) -> Iterator[Database]:
     """Give a migrated shop that was at work before."""
-    yield from migrated(empty_url, is_empty=False)
-
-
-def migrated(url: str, *, is_empty: bool) -> Iterator[Database]:
-    past.make(url, is_empty=is_empty)
-    opened = connect(url)
-    opened.migrate()
+    opened = connect(a_migrated_shop.copy(kind, is_empty=False))
     yield opened
     opened.engine.dispose()
 

@@ -13,6 +13,7 @@ from sqlalchemy import make_url
 
 from core.database.engine import connect
 from tests import postgres
+from tests.factories import add_product
 from tests.own_databases import OwnDatabases, UnusableServerError
 from tests.programs import ROOT
 
@@ -137,6 +138,67 @@ def test_only_a_database_of_ones_own_is_dropped(lent: Lent) -> None:
         own.drop(lent.address)
 
     assert lent.contents() == contents
+
+
+def direct(address: str) -> psycopg.Connection[Any]:
+    words = make_url(address).translate_connect_args(database="dbname", username="user")
+    return psycopg.connect(autocommit=True, **words)
+
+
+def tables(address: str) -> list[Any]:
+    """Return the rows of all tables, and the number that the next product would get."""
+    with direct(address) as connection:
+        names = connection.execute(
+            "SELECT relname FROM pg_class WHERE relkind = 'r'"
+            " AND relnamespace = 'public'::regnamespace ORDER BY relname"
+        ).fetchall()
+        rows = [
+            connection.execute(f"SELECT * FROM {name}".encode()).fetchall()  # noqa: S608
+            for (name,) in names
+        ]
+        row = connection.execute("SELECT nextval('product_id_seq')").fetchone()
+    return [*zip(names, rows, strict=True), row]
+
+
+def test_a_database_that_is_lent_again_is_as_a_new_one(lent: Lent) -> None:
+    with OwnDatabases(lent.address) as own:
+        first = own.lend()
+        left_open = connect(first)
+        add_product(left_open)
+        own.take_back(first)
+
+        again = own.lend()
+
+        assert again == first
+        assert tables(again) == tables(own.create())
+        left_open.engine.dispose()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "CREATE TABLE more (id int)",
+        "DROP TABLE offer",
+        "ALTER TABLE product DROP COLUMN vendor",
+        "ALTER TABLE product ALTER COLUMN vendor DROP NOT NULL",
+        "DROP INDEX ix_checkout_due",
+        "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "UPDATE alembic_version SET version_num = '0001'",
+    ],
+)
+def test_a_database_whose_schema_was_changed_is_not_lent_again(
+    lent: Lent, change: str
+) -> None:
+    with OwnDatabases(lent.address) as own:
+        first = own.lend()
+        with direct(first) as admin:
+            admin.execute(change.encode())
+        own.take_back(first)
+
+        again = own.lend()
+
+        assert again != first
+        assert tables(again) == tables(own.create())
 
 
 def test_a_database_is_dropped_although_somebody_is_still_connected(lent: Lent) -> None:

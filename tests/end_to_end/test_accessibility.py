@@ -2,10 +2,11 @@
 
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from _pytest.mark import ParameterSet
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
@@ -233,8 +234,16 @@ WAYS: tuple[Way, ...] = (
 )
 
 
-@pytest.mark.parametrize(("language", "width"), [("nl", WIDE), ("en", PHONE)])
-@pytest.mark.parametrize("go", WAYS)
+def each_way() -> Iterator[ParameterSet]:
+    """Go each way in both languages; each day in one of them, in turn."""
+    for number, go in enumerate(WAYS):
+        for turn, (language, width) in enumerate([("nl", WIDE), ("en", PHONE)]):
+            marks = [] if number % 2 == turn else [pytest.mark.long]
+            name = f"{go.__name__}-{language}-{width}"
+            yield pytest.param(go, language, width, id=name, marks=marks)
+
+
+@pytest.mark.parametrize(("go", "language", "width"), each_way())
 def test_a_page_is_accessible_and_fits_a_phone(
     new_customer: NewCustomer, go: Way, language: str, width: int
 ):
@@ -326,7 +335,7 @@ def test_the_language_that_was_chosen_stays_on_every_page(
     expect(customer.heading("Thank you, your order is paid")).to_be_visible()
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", ["nl", pytest.param("en", marks=pytest.mark.long)])
 def test_the_login_of_the_dashboard_is_accessible_and_fits_a_phone(
     new_customer: NewCustomer, dashboard: Dashboard, language: str
 ):
@@ -338,7 +347,14 @@ def test_the_login_of_the_dashboard_is_accessible_and_fits_a_phone(
     assert width_on_a_phone(page) <= PHONE
 
 
-@pytest.mark.parametrize("name", ["Overzicht", "Reserveringen", "Bestellingen"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Overzicht",
+        pytest.param("Reserveringen", marks=pytest.mark.long),
+        pytest.param("Bestellingen", marks=pytest.mark.long),
+    ],
+)
 def test_a_page_of_the_dashboard_is_as_accessible_as_streamlit_allows(
     open_shop: OpenShop, customer: Customer, owner: Page, name: str
 ):

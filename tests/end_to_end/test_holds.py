@@ -258,6 +258,7 @@ def test_the_owner_sees_a_hold_while_it_is_open(
     assert owner.evaluate("window.isThisVisit")
 
 
+@pytest.mark.long
 def test_the_owner_sees_stock_and_reserved_change_on_the_overview(
     open_shop: OpenShop, customer: Customer, owner: Page
 ):

@@ -9,6 +9,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -142,13 +143,26 @@ class RunningShop:
         self.supervisor.wait()
 
 
-@pytest.fixture
-def shop(tmp_path: Path) -> Iterator[RunningShop]:
-    running = RunningShop(tmp_path)
+@contextmanager
+def opened(folder: Path) -> Iterator[RunningShop]:
+    running = RunningShop(folder)
     try:
         yield running.wait_until_open()
     finally:
         running.end()
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[RunningShop]:
+    with opened(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def shop_all_day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningShop]:
+    """Give a shop that is only looked at."""
+    with opened(tmp_path_factory.mktemp("shop")) as running:
+        yield running
 
 
 def refused(folder: Path, **settings: str) -> tuple[int, str]:
@@ -208,24 +222,33 @@ def test_on_postgresql_the_shop_sells_and_its_second_start_changes_nothing(
     assert after == rows
 
 
-def test_the_printed_addresses_answer(shop: RunningShop):
-    text = shop.text()
+def test_the_printed_addresses_answer(shop_all_day: RunningShop):
+    text = shop_all_day.text()
 
-    for port in shop.ports.values():
+    for port in shop_all_day.ports.values():
         assert f"http://127.0.0.1:{port}" in text
         assert status(port, "/healthz") == 200
-    assert status(shop.ports["STOREFRONT_PORT"], "/readyz") == 200
+    assert status(shop_all_day.ports["STOREFRONT_PORT"], "/readyz") == 200
 
 
-def test_the_login_of_the_dashboard_is_printed_with_its_password(shop: RunningShop):
-    (line,) = [line for line in shop.text().splitlines() if "login: " in line]
+def test_the_login_of_the_dashboard_is_printed_with_its_password(
+    shop_all_day: RunningShop,
+):
+    (line,) = [line for line in shop_all_day.text().splitlines() if "login: " in line]
     email, password = line.split("login: ")[1].split()
 
     assert "@" in email
     assert len(password) >= 8
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGINT,
+        pytest.param(signal.SIGTERM, marks=pytest.mark.long),
+        pytest.param(signal.SIGHUP, marks=pytest.mark.long),
+    ],
+)
 def test_a_signal_to_stop_leaves_no_process(shop: RunningShop, number: signal.Signals):
     shop.supervisor.send_signal(number)
 
@@ -248,7 +271,14 @@ def test_a_killed_supervisor_leaves_no_process(shop: RunningShop):
     assert until(shop.is_gone, seconds=STOP_SECONDS), shop.processes()
 
 
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize(
+    "part",
+    [
+        "storefront",
+        pytest.param("dashboard", marks=pytest.mark.long),
+        pytest.param("emulator", marks=pytest.mark.long),
+    ],
+)
 def test_the_end_of_one_part_ends_all_and_names_it(shop: RunningShop, part: str):
     os.kill(shop.leader(PARTS[part]), signal.SIGKILL)
 

@@ -58,7 +58,10 @@ class Running:
 
 @pytest.fixture(
     scope="module",
-    params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)],
+    params=[
+        pytest.param("sqlite", marks=pytest.mark.long),
+        pytest.param("postgres", marks=pytest.mark.postgres),
+    ],
 )
 def running(
     request: pytest.FixtureRequest,

@@ -3,8 +3,9 @@ A model check: random sequences of all that may happen, and what must be true.
 
 Customers, the owner, Stripe, its messages, time, faults and deaths are moved in every
 order that Hypothesis can think of, on the real shop, the real database and the emulator
-over HTTP. `MODEL_SEQUENCES=2000 ./run.sh test tests/model` makes a long run with other
-sequences each time; what fails there is kept in `test_found.py`.
+over HTTP. `./run.sh test --long` makes six times as many as each day, and
+`MODEL_SEQUENCES=2000 ./run.sh test tests/model` makes other sequences each time; what
+fails there is kept in `test_found.py`.
 """
 
 import os
@@ -25,11 +26,11 @@ from tests.model.together import Together
 pytestmark = pytest.mark.slow
 
 SEQUENCES = int(os.environ.get("MODEL_SEQUENCES", "0"))
-SHORT_SEQUENCES = 54
 STEPS = 30
 # Hypothesis begins a longer run with tiny sequences, and after ten it makes most by
 # changing earlier ones: good for an input, poor for going far. So it begins anew.
 ROUND = 9
+ROUNDS = 6
 
 # To make a failing sequence shorter takes minutes; MODEL_SHRINK=yes does it.
 PHASES = [Phase.explicit, Phase.generate]
@@ -76,9 +77,24 @@ def test_no_sequence_loses_a_payment_or_sells_what_is_not_there(
 ) -> None:
     make_impatient(monkeypatch)
 
-    ended = run(config, database, stripe)
+    ended = run(config, database, stripe, sequences=SEQUENCES or ROUND)
 
-    assert ended >= (SEQUENCES or SHORT_SEQUENCES)
+    assert ended >= (SEQUENCES or ROUND)
+
+
+@pytest.mark.long
+@pytest.mark.skipif(bool(SEQUENCES), reason="MODEL_SEQUENCES are made above")
+def test_no_sequence_of_many_does(
+    config: Config,
+    database: Database,
+    stripe: EmulatorServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    make_impatient(monkeypatch)
+
+    ended = run(config, database, stripe, sequences=ROUNDS * ROUND, after=1)
+
+    assert ended >= (ROUNDS - 1) * ROUND
 
 
 def run(
@@ -86,16 +102,21 @@ def run(
     database: Database,
     stripe: EmulatorServer,
     *,
-    sequences: int = SEQUENCES or SHORT_SEQUENCES,
+    sequences: int,
+    after: int = 0,
 ) -> int:
-    """Run so many sequences, or until one fails; return how many came to their end."""
+    """
+    Run *sequences* in rounds, without those *after* which it begins.
+
+    It ends when one fails. Returns how many came to their end.
+    """
     stripe.control("webhooks/endpoint", url=None)
 
     class Sequence(ShopAndStripe):
         pass
 
     Sequence.config, Sequence.base, Sequence.server = config, database, stripe
-    for number in range(-(-sequences // ROUND)):
+    for number in range(after, -(-sequences // ROUND)):
         # The same sequences each time, or others in a long run.
         chosen = secrets.randbits(64) if SEQUENCES else number
         run_state_machine_as_test(

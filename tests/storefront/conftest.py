@@ -8,6 +8,7 @@ import pytest
 import stripe as stripe_package
 from flask import Flask
 from flask.testing import FlaskClient
+from jinja2.bccache import Bucket, BytecodeCache
 from werkzeug.test import TestResponse
 
 from core.config import Config, Limits
@@ -17,6 +18,23 @@ from storefront.extensions import db
 from tests.emulator import EmulatorServer
 
 SECRET = "whsec_test"
+
+
+class Compiled(BytecodeCache):
+    """What Jinja makes of the templates, for every app of the tests' but the first."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if bucket.key in self._known:
+            bucket.bytecode_from_string(self._known[bucket.key])
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._known[bucket.key] = bucket.bytecode_to_string()
+
+
+COMPILED = Compiled()
 Deliver = Callable[..., TestResponse]
 
 
@@ -24,6 +42,7 @@ Deliver = Callable[..., TestResponse]
 def app(config: Config, database: Database) -> Iterator[Flask]:
     made = create_app(replace(config, limits=Limits(checkouts_per_minute=0)))
     made.testing = False
+    made.jinja_env.bytecode_cache = COMPILED
     yield made
     with made.app_context():
         db.engine.dispose()

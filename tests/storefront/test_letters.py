@@ -32,6 +32,9 @@ from tests.core.mailing import SENDER, all_sent
 from tests.factories import add_product, payment_of, reserved, sold
 from tests.smtp import MailServer
 
+# What the letters tell is found by core, whose own tests use both databases.
+pytestmark = pytest.mark.daily_on("sqlite")
+
 NBSP = "\N{NO-BREAK SPACE}"
 ADDRESS = {
     "line1": "Dorpsstraat 1",

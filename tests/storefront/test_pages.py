@@ -21,6 +21,9 @@ from tests.factories import (
 )
 from tests.storefront.conftest import token_in
 
+# What the pages show is found by core, whose own tests use both databases.
+pytestmark = pytest.mark.daily_on("sqlite")
+
 ENGLISH = {"Accept-Language": "en"}
 
 

@@ -161,6 +161,7 @@ def _execute(session: Session, statement: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.daily_on("postgres")
 def test_twenty_events_and_the_return_page_at_once_make_one_order(
     open_storefront: OpenStorefront, database: Database, stripe: EmulatorServer
 ) -> None:
@@ -190,6 +191,7 @@ def test_twenty_events_and_the_return_page_at_once_make_one_order(
 
 
 @pytest.mark.slow
+@pytest.mark.daily_on("sqlite")
 def test_an_event_that_comes_before_our_own_commit_makes_the_order(
     open_storefront: OpenStorefront, database: Database, stripe: EmulatorServer
 ) -> None:
@@ -233,6 +235,7 @@ ALONE = {
 
 
 @pytest.mark.slow
+@pytest.mark.daily_on("postgres")
 @pytest.mark.parametrize("who", ALONE)
 def test_an_event_that_is_lost_for_ever_costs_no_order(
     open_storefront: OpenStorefront,
@@ -265,6 +268,7 @@ def bought_over_http(
 
 
 @pytest.mark.slow
+@pytest.mark.daily_on("postgres")
 @pytest.mark.parametrize(
     ("are_units_free", "is_told"),
     [(True, True), (False, True), (False, False)],
@@ -315,6 +319,7 @@ def cli(stripe: EmulatorServer, tmp_path: Path) -> StripeClient:
 
 
 @pytest.mark.slow
+@pytest.mark.daily_on("sqlite")
 def test_stripes_own_client_pays_a_page_of_the_shop(
     open_storefront: OpenStorefront,
     database: Database,
@@ -339,6 +344,7 @@ def test_stripes_own_client_pays_a_page_of_the_shop(
 
 
 @pytest.mark.slow
+@pytest.mark.daily_on("sqlite")
 def test_what_stripes_own_client_triggers_is_not_ours(
     open_storefront: OpenStorefront,
     database: Database,

@@ -10,6 +10,9 @@ from storefront import create_app
 from storefront.problems import MESSAGES, STATUSES, message_of, status_of
 from tests.postgres import free_port
 
+# What the pages show is found by core, whose own tests use both databases.
+pytestmark = pytest.mark.daily_on("sqlite")
+
 
 def family(kind: type[ShopError]) -> Iterator[type[ShopError]]:
     yield kind

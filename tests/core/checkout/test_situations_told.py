@@ -46,7 +46,8 @@ def collected(files: set[str]) -> dict[Named, set[str]]:
         for name, value in os.environ.items()
         if not name.startswith("PYTEST_")
     }
-    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", *sorted(files)]
+    command = [sys.executable, "-m", "pytest", "--collect-only", "--long", "-q"]
+    command += sorted(files)
     told = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True
     ).stdout
