@@ -166,9 +166,10 @@ playwright_chromium() {
 with sync_playwright() as p: print(p.chromium.executable_path)' 2>/dev/null
 }
 
+# Without a window of its own a browser costs half as much.
 find_chromium() {
   local name path
-  for name in "${CHROMIUM:-}" chromium chromium-browser google-chrome "$(playwright_chromium)"; do
+  for name in "${CHROMIUM:-}" chromium-headless-shell chromium chromium-browser google-chrome "$(playwright_chromium)"; do
     path=$(command -v -- "${name:-/nonexistent}") || continue
     # Ubuntu's package is only a word about snap: a program that does not run is none.
     if "$path" --version >/dev/null 2>&1; then printf '%s\n' "$path"; return; fi
@@ -177,14 +178,16 @@ find_chromium() {
 }
 
 get_chromium() {
-  local as_root=()
+  local package as_root=()
   [ "$(id -u)" -eq 0 ] || as_root=(sudo -n)
   say "The browser tests need Chromium, and there is none here: getting it, about a minute."
   if command -v apt-get >/dev/null && "${as_root[@]}" true 2>/dev/null; then
     as_root+=(env DEBIAN_FRONTEND=noninteractive "PATH=/usr/local/sbin:/usr/sbin:/sbin:$PATH")
     "${as_root[@]}" apt-get update -qq >&2 || true
-    "${as_root[@]}" apt-get install -y -qq --no-install-recommends chromium >&2 || true
-    if find_chromium >/dev/null; then return; fi
+    for package in chromium-headless-shell chromium; do
+      "${as_root[@]}" apt-get install -y -qq --no-install-recommends "$package" >&2 || true
+      if find_chromium >/dev/null; then return; fi
+    done
   fi
   "$python" -m playwright install chromium >&2 || true
 }
