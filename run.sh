@@ -136,14 +136,15 @@ compile_translations() {
     "$python" -m babel.messages.frontend --quiet compile -d "$root/storefront/translations"
 }
 
-# Each start is a few processes, and where PYTHONDONTWRITEBYTECODE is set, as on many a machine
-# that runs tests, each of them would compile everything anew. A file that changes later is
-# compiled by the process that imports it; this does not take its place.
+# With PYTHONDONTWRITEBYTECODE, which many machines that run tests set, each of the shop's
+# processes would compile everything anew. Python itself sees when a file is newer.
 compile_programs() {
-  local folders=(core storefront admin_dashboard stripe_emulator scripts tests benchmarks)
+  local changed folders=(core storefront admin_dashboard stripe_emulator scripts tests benchmarks)
   folders=("${folders[@]/#/$root/}")
-  [ ! -e "$compiled" ] || [ -n "$(find "${folders[@]}" -name '*.py' -newer "$compiled" -print -quit)" ] ||
-    return 0
+  if [ -e "$compiled" ]; then
+    changed=$(find "${folders[@]}" -name '*.py' -newer "$compiled" -print -quit)
+    [ -n "$changed" ] || return 0
+  fi
   # What cannot be compiled, or not be written here, is no reason not to start.
   "$python" -m compileall -q "${folders[@]}" >&2 || return 0
   touch -- "$compiled"
@@ -166,9 +167,11 @@ playwright_chromium() {
 with sync_playwright() as p: print(p.chromium.executable_path)' 2>/dev/null
 }
 
+# Without a window of its own a browser costs half as much.
 find_chromium() {
   local name path
-  for name in "${CHROMIUM:-}" chromium chromium-browser google-chrome "$(playwright_chromium)"; do
+  for name in "${CHROMIUM:-}" chromium-headless-shell chromium chromium-browser google-chrome \
+    "$(playwright_chromium)"; do
     path=$(command -v -- "${name:-/nonexistent}") || continue
     # Ubuntu's package is only a word about snap: a program that does not run is none.
     if "$path" --version >/dev/null 2>&1; then printf '%s\n' "$path"; return; fi
@@ -177,14 +180,16 @@ find_chromium() {
 }
 
 get_chromium() {
-  local as_root=()
+  local package as_root=()
   [ "$(id -u)" -eq 0 ] || as_root=(sudo -n)
   say "The browser tests need Chromium, and there is none here: getting it, about a minute."
   if command -v apt-get >/dev/null && "${as_root[@]}" true 2>/dev/null; then
     as_root+=(env DEBIAN_FRONTEND=noninteractive "PATH=/usr/local/sbin:/usr/sbin:/sbin:$PATH")
     "${as_root[@]}" apt-get update -qq >&2 || true
-    "${as_root[@]}" apt-get install -y -qq --no-install-recommends chromium >&2 || true
-    if find_chromium >/dev/null; then return; fi
+    for package in chromium-headless-shell chromium; do
+      "${as_root[@]}" apt-get install -y -qq --no-install-recommends "$package" >&2 || true
+      if find_chromium >/dev/null; then return; fi
+    done
   fi
   "$python" -m playwright install chromium >&2 || true
 }
@@ -212,9 +217,8 @@ run_tests() {
   fi
   cd -- "$root"
   # The whole suite is shared by more workers than there are processors: many tests wait.
-  case $* in
-    '' | --long) set -- --numprocesses "$(($(nproc) < 4 ? $(nproc) * 2 : 8))" --dist loadgroup "$@" ;;
-  esac
+  local workers=$(($(nproc) < 4 ? $(nproc) * 2 : 8))
+  case $* in '' | --long) set -- --numprocesses "$workers" --dist loadgroup "$@" ;; esac
   exec "$python" -m pytest "$@"
 }
 

@@ -17,7 +17,7 @@ from core.payments.offer import ShippingOption
 from core.refunds import disputes, refunds, sending
 from core.refunds import views as refund_views
 from core.shop import Shop
-from tests.core.checkout.test_situations_late import twin_of
+from tests.core.checkout.test_late import twin_of
 from tests.emulator import EmulatorServer
 from tests.factories import add_product, begin, bought, orders_of, reserved, sold
 from tests.storefront.conftest import token_in

@@ -26,7 +26,7 @@ from core.refunds import views as refund_views
 from core.refunds.views import RefundView
 from core.shop import Shop
 from tests import stripe_cli
-from tests.core.checkout.test_situations_late import paid_late
+from tests.core.checkout.test_late import paid_late
 from tests.emulator import EmulatorServer
 from tests.factories import (
     COMPLETED,

@@ -14,8 +14,8 @@ from core.payments.data import SessionRequest
 from core.shop import Shop
 from core.stock import reservations
 from core.stock.reservations import Closed
-from tests.core.checkout.test_situations_over import SUCCEEDED, pass_time
-from tests.core.checkout.test_situations_paid import letters, offering
+from tests.core.checkout.test_over import SUCCEEDED, pass_time
+from tests.core.checkout.test_paid import letters, offering
 from tests.emulator import EmulatorServer
 from tests.factories import (
     FakeClock,

@@ -10,7 +10,7 @@ from core.owner.history import Step
 from core.payments.data import Event
 from core.refunds import refunds, sending
 from core.shop import Shop
-from tests.core.checkout.test_situations_late import PAYER, about, paid_late
+from tests.core.checkout.test_late import PAYER, about, paid_late
 from tests.core.mailing import words
 from tests.core.money_back import WHO, order_in, refunds_in
 from tests.emulator import EmulatorServer

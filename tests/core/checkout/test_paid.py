@@ -81,6 +81,7 @@ def test_two_events_about_one_fact_are_noted_as_one(
     assert noted(shop) == [(page.stripe_session_id, COMPLETED)]
     assert len(orders_of(shop.database)) == 1
     assert letters(shop) == ["ORDER"]
+    assert levels(shop.database, mug) == (4, 0)
 
 
 def test_two_events_about_one_fact_at_once_are_noted_as_one(

@@ -17,7 +17,7 @@ from core.models.mail import Mail
 from core.payments import pace, retry
 from core.payments.offer import DELAYED_METHODS
 from core.shop import Shop
-from tests.core.checkout.test_situations_paid import offering
+from tests.core.checkout.test_paid import offering
 from tests.core.money_back import kinds_of, order_in
 from tests.emulator import EmulatorServer
 from tests.factories import (

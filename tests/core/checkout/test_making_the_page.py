@@ -1,7 +1,7 @@
 """
 Making a payment page: each answer that Stripe may give, or not, and what it proves.
 
-The rest of what docs/payments.md tells of is in test_situations_*.py beside this.
+The rest of what docs/payments.md tells of is in the files beside this.
 """
 
 from concurrent.futures import ThreadPoolExecutor
