@@ -40,57 +40,31 @@ def note_event(session: Session, event: Noted, *, outcome: str, now: datetime) -
     return insert_once(session, StripeEvent, values) is not None
 
 
-def add_step(  # noqa: PLR0913 (what a step says)
-    session: Session,
-    checkout_id: int,
-    what: str,
-    *,
-    now: datetime,
-    cause: str = "",
-    who: str = "",
-    stripe_id: str = "",
+def add_step(
+    session: Session, checkout_id: int, what: str, *, now: datetime, **said: str
 ) -> None:
-    """Append a step that no other row would keep."""
-    session.add(
-        CheckoutStep(
-            checkout_id=checkout_id,
-            what=what,
-            cause=cause,
-            who=who,
-            stripe_id=stripe_id,
-            created_at=now,
-        )
-    )
+    """Append a step that no other row would keep: *said* is cause, who or stripe_id."""
+    step = CheckoutStep(checkout_id=checkout_id, what=what, created_at=now, **said)
+    session.add(step)
 
 
-def add_to_do(  # noqa: PLR0913 (what an entry says)
+def add_to_do(
     session: Session,
     kind: str,
     key: str,
     *,
     checkout_id: int | None,
     now: datetime,
-    stripe_id: str = "",
-    payment_intent: str = "",
-    amount_cents: int = 0,
-    currency: str = "eur",
+    **about: object,
 ) -> bool:
     """
     Enter what the owner has to look at, and write a letter about it.
 
-    Safe to repeat: False, and nothing changed, if there is an entry of this *key*.
+    *about* is the stripe_id, payment_intent, amount_cents and currency of ToDo. Safe to
+    repeat: False, and nothing changed, if there is an entry of this *key*.
     """
-    entered = {
-        "key": key,
-        "kind": kind,
-        "checkout_id": checkout_id,
-        "stripe_id": stripe_id,
-        "payment_intent": payment_intent,
-        "amount_cents": amount_cents,
-        "currency": currency,
-        "created_at": now,
-    }
-    to_do_id = insert_once(session, ToDo, entered)
+    named = {"key": key, "kind": kind, "checkout_id": checkout_id}
+    to_do_id = insert_once(session, ToDo, {**named, **about, "created_at": now})
     if to_do_id is None:
         return False
     mail_key = f"to-do-{to_do_id}"
@@ -129,14 +103,8 @@ def bring_up_again(session: Session, key: str, news: str, *, now: datetime) -> N
     A letter that still waits tells the news too, as its text is made when it leaves.
     Safe to repeat: there is one letter for each *news*.
     """
-    entry = change(
-        session,
-        ToDo,
-        ToDo.key == key,
-        returning=("id", "checkout_id"),
-        done_at=None,
-        done_by="",
-    )
+    columns, reopened = ("id", "checkout_id"), {"done_at": None, "done_by": ""}
+    entry = change(session, ToDo, ToDo.key == key, returning=columns, **reopened)
     if entry is None:
         raise NotFoundError(f"there is no entry {key}")
     to_do_id, checkout_id = entry

@@ -1,8 +1,8 @@
 """
 Closing a checkout's session at Stripe, found by what was committed with the checkout.
 
-Everything a request is made of was committed with the reservation. So a session whose
-id was lost is found by sending the same request again under the same key.
+So a session whose id was lost is found by sending the same request again under the
+same key.
 """
 
 import random
@@ -73,7 +73,12 @@ def close(
         return ended
     if is_over:
         return Closed(closed.status, "unknown at Stripe")
-    _leave_to_others(shop, checkout_id)
+    # Another shop on this database may have another Stripe, as two demos have: it may
+    # try soon. The pause is random, so that they do not wait in step.
+    pause = timedelta(seconds=random.uniform(1, 8))  # noqa: S311 (no secret)
+    pending = (Checkout.id == checkout_id) & (Checkout.status == PENDING)
+    retry_at = shop.clock() + pause
+    shop.database.write(lambda s: change(s, Checkout, pending, retry_at=retry_at))
     return Ending.KEPT
 
 
@@ -89,33 +94,19 @@ def _session_made(
     Raises PaymentUnavailableError while a create may still be under way, unless
     *is_over*: then its page could not be paid any more.
     """
-    may_be_under_way = False
+    unclear = None
     try:
         return shop.gateway.create(session_request(shop, checkout), retries=ONCE_MORE)
     except PaymentUnavailableError as error:
-        may_be_under_way = not error.is_concluded and not is_over
-        unclear = error
+        if not error.is_concluded and not is_over:
+            unclear = error
     except PaymentError:
         pass
-    found = shop.gateway.find(
-        checkout.idempotency_key, since=checkout.created_at - CLOCK_MARGIN
-    )
-    if found is None and may_be_under_way:
+    since = checkout.created_at - CLOCK_MARGIN
+    found = shop.gateway.find(checkout.idempotency_key, since=since)
+    if found is None and unclear is not None:
         raise unclear
     return found
-
-
-def _leave_to_others(shop: Shop, checkout_id: int) -> None:
-    """
-    Let another shop on this database try soon: it may have another Stripe.
-
-    Two demos may share a database, each with an emulator of its own. The pause is
-    random, so that they do not wait in step.
-    """
-    pause = timedelta(seconds=random.uniform(1, 8))  # noqa: S311 (no secret)
-    pending = (Checkout.id == checkout_id) & (Checkout.status == PENDING)
-    retry_at = shop.clock() + pause
-    shop.database.write(lambda s: change(s, Checkout, pending, retry_at=retry_at))
 
 
 def request_for(terms: Terms, reserved: Reserved, offer: Offer) -> SessionRequest:

@@ -6,11 +6,11 @@ function as everywhere.
 """
 
 import logging
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core import records
@@ -41,16 +41,6 @@ class Reconciliation:
     kept: int = 0
 
 
-@dataclass(frozen=True)
-class _Known:
-    """A session's checkout here; *is_final* if its payment is accounted for."""
-
-    checkout_id: int
-    status: str
-    attached: str | None
-    is_final: bool
-
-
 def compare_all(
     shop: Shop, sessions: Sequence[PaymentSession], found: Reconciliation
 ) -> None:
@@ -59,97 +49,77 @@ def compare_all(
 
     One that cannot be settled is counted as kept and holds up no other. Safe to repeat.
     """
-    known = _known(shop, sessions)
+    with shop.database.read() as reading:
+        checkouts = _checkouts_of(reading, sessions)
+        accounted = _accounted(reading, [session.id for session in sessions])
     for session in sessions:
-        _compare(shop, session, known.get(session.id), found)
+        checkout = checkouts.get(session.id)
+        try:
+            if checkout is None:
+                found.entered += _enter_unknown(shop, session)
+            elif _differs(session, checkout, is_final=session.id in accounted):
+                _settle(shop, session, checkout.id, found)
+        except ShopError as error:
+            found.kept += 1
+            logger.warning("session %s is looked at again: %s", session.id, error)
+        except Exception:
+            found.kept += 1
+            logger.exception("session %s is looked at again", session.id)
 
 
-def _known(shop: Shop, sessions: Iterable[PaymentSession]) -> dict[str, _Known]:
+def _checkouts_of(
+    reading: Session, sessions: Sequence[PaymentSession]
+) -> dict[str, Checkout]:
     """Find the checkouts of a page of sessions by id, key or original session."""
-    by_id = {session.id: session for session in sessions}
-    ids = {*by_id, *(each.recovered_from for each in by_id.values())}
-    keys = {each.checkout_key for each in by_id.values() if each.checkout_key}
-    with shop.database.read() as session:
-        rows = session.execute(
-            select(
-                Checkout.id,
-                Checkout.status,
-                Checkout.stripe_session_id,
-                Checkout.idempotency_key,
-            ).where(
-                or_(
-                    Checkout.stripe_session_id.in_(ids),
-                    Checkout.idempotency_key.in_(keys),
-                )
-            )
-        ).all()
-        accounted = _accounted(session, by_id)
-    by_session = {row.stripe_session_id: row for row in rows}
-    by_key = {row.idempotency_key: row for row in rows}
-    found = {}
-    for session_id, each in by_id.items():
-        row = (
-            by_session.get(session_id)
-            or by_key.get(each.checkout_key)
-            or by_session.get(each.recovered_from)
-        )
-        if row is not None:
-            found[session_id] = _Known(
-                row.id, row.status, row.stripe_session_id, session_id in accounted
-            )
-    return found
+    ids = {name for each in sessions for name in (each.id, each.recovered_from)}
+    keys = {each.checkout_key for each in sessions if each.checkout_key}
+    is_named = Checkout.stripe_session_id.in_(ids) | Checkout.idempotency_key.in_(keys)
+    checkouts = reading.scalars(select(Checkout).where(is_named)).all()
+    by_session = {checkout.stripe_session_id: checkout for checkout in checkouts}
+    by_key = {checkout.idempotency_key: checkout for checkout in checkouts}
+    found = {
+        each.id: by_session.get(each.id)
+        or by_key.get(each.checkout_key)
+        or by_session.get(each.recovered_from)
+        for each in sessions
+    }
+    return {name: checkout for name, checkout in found.items() if checkout}
 
 
-def _accounted(session: Session, ids: Collection[str]) -> set[str]:
+def _accounted(reading: Session, ids: Collection[str]) -> set[str]:
     """Return the sessions whose payment was sold, sent back, or cost nothing."""
+    is_entered = ToDo.stripe_id.in_(ids) & ToDo.kind.in_((TOO_LATE, PAID_TWICE))
     queries = (
         select(Order.stripe_session_id).where(Order.stripe_session_id.in_(ids)),
         select(Refund.stripe_session_id).where(Refund.stripe_session_id.in_(ids)),
-        select(ToDo.stripe_id).where(
-            ToDo.stripe_id.in_(ids), ToDo.kind.in_((TOO_LATE, PAID_TWICE))
-        ),
+        select(ToDo.stripe_id).where(is_entered),
     )
-    return {found for query in queries for found in session.scalars(query)}
+    return {found for query in queries for found in reading.scalars(query)}
 
 
-def _compare(
-    shop: Shop, session: PaymentSession, known: _Known | None, found: Reconciliation
-) -> None:
-    try:
-        if known is None:
-            found.entered += _enter_unknown(shop, session)
-        elif _differs(session, known):
-            _settle(shop, session, known, found)
-    except ShopError as error:
-        found.kept += 1
-        logger.warning("session %s is looked at again: %s", session.id, error)
-    except Exception:
-        found.kept += 1
-        logger.exception("session %s is looked at again", session.id)
-
-
-def _differs(session: PaymentSession, known: _Known) -> bool:
-    is_pending = known.status == PENDING
-    is_its_page = known.attached in (None, session.id)
+def _differs(session: PaymentSession, checkout: Checkout, *, is_final: bool) -> bool:
+    """Tell whether to settle it; *is_final* if its payment is accounted for."""
     if session.is_paid:
-        return not known.is_final
+        return not is_final
+    is_its_page = checkout.stripe_session_id in (None, session.id)
+    is_held = checkout.status == PENDING and is_its_page
     if session.status == "open":
         # Nobody may pay for units that are not held for this page.
-        return not (is_pending and is_its_page)
-    return is_pending and is_its_page and session.is_closed
+        return not is_held
+    return is_held and session.is_closed
 
 
 def _settle(
-    shop: Shop, session: PaymentSession, known: _Known, found: Reconciliation
+    shop: Shop, session: PaymentSession, checkout_id: int, found: Reconciliation
 ) -> None:
     ask = shop.gateway.expire if session.status == "open" else shop.gateway.retrieve
-    fresh = paced(lambda: ask(session.id))
+    fresh = paced(ask, session.id)
     if fresh is None:
         raise PaymentUnavailableError("a listed session is unknown to Stripe")
     if fresh.is_closed and session.status == "open":
         logger.warning("session %s could be paid and was closed", session.id)
         found.closed += 1
-    ending = settle(shop, known.checkout_id, fresh)
+    ending = settle(shop, checkout_id, fresh)
     found.kept += ending is Ending.KEPT
     found.settled += ending in (Ending.PAID, Ending.CLOSED, Ending.AWAITS_PAYMENT)
 
@@ -163,16 +133,13 @@ def _enter_unknown(shop: Shop, session: PaymentSession) -> bool:
     """
     if not session.checkout_key or not session.is_paid:
         return False
+    about = {
+        "stripe_id": session.id,
+        "payment_intent": session.payment_intent or "",
+        "amount_cents": session.bill.total_cents,
+        "currency": session.bill.currency or "eur",
+    }
+    kind, key, now = UNKNOWN_SESSION, f"unknown-{session.id}", shop.clock()
     return shop.database.write(
-        lambda writing: records.add_to_do(
-            writing,
-            UNKNOWN_SESSION,
-            f"unknown-{session.id}",
-            checkout_id=None,
-            stripe_id=session.id,
-            payment_intent=session.payment_intent or "",
-            amount_cents=session.bill.total_cents,
-            currency=session.bill.currency or "eur",
-            now=shop.clock(),
-        )
+        lambda s: records.add_to_do(s, kind, key, checkout_id=None, now=now, **about)
     )

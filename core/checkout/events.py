@@ -9,7 +9,7 @@ the second finds it done.
 import logging
 from dataclasses import replace
 
-from sqlalchemy import or_, select
+from sqlalchemy import select
 
 from core import records
 from core.checkout.closing import Ending
@@ -61,33 +61,24 @@ def record_event(shop: Shop, event: Event) -> None:
     if event.type not in OF_INTEREST or not event.object_id:
         return
     if event.api_version and event.api_version != API_VERSION:
-        logger.error(
-            "the webhook endpoint sends version %s, this program was made for %s",
-            event.api_version,
-            API_VERSION,
-        )
+        text = "the webhook endpoint sends version %s, this program was made for %s"
+        logger.error(text, event.api_version, API_VERSION)
     noted = _noted(event)
     if _is_noted(shop, noted):
         return
     outcome = _act(shop, event, noted)
     # A sale records its event in its own transaction.
     if outcome and not _is_noted(shop, noted):
-        shop.database.write(
-            lambda session: records.note_event(
-                session, noted, outcome=outcome, now=shop.clock()
-            )
-        )
+        note = records.note_event
+        shop.database.write(lambda s: note(s, noted, outcome=outcome, now=shop.clock()))
 
 
 def _is_noted(shop: Shop, noted: Noted) -> bool:
-    twin = (StripeEvent.object_id == noted.object_id) & (
-        StripeEvent.effect == noted.effect
-    )
+    is_effect = StripeEvent.effect == noted.effect
+    is_twin = (StripeEvent.object_id == noted.object_id) & is_effect
+    query = select(StripeEvent.id).where((StripeEvent.id == noted.id) | is_twin)
     with shop.database.read() as session:
-        found = session.scalar(
-            select(StripeEvent.id).where(or_(StripeEvent.id == noted.id, twin))
-        )
-    return found is not None
+        return session.scalar(query) is not None
 
 
 def _noted(event: Event) -> Noted:
@@ -98,11 +89,9 @@ def _noted(event: Event) -> Noted:
     times, and looking at them again does no harm.
     """
     effect = event.type if event.type in ABOUT_SESSIONS else event.id
-    object_id = event.object_id
-    if event.object_type == "charge" and event.payment_intent:
-        # We know a charge by its payment.
-        object_id = event.payment_intent
-    return Noted(event.id, event.type, object_id, effect)
+    # We know a charge by its payment.
+    payment = event.payment_intent if event.object_type == "charge" else ""
+    return Noted(event.id, event.type, payment or event.object_id, effect)
 
 
 def _act(shop: Shop, event: Event, noted: Noted) -> str:
@@ -148,12 +137,9 @@ def settle_returned(shop: Shop, stripe_session_id: str) -> int | None:
     None if it is not ours. Raises PaymentUnavailableError when Stripe cannot tell and
     we do not know yet. The webhook may do the same at the same time.
     """
+    sold = select(Order.checkout_id).where(Order.stripe_session_id == stripe_session_id)
     with shop.database.read() as session:
-        known = session.scalar(
-            select(Order.checkout_id).where(
-                Order.stripe_session_id == stripe_session_id
-            )
-        )
+        known = session.scalar(sold)
     if known is not None:
         return known
     found = shop.gateway.retrieve(stripe_session_id)
@@ -179,12 +165,7 @@ def _checkout_of(shop: Shop, stripe_session_id: str, checkout_key: str) -> int |
     None if it is not ours: another program in the same Stripe account may give its
     sessions the numbers of our checkouts.
     """
+    is_its = Checkout.stripe_session_id == stripe_session_id
+    is_its |= Checkout.idempotency_key == checkout_key
     with shop.database.read() as session:
-        return session.scalar(
-            select(Checkout.id).where(
-                or_(
-                    Checkout.stripe_session_id == stripe_session_id,
-                    Checkout.idempotency_key == checkout_key,
-                )
-            )
-        )
+        return session.scalar(select(Checkout.id).where(is_its))

@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import or_, select, tuple_, update
+from sqlalchemy import select, tuple_, update
 
 from core.checkout.closing import STILL_HELD, Ending
 from core.checkout.settlement import end_all
@@ -73,7 +73,7 @@ def _take_due(
     if last is not None:
         conditions.append(tuple_(Checkout.expires_at, Checkout.id) > tuple_(*last))
     if not everything:
-        conditions.append(or_(Checkout.retry_at.is_(None), Checkout.retry_at <= now))
+        conditions.append(Checkout.retry_at.is_(None) | (Checkout.retry_at <= now))
     due = (
         select(Checkout.id)
         .where(*conditions)

@@ -53,7 +53,7 @@ def confirm_or_refund(
     *,
     event: Noted,
     reclaim: Callable[[list[int]], bool],
-) -> Confirmation:
+) -> None:
     """
     Confirm an ended checkout after all, or send its payment back.
 
@@ -85,7 +85,6 @@ def confirm_or_refund(
     if confirmation in MONEY_WITHOUT_GOODS:
         logger.error("checkout %s: %s, to be refunded", checkout_id, confirmation.name)
         sending.send_refunds(shop, of_session=payment.stripe_session_id)
-    return confirmation
 
 
 def confirm_or_retake(
@@ -103,31 +102,19 @@ def confirm_or_retake(
     Safe to repeat and to race. Buys nothing once its refund was requested, even if
     units came back since, and nothing for an ended hold unless it *may_retake*.
     """
-    if orders.confirm(session, checkout_id, payment, now=now, event=event):
+    sell = partial(orders.confirm, session, checkout_id, payment, now=now, event=event)
+    if sell():
         return Confirmation.CONFIRMED
-    if not reservations.take_ended(session, checkout_id):
-        return _confirmed_before(session, checkout_id, payment)
+    has_ended = reservations.take_ended(session, checkout_id)
     if refunds.was_sent_back(session, payment.stripe_session_id):
         return Confirmation.REFUND_REQUESTED
+    if not has_ended:
+        is_other = Order.stripe_session_id != payment.stripe_session_id
+        other = select(Order.id).where(Order.checkout_id == checkout_id, is_other)
+        is_same = session.scalar(other) is None
+        return Confirmation.ALREADY_CONFIRMED if is_same else Confirmation.PAID_TWICE
     if not may_retake or not reservations.retake(session, checkout_id, now=now):
         return Confirmation.TOO_LATE
-    if not orders.confirm(
-        session, checkout_id, payment, now=now, event=event, is_late=True
-    ):
+    if not sell(is_late=True):
         raise AssertionError("what was taken again is not PENDING")
     return Confirmation.CONFIRMED_LATE
-
-
-def _confirmed_before(
-    session: Session, checkout_id: int, payment: Payment
-) -> Confirmation:
-    """Tell the same payment from a second one for the same checkout."""
-    if refunds.was_sent_back(session, payment.stripe_session_id):
-        return Confirmation.REFUND_REQUESTED
-    other = session.scalar(
-        select(Order.id).where(
-            Order.checkout_id == checkout_id,
-            Order.stripe_session_id != payment.stripe_session_id,
-        )
-    )
-    return Confirmation.ALREADY_CONFIRMED if other is None else Confirmation.PAID_TWICE

@@ -167,14 +167,10 @@ class _Attempt:
         Raises what the new cart would be refused with anyway, and then leaves the page
         alone.
         """
+        is_open = (Checkout.status == PENDING) & ~Checkout.awaits_payment
+        query = select(Checkout.id).where(Checkout.visitor == self.visitor.id, is_open)
         with self.shop.database.read() as session:
-            own = session.scalar(
-                select(Checkout.id).where(
-                    Checkout.visitor == self.visitor.id,
-                    Checkout.status == PENDING,
-                    ~Checkout.awaits_payment,
-                )
-            )
+            own = session.scalar(query)
         if own is None:
             return False
         self._refuse_early(own)
@@ -254,11 +250,7 @@ def _make_page(
 
 def _cancel(shop: Shop, checkout_id: int, *, cause: str) -> None:
     """Release what was reserved for a page that certainly does not exist."""
-    shop.database.write_single(
-        lambda session: reservations.end(
-            session, checkout_id, Closed(CANCELLED, cause), now=shop.clock()
-        )
-    )
+    settlement.release(shop, checkout_id, Closed(CANCELLED, cause))
 
 
 def cancel(shop: Shop, checkout_id: int, visitor_id: str) -> Ending | None:
@@ -276,24 +268,19 @@ def cancel(shop: Shop, checkout_id: int, visitor_id: str) -> Ending | None:
     except PaymentError as error:
         logger.warning("checkout %s is kept: %s", checkout_id, error)
         return Ending.KEPT
-    if ending is Ending.ENDED_BEFORE and before == PENDING:
-        # Stripe's event about the page that was closed here came before its answer.
-        after = _status_of(shop, checkout_id, visitor_id)
-        if after in (EXPIRED, CANCELLED):
-            what, cause, now = "TURNED_BACK", TURNED_BACK.cause, shop.clock()
-            shop.database.write(
-                lambda session: records.add_step(
-                    session, checkout_id, what, cause=cause, now=now
-                )
-            )
-            return Ending.CLOSED
-    return ending
+    if ending is not Ending.ENDED_BEFORE or before != PENDING:
+        return ending
+    # Stripe's event about the page that was closed here came before its answer.
+    if _status_of(shop, checkout_id, visitor_id) not in (EXPIRED, CANCELLED):
+        return ending
+    add, cause, now = records.add_step, TURNED_BACK.cause, shop.clock()
+    shop.database.write(
+        lambda session: add(session, checkout_id, "TURNED_BACK", cause=cause, now=now)
+    )
+    return Ending.CLOSED
 
 
 def _status_of(shop: Shop, checkout_id: int, visitor_id: str) -> str | None:
+    own = (Checkout.id == checkout_id) & (Checkout.visitor == visitor_id)
     with shop.database.read() as session:
-        return session.scalar(
-            select(Checkout.status).where(
-                Checkout.id == checkout_id, Checkout.visitor == visitor_id
-            )
-        )
+        return session.scalar(select(Checkout.status).where(own))

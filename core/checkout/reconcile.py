@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from core.checkout.closing import CLOCK_MARGIN, Ending
@@ -26,7 +26,6 @@ from core.checkout.settlement import settle
 from core.database.rows import change, insert_once
 from core.errors import ShopError
 from core.models.checkout import PENDING, Checkout, Reconciled
-from core.payments import pace
 from core.payments.data import Page
 from core.payments.pace import paced
 from core.refunds import sending
@@ -105,7 +104,7 @@ def _look_back(shop: Shop, found: Reconciliation) -> None:
     look: dict[str, Any] = {"looked_back_at": found.until}
     if following:
         look = {"look_on_after": following}
-    shop.database.write(lambda session: change(session, Reconciled, ONLY, **look))
+    shop.database.write(lambda s: change(s, Reconciled, ONLY, **look))
 
 
 def _take_slice(session: Session, now: datetime) -> tuple[datetime, str | None] | None:
@@ -131,15 +130,14 @@ def reconcile_if_due(shop: Shop) -> Reconciliation | None:
     if not shop.database.write(lambda session: _take_lease(session, now)):
         return None
     pause = timedelta(seconds=shop.config.reconcile_interval_seconds)
-    # What could not be settled or read is tried again sooner.
-    pause_after = pause / 3
+    found = None
     try:
         found = reconcile(shop)
-        if not found.kept:
-            pause_after = pause
         return found
     finally:
-        until = shop.clock() + pause_after
+        # What could not be settled or read is tried again sooner.
+        is_done = found is not None and not found.kept
+        until = shop.clock() + (pause if is_done else pause / 3)
         shop.database.write(lambda s: change(s, Reconciled, ONLY, taken_until=until))
 
 
@@ -152,13 +150,9 @@ def _take_lease(session: Session, now: datetime) -> bool:
 def _begin(session: Session, now: datetime) -> Reconciled:
     """Return the row; the first time it begins with the earliest checkout."""
     if session.get(Reconciled, ONLY_ROW) is None:
-        values = {
-            "id": ONLY_ROW,
-            "until": _earliest(session, now),
-            "looked_back_at": now,
-            "taken_until": now,
-        }
-        insert_once(session, Reconciled, values)
+        values = {"id": ONLY_ROW, "until": _earliest(session, now)}
+        times = {"looked_back_at": now, "taken_until": now}
+        insert_once(session, Reconciled, {**values, **times})
     return session.get_one(Reconciled, ONLY_ROW)
 
 
@@ -179,13 +173,10 @@ def _look_at_delayed(shop: Shop, found: Reconciliation) -> None:
     """Ask about delayed payments, which may come or fail days after the session."""
     now = shop.clock()
     is_waiting = (Checkout.status == PENDING) & Checkout.awaits_payment
+    is_due = Checkout.retry_at.is_(None) | (Checkout.retry_at <= now)
     take = (
         update(Checkout)
-        .where(
-            is_waiting,
-            Checkout.stripe_session_id.is_not(None),
-            or_(Checkout.retry_at.is_(None), Checkout.retry_at <= now),
-        )
+        .where(is_waiting, is_due, Checkout.stripe_session_id.is_not(None))
         .values(retry_at=now + DELAYED_PAUSE)
         .returning(Checkout.id, Checkout.stripe_session_id)
         .execution_options(synchronize_session=False)
@@ -193,11 +184,10 @@ def _look_at_delayed(shop: Shop, found: Reconciliation) -> None:
     with shop.database.read() as session:
         if session.scalar(select(Checkout.id).where(is_waiting).limit(1)) is None:
             return
-    for checkout_id, session_id in shop.database.write(
-        lambda session: session.execute(take).all()
-    ):
+    waiting = shop.database.write(lambda session: session.execute(take).all())
+    for checkout_id, session_id in waiting:
         try:
-            fresh = paced(partial(shop.gateway.retrieve, session_id or ""))
+            fresh = paced(shop.gateway.retrieve, session_id or "")
             if fresh is not None:
                 ending = settle(shop, checkout_id, fresh)
                 found.settled += ending in (Ending.PAID, Ending.CLOSED)
@@ -209,9 +199,17 @@ def _look_at_delayed(shop: Shop, found: Reconciliation) -> None:
 def _pages(
     shop: Shop, ask: Callable[..., Page[T]], since: datetime, after: str | None = ""
 ) -> Iterator[Page[T]]:
-    def keep_lease() -> None:
-        until = shop.clock() + LEASE
-        is_over = Reconciled.taken_until < until
-        shop.database.write(lambda s: change(s, Reconciled, is_over, taken_until=until))
+    """
+    Go through Stripe's pages of what was made *since* then, from the one *after*.
 
-    return pace.pages(ask, since, after=after, keep_lease=keep_lease)
+    The lease is kept before each further one. Raises PaymentUnavailableError.
+    """
+    while after is not None:
+        page = paced(ask, since=since, after=after)
+        yield page
+        after = page.next
+        if after is not None:
+            until = shop.clock() + LEASE
+            ends = Reconciled.taken_until < until
+            keep = partial(change, model=Reconciled, which=ends, taken_until=until)
+            shop.database.write(keep)

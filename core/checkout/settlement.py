@@ -15,16 +15,14 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from datetime import timedelta
+from functools import partial
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.checkout import closing, late_money
 from core.checkout.closing import STILL_HELD, Ending
-from core.errors import (
-    PaymentUnavailableError,
-    ShopError,
-)
+from core.errors import PaymentUnavailableError, ShopError
 from core.models.checkout import EXPIRED, PAYMENT_FAILED, PENDING, Checkout
 from core.models.stock import StockReservation
 from core.orders import orders
@@ -51,11 +49,7 @@ CLOSED_AT_STRIPE = Closed(EXPIRED, "closed at Stripe")
 
 
 def settle(
-    shop: Shop,
-    checkout_id: int,
-    session: PaymentSession,
-    *,
-    event: Noted = NOT_NOTED,
+    shop: Shop, checkout_id: int, session: PaymentSession, *, event: Noted = NOT_NOTED
 ) -> Ending:
     """
     Carry out what Stripe says of a checkout's *session*; safe to repeat and to race.
@@ -63,7 +57,7 @@ def settle(
     A sale notes the *event* that told of it in the same transaction.
     """
     found = _judge(shop, checkout_id, session, CLOSED_AT_STRIPE, event)
-    return _release(shop, checkout_id, found)
+    return release(shop, checkout_id, found)
 
 
 def _judge(
@@ -97,7 +91,7 @@ def end(shop: Shop, checkout_id: int, closed: Closed) -> Ending:
     Raises PaymentUnavailableError when Stripe cannot tell; then the hold stays. Safe to
     repeat.
     """
-    return _release(shop, checkout_id, _close(shop, checkout_id, closed))
+    return release(shop, checkout_id, _close(shop, checkout_id, closed))
 
 
 def _close(shop: Shop, checkout_id: int, closed: Closed) -> Ending | Closed:
@@ -107,7 +101,8 @@ def _close(shop: Shop, checkout_id: int, closed: Closed) -> Ending | Closed:
     return found
 
 
-def _release(shop: Shop, checkout_id: int, found: Ending | Closed) -> Ending:
+def release(shop: Shop, checkout_id: int, found: Ending | Closed) -> Ending:
+    """End a checkout whose page is closed or was never made; safe to repeat."""
     if isinstance(found, Ending):
         return found
     ended = shop.database.write_single(
@@ -141,12 +136,9 @@ def _confirm(
         )
     )
     if not sold:
+        reclaim = partial(_reclaim_for_late_money, shop)
         late_money.confirm_or_refund(
-            shop,
-            checkout_id,
-            payment,
-            event=event,
-            reclaim=lambda product_ids: _reclaim_for_late_money(shop, product_ids),
+            shop, checkout_id, payment, event=event, reclaim=reclaim
         )
     return Ending.PAID
 

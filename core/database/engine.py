@@ -11,8 +11,8 @@ only several of them stand between BEGIN and COMMIT.
 import random
 import select
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, exc, make_url
@@ -25,7 +25,6 @@ from core.database.turn import turn_of
 from core.errors import BusyError
 
 T = TypeVar("T")
-W = TypeVar("W")
 
 ATTEMPTS = 5
 BUSY_TIMEOUT_MS = 10_000
@@ -73,6 +72,7 @@ def connect(url: str) -> "Database":
 # Runs a single statement: in a session's transaction or, quicker, without a session.
 Executor = Session | Connection
 Rows = list[tuple[Any, ...]]
+Values = Mapping[str, object]
 
 
 def is_postgresql(executor: Executor) -> bool:
@@ -81,7 +81,7 @@ def is_postgresql(executor: Executor) -> bool:
     return bind.dialect.name == "postgresql"
 
 
-def run(executor: Executor, statement: str, values: Mapping[str, object]) -> Rows:
+def run(executor: Executor, statement: str, values: Values) -> Rows:
     """
     Execute *statement* directly with the driver; errors are SQLAlchemy's.
 
@@ -99,9 +99,7 @@ def run(executor: Executor, statement: str, values: Mapping[str, object]) -> Row
     return rows
 
 
-def _translated(
-    error: Exception, statement: str, values: Mapping[str, object]
-) -> exc.DBAPIError:
+def _translated(error: Exception, statement: str, values: Values) -> exc.DBAPIError:
     """Return SQLAlchemy's error of the same name; all drivers use the same names."""
     for kind in type(error).__mro__:
         ours = getattr(exc, kind.__name__, None)
@@ -123,23 +121,20 @@ class Database:
             event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", _begin)
             self._writing = engine.execution_options(begin="BEGIN IMMEDIATE")
-            turn = turn_of(engine.url.database)
-            self._writes = GroupCommit(self._writing, turn)
+            self._writes = GroupCommit(self._writing, turn_of(engine.url.database))
         else:
             event.listen(engine, "connect", _prepare_postgresql)
             engine.dialect.do_ping = _ping  # type: ignore[method-assign,assignment]  # cheaper
             self._writing = engine.execution_options(isolation_level="READ COMMITTED")
         self._writer = sessionmaker(self._writing)
 
-    @contextmanager
-    def read(self) -> Iterator[Session]:
+    def read(self) -> AbstractContextManager[Session]:
         """
         Give a session that only reads; loaded objects stay usable after it.
 
         On PostgreSQL every statement sees what was committed when it began.
         """
-        with self._reader() as session:
-            yield session
+        return self._reader()
 
     def write(self, work: Callable[[Session], T]) -> T:
         """
@@ -149,7 +144,7 @@ class Database:
         all, then BusyError is raised. So it must do nothing but use the session; on
         SQLite another thread may run it.
         """
-        return self._try_again(self._in_transaction, work)
+        return self._write(work, in_session=True)
 
     def write_single(self, work: Callable[[Executor], T]) -> T:
         """
@@ -158,26 +153,12 @@ class Database:
         That saves two of three round trips. *work* gets a connection, not a session:
         no ORM objects. Otherwise like write().
         """
-        return self._try_again(self._in_one_statement, work)
+        return self._write(work, in_session=False)
 
-    def _in_transaction(self, work: Callable[[Session], T]) -> T:
-        if self.is_sqlite:
-            answer: T = self._writes.write(work)
-            return answer
-        with self._writer.begin() as session:
-            return work(session)
-
-    def _in_one_statement(self, work: Callable[[Executor], T]) -> T:
-        if self.is_sqlite:
-            answer: T = self._writes.write(work, in_session=False)
-            return answer
-        with self.engine.connect() as connection:
-            return work(connection)
-
-    def _try_again(self, attempt: Callable[[W], T], work: W) -> T:
+    def _write(self, work: Callable[[Any], T], *, in_session: bool) -> T:
         for number in range(1, ATTEMPTS + 1):
             try:
-                return attempt(work)
+                return self._write_once(work, in_session)
             except (OperationalError, LostRaceError) as error:
                 if isinstance(error, OperationalError) and not _is_passing(error):
                     raise
@@ -185,6 +166,16 @@ class Database:
                     raise BusyError from error
                 time.sleep(random.uniform(0.01, 0.05) * number)  # noqa: S311
         raise AssertionError("unreachable")
+
+    def _write_once(self, work: Callable[[Any], T], in_session: bool) -> T:
+        if self.is_sqlite:
+            answer: T = self._writes.write(work, in_session=in_session)
+            return answer
+        if in_session:
+            with self._writer.begin() as session:
+                return work(session)
+        with self.engine.connect() as connection:
+            return work(connection)
 
     def migrate(self) -> None:
         """Bring the schema up to date; safe to repeat and from two places at once."""
@@ -220,12 +211,7 @@ def _prepare_postgresql(connection: Any, _record: object) -> None:
 
 
 def _ping(connection: Any) -> bool:
-    """
-    Tell whether the server is still there, without a round trip if it is silent.
-
-    A server that shut down or closed this connection has sent something to read: only
-    then is it asked.
-    """
+    """Ask the server only if it has sent something, as one does that shuts down."""
     poll = select.poll()
     poll.register(connection.pgconn.socket, select.POLLIN)
     if poll.poll(0):

@@ -11,6 +11,7 @@ of the disk serves them all.
 import threading
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, Engine
@@ -30,27 +31,26 @@ class _UndoneError(Exception):
     """One job's error has rolled back the jobs before it."""
 
 
+@dataclass(eq=False)
 class _Job:
     """Work of one thread, which waits for the answer or for the lead."""
 
-    def __init__(self, work: Work, *, in_session: bool) -> None:
-        self.work = work
-        self.in_session = in_session
-        self.answer: Any = None
-        self.error: Exception | None = None
-        self.is_done = False
-        self.woken = threading.Event()
+    work: Work
+    in_session: bool
+    answer: Any = None
+    error: Exception | None = None
+    is_done: bool = False
+    woken: threading.Event = field(default_factory=threading.Event)
 
 
 class GroupCommit:
-    """The writers of a SQLite database within this process."""
+    """
+    The writers of a SQLite database within this process.
+
+    *engine* begins transactions with the write lock; *turn* waits for other processes.
+    """
 
     def __init__(self, engine: Engine, turn: Turn) -> None:
-        """
-        Take an *engine* whose transactions begin with the write lock.
-
-        *turn* is how this process waits for other processes.
-        """
         self._engine = engine
         self._turn = turn
         self._mutex = threading.Lock()
@@ -64,7 +64,7 @@ class GroupCommit:
         An error that it raises rolls back its own changes only. Unless *in_session* it
         gets the connection itself, which is quicker.
         """
-        job = _Job(work, in_session=in_session)
+        job = _Job(work, in_session)
         with self._mutex:
             self._waiting.append(job)
             must_wait, self._is_led = self._is_led, True
@@ -130,7 +130,10 @@ def _work_off(jobs: list[_Job], connection: Connection) -> None:
         driver.execute("SAVEPOINT job")
         try:
             if job.in_session:
-                session = session or _session(connection)
+                # It leaves the commit to its connection.
+                session = session or Session(
+                    connection, join_transaction_mode="rollback_only"
+                )
                 job.answer = job.work(session)
                 session.flush()
                 session.expunge_all()
@@ -149,8 +152,3 @@ def _work_off(jobs: list[_Job], connection: Connection) -> None:
             job.error = error
             session = None
         driver.execute("RELEASE job")
-
-
-def _session(connection: Connection) -> Session:
-    """Return a session that leaves the commit to its connection."""
-    return Session(connection, join_transaction_mode="rollback_only")

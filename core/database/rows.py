@@ -1,7 +1,8 @@
 """Rows: inserted once, and read into the dataclasses of the read sides."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
+from functools import cache
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Row, update
@@ -14,10 +15,17 @@ from core.models.base import Base, table
 V = TypeVar("V")
 
 
-def view_of(kind: type[V], row: Base, **more: object) -> V:
+def view_of(kind: Callable[..., V], row: Base, **more: object) -> V:
     """Fill a view from the columns of the same names."""
-    names = {each.name for each in fields(kind)} - more.keys()  # type: ignore[arg-type]  # all views are dataclasses
-    return kind(**{name: getattr(row, name) for name in names}, **more)
+    names = _fields_of(kind)
+    return kind(
+        **{name: getattr(row, name) for name in names if name not in more}, **more
+    )
+
+
+@cache
+def _fields_of(kind: Any) -> tuple[str, ...]:
+    return tuple(each.name for each in fields(kind))
 
 
 def insert_once(

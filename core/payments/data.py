@@ -1,8 +1,7 @@
 """
 What the shop asks Stripe and what it hears, as dataclasses of its own.
 
-Small frozen dataclasses. Money is whole cents, times are UTC; an address is JSON with
-Stripe's names, or empty.
+Money is whole cents, times are UTC; an address is JSON with Stripe's names, or empty.
 """
 
 from dataclasses import dataclass
@@ -26,11 +25,7 @@ class SessionLine:
 
 @dataclass(frozen=True)
 class SessionRequest:
-    """
-    What a payment page is made of; all of it was committed with the reservation.
-
-    The same request gives the same bytes, whenever and wherever it is sent.
-    """
+    """What a payment page is made of: the same request gives the same bytes."""
 
     checkout_id: int
     idempotency_key: str

@@ -7,9 +7,9 @@ Stripe, as the shop uses it: sessions, refunds, disputes and signed events.
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import stripe
 
@@ -29,7 +29,7 @@ from core.payments.data import (
     RefundReport,
     SessionRequest,
 )
-from core.payments.reading import REFUND_KEY, payment_session
+from core.payments.reading import REFUND_KEY, Json, payment_session, refund_report
 from core.payments.request import create_params
 from core.payments.retry import Retries
 
@@ -86,8 +86,6 @@ class StripeGateway:
             answer = self._client.post(
                 _SESSIONS, params, key=key, retries=retries or CREATE, give_up=give_up
             )
-        except PaymentUnavailableError:
-            raise
         except PaymentError as error:
             if error.is_in_doubt:
                 raise PaymentUnavailableError(str(error)) from error
@@ -96,8 +94,7 @@ class StripeGateway:
 
     def retrieve(self, session_id: str) -> PaymentSession | None:
         """Return the session as it is now; None if Stripe knows no such session."""
-        found = self._object(_SESSIONS, session_id, {"expand": _EXPANDED})
-        return payment_session(found) if found is not None else None
+        return self._found(_SESSIONS, session_id, payment_session, expand=_EXPANDED)
 
     def expire(self, session_id: str) -> PaymentSession | None:
         """
@@ -117,13 +114,13 @@ class StripeGateway:
             return self.retrieve(session_id)
         return payment_session(closed)
 
-    def _object(
-        self, path: str, object_id: str, params: Mapping[str, Any]
-    ) -> Mapping[str, Any] | None:
+    def _found(
+        self, path: str, object_id: str, read: Callable[[Json], T], **params: object
+    ) -> T | None:
         if not _ID.fullmatch(object_id):
             return None
         try:
-            return self._client.get(f"{path}/{object_id}", params)
+            return read(self._client.get(f"{path}/{object_id}", params))
         except PaymentError as error:
             if is_missing(error):
                 return None
@@ -146,30 +143,21 @@ class StripeGateway:
 
         A listed session has no details of what it refers to, such as promotion codes.
         """
-        return self._page(_SESSIONS, payment_session, since=since, after=after)
+        return self._page(_SESSIONS, payment_session, since, after)
 
     def refunds(self, *, since: datetime, after: str = "") -> Page[RefundReport]:
         """Return a page of the refunds made *since* then, newest first."""
-        read = reading.refund_report
-        return self._page(_REFUNDS, read, since=since, after=after)
+        return self._page(_REFUNDS, refund_report, since, after)
 
     def disputes(self, *, since: datetime, after: str = "") -> Page[DisputeReport]:
         """Return a page of the disputes begun *since* then, newest first."""
-        read = reading.dispute_report
-        return self._page(_DISPUTES, read, since=since, after=after)
+        return self._page(_DISPUTES, reading.dispute_report, since, after)
 
     def _page(
-        self,
-        path: str,
-        read: Callable[[Mapping[str, Any]], T],
-        *,
-        since: datetime,
-        after: str,
+        self, path: str, read: Callable[[Json], T], since: datetime, after: str
     ) -> Page[T]:
-        params: SessionListParams = {
-            "created": {"gte": int(since.timestamp())},
-            "limit": _MOST_ROWS,
-        }
+        params: SessionListParams = {"created": {"gte": int(since.timestamp())}}
+        params["limit"] = _MOST_ROWS
         if after:
             params["starting_after"] = after
         listed = self._client.get(path, params)
@@ -195,8 +183,8 @@ class StripeGateway:
             "metadata": {REFUND_KEY: key},
         }
         try:
-            return reading.refund_report(
-                self._client.post(_REFUNDS, params, key=attempt or key, retries=REFUND)
+            made = self._client.post(
+                _REFUNDS, params, key=attempt or key, retries=REFUND
             )
         except PaymentUnavailableError:
             raise
@@ -208,6 +196,7 @@ class StripeGateway:
             if verdict and code not in PASSING_REFUND_CODES:
                 raise
             raise PaymentUnavailableError(str(error)) from error
+        return refund_report(made)
 
     def _refund_made(
         self, payment_intent: str, amount_cents: int, key: str, refusal: PaymentError
@@ -227,10 +216,8 @@ class StripeGateway:
         None for a payment that Stripe does not know. Raises PaymentUnavailableError
         whenever Stripe does not tell.
         """
-        params: RefundListParams = {
-            "payment_intent": payment_intent,
-            "limit": _MOST_ROWS,
-        }
+        params: RefundListParams = {"payment_intent": payment_intent}
+        params["limit"] = _MOST_ROWS
         try:
             page = self._client.get(_REFUNDS, params)
         except PaymentUnavailableError:
@@ -240,12 +227,11 @@ class StripeGateway:
                 return []
             # A refusal to list says nothing about a refund.
             raise PaymentUnavailableError(str(error)) from error
-        return [reading.refund_report(each) for each in page["data"]]
+        return [refund_report(each) for each in page["data"]]
 
     def dispute(self, dispute_id: str) -> DisputeReport | None:
         """Return a dispute as it is now; None if Stripe knows no such dispute."""
-        found = self._object(_DISPUTES, dispute_id, {})
-        return reading.dispute_report(found) if found is not None else None
+        return self._found(_DISPUTES, dispute_id, reading.dispute_report)
 
     def read_event(self, body: bytes, signature: str | None, now: datetime) -> Event:
         """
@@ -262,12 +248,12 @@ class StripeGateway:
             # The package accepts any time in the future.
             times = re.findall(r"(?:^|,)\s*t=(\d+)", signature or "")
             ahead = max(map(int, times)) - now.timestamp()
-            event = json.loads(text)
+            given = json.loads(text)
             if ahead > SIGNATURE_TOLERANCE_SECONDS:
                 raise WebhookSignatureError
-            if event["object"] != "event" or event["livemode"] is not self._is_live:
+            if given["object"] != "event" or given["livemode"] is not self._is_live:
                 raise WebhookSignatureError
-            return reading.event(event)
+            return reading.event(given)
         except (
             stripe.SignatureVerificationError,
             ValueError,  # not UTF-8, not JSON

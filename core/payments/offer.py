@@ -57,7 +57,6 @@ class Offer:
         values = json.loads(text)
         for name in ("excluded_methods", "shipping_countries"):
             values[name] = tuple(values[name])
-        values["shipping_options"] = tuple(
-            ShippingOption(**each) for each in values["shipping_options"]
-        )
+        options = values["shipping_options"]
+        values["shipping_options"] = tuple(ShippingOption(**each) for each in options)
         return cls(**values)

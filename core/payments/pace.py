@@ -6,15 +6,13 @@ Customers come first: a checkout asks at once, and calls made here wait.
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from datetime import datetime
-from functools import partial
-from typing import TypeVar
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
 
-from core.payments.data import Page
 from core.payments.retry import Retries, repeat
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 # Stripe takes 25 requests a second at one endpoint. After a rest the calls of one
 # second may go at once, so that no second has more than twice CALLS_PER_SECOND.
@@ -41,32 +39,11 @@ class _Pace:
 _pace = _Pace()
 
 
-def paced(call: Callable[[], T]) -> T:
+def paced(call: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
     """Make the call no sooner than the pace allows; again later if Stripe is busy."""
 
     def wait_and_call() -> T:
         _pace.wait()
-        return call()
+        return call(*args, **named)
 
     return repeat(wait_and_call, Retries(busy_pauses=BUSY_PAUSES))
-
-
-def pages(
-    ask: Callable[..., Page[T]],
-    since: datetime,
-    *,
-    after: str | None = "",
-    keep_lease: Callable[[], None],
-) -> Iterator[Page[T]]:
-    """
-    Go through Stripe's pages of what was made *since* then, from the one *after*.
-
-    *keep_lease* is called before another page is asked for. Raises
-    PaymentUnavailableError when Stripe cannot be reached.
-    """
-    while after is not None:
-        page = paced(partial(ask, since=since, after=after))
-        yield page
-        after = page.next
-        if after is not None:
-            keep_lease()

@@ -1,8 +1,7 @@
 """
 Stripe's JSON read into the shop's dataclasses.
 
-No field is taken for granted: Stripe leaves out what is not in use, and an event may be
-of another API version.
+Stripe leaves out what is not in use, and an event may be of another API version.
 """
 
 import json
@@ -120,13 +119,12 @@ def event(given: Json) -> Event:
     Raises ValueError, TypeError, KeyError or AttributeError if it is no event.
     """
     what = given["data"]["object"]
-    kind = str(what.get("object") or "")
     intent = _opened(what.get("payment_intent")).get("id")
     return Event(
         id=_name(given["id"]),
         type=_name(given["type"]),
         object_id=_name(what["id"]) if what.get("id") else "",
-        object_type=kind,
+        object_type=str(what.get("object") or ""),
         payment_intent=_name(intent) if intent else "",
         reference=str(what.get("client_reference_id") or ""),
         checkout_key=_metadata(what, CHECKOUT_KEY),

@@ -7,10 +7,7 @@ from core.payments.offer import Offer
 from core.payments.reading import CHECKOUT_KEY
 
 if TYPE_CHECKING:
-    from stripe.params.checkout import (
-        SessionCreateParams,
-        SessionCreateParamsShippingOption,
-    )
+    from stripe.params.checkout import SessionCreateParams
 
 MOST_NAME_CHARACTERS = 250
 
@@ -68,7 +65,13 @@ def _add_offer(params: "SessionCreateParams", offer: Offer, currency: str) -> No
         }
     if offer.shipping_options:
         params["shipping_options"] = [
-            _shipping_option(option.name, option.cents, currency)
+            {
+                "shipping_rate_data": {
+                    "type": "fixed_amount",
+                    "display_name": option.name,
+                    "fixed_amount": {"amount": option.cents, "currency": currency},
+                }
+            }
             for option in offer.shipping_options
         ]
     if offer.asks_phone:
@@ -76,15 +79,3 @@ def _add_offer(params: "SessionCreateParams", offer: Offer, currency: str) -> No
     if offer.asks_terms:
         # Stripe refuses this unless its dashboard knows the address of the terms.
         params["consent_collection"] = {"terms_of_service": "required"}
-
-
-def _shipping_option(
-    name: str, cents: int, currency: str
-) -> "SessionCreateParamsShippingOption":
-    return {
-        "shipping_rate_data": {
-            "type": "fixed_amount",
-            "display_name": name,
-            "fixed_amount": {"amount": cents, "currency": currency},
-        }
-    }

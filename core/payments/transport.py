@@ -7,6 +7,7 @@ that took more than a third of the CPU of a call.
 
 import ssl
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -44,21 +45,17 @@ class Transport:
         read_seconds: float,
         proxy: str | None = None,
     ) -> None:
-        timeout = urllib3.Timeout(connect=connect_seconds, read=read_seconds)
-        # One for all connections: otherwise each would read the file again.
-        context = ssl.create_default_context(cafile=ca_file)
-        if proxy is None:
-            self._pools = urllib3.PoolManager(
-                maxsize=_CONNECTIONS, timeout=timeout, ssl_context=context
-            )
-        else:
-            self._pools = urllib3.ProxyManager(
-                proxy,
-                proxy_headers=_proxy_headers(proxy),
-                maxsize=_CONNECTIONS,
-                timeout=timeout,
-                ssl_context=context,
-            )
+        options: dict[str, Any] = {
+            "maxsize": _CONNECTIONS,
+            "timeout": urllib3.Timeout(connect=connect_seconds, read=read_seconds),
+            # One for all connections: otherwise each would read the file again.
+            "ssl_context": ssl.create_default_context(cafile=ca_file),
+        }
+        self._pools = urllib3.PoolManager(**options)
+        if proxy is not None:
+            login = unquote(urlsplit(proxy).netloc.rpartition("@")[0])
+            headers = urllib3.make_headers(proxy_basic_auth=login) if login else {}
+            self._pools = urllib3.ProxyManager(proxy, proxy_headers=headers, **options)
 
     def send(
         self, method: str, url: str, headers: Mapping[str, str], body: str | None
@@ -93,10 +90,3 @@ def environment_proxy(url: str) -> str | None:
     if proxy and "://" not in proxy:
         return f"http://{proxy}"
     return proxy or None
-
-
-def _proxy_headers(proxy: str) -> Mapping[str, str]:
-    login = urlsplit(proxy).netloc.rpartition("@")[0]
-    if not login:
-        return {}
-    return urllib3.make_headers(proxy_basic_auth=unquote(login))

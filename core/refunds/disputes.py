@@ -1,15 +1,14 @@
 """Disputes: a bank wants a customer's payment back. Rules, as in `refunds`."""
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core import records
 from core.database.rows import change
-from core.models.orders import Order
 from core.models.records import DISPUTED
-from core.models.refunds import DISPUTE_LOST, DISPUTE_OVER, Dispute, Refund
+from core.models.refunds import DISPUTE_LOST, DISPUTE_OVER, Dispute
 from core.payments.data import DisputeReport
 from core.refunds import progress
 
@@ -22,86 +21,52 @@ def take_report(session: Session, report: DisputeReport, *, now: datetime) -> bo
     change is a step of its checkout. Safe to repeat; returns whether anything was new.
     A dispute about a payment that is not ours is ignored.
     """
-    checkout_id = _checkout_of(session, report.payment_intent)
-    if checkout_id is None:
+    paid = progress.payment_of(session, report.payment_intent)
+    if paid is None:
         return False
-    is_new = _enter(session, report, checkout_id, now=now)
+    key = f"dispute-{report.id}"
+    is_new = _enter(session, report, paid.checkout_id, key, now=now)
     if not _note(session, report, now=now):
         return False
-    records.add_step(
-        session,
-        checkout_id,
-        "DISPUTE",
-        cause=f"{report.status} ({report.reason})",
-        stripe_id=report.id,
-        now=now,
-    )
+    said = {"cause": f"{report.status} ({report.reason})", "stripe_id": report.id}
+    records.add_step(session, paid.checkout_id, "DISPUTE", now=now, **said)
     if report.status == DISPUTE_LOST:
         progress.tick_off_settled(session, report.payment_intent, now=now)
     if report.status in DISPUTE_OVER and not is_new:
-        records.bring_up_again(session, _key(report), report.status, now=now)
+        records.bring_up_again(session, key, report.status, now=now)
     session.flush()
     return True
 
 
-def _key(report: DisputeReport) -> str:
-    return f"dispute-{report.id}"
-
-
 def _enter(
-    session: Session, report: DisputeReport, checkout_id: int, *, now: datetime
+    session: Session,
+    report: DisputeReport,
+    checkout_id: int,
+    key: str,
+    *,
+    now: datetime,
 ) -> bool:
     """Insert a dispute and the owner's entry; False if both are there."""
-    is_new = records.add_to_do(
-        session,
-        DISPUTED,
-        _key(report),
-        checkout_id=checkout_id,
-        stripe_id=report.id,
-        payment_intent=report.payment_intent,
-        amount_cents=report.amount_cents,
-        currency=report.currency,
-        now=now,
-    )
-    if is_new:
-        session.add(
-            Dispute(
-                stripe_dispute_id=report.id,
-                payment_intent=report.payment_intent,
-                checkout_id=checkout_id,
-                amount_cents=report.amount_cents,
-                currency=report.currency,
-                status="",
-                created_at=now,
-                updated_at=now,
-            )
-        )
-        session.flush()
-    return is_new
+    about: dict[str, Any] = {
+        "checkout_id": checkout_id,
+        "payment_intent": report.payment_intent,
+        "amount_cents": report.amount_cents,
+        "currency": report.currency,
+    }
+    if not records.add_to_do(
+        session, DISPUTED, key, stripe_id=report.id, now=now, **about
+    ):
+        return False
+    times = {"created_at": now, "updated_at": now}
+    session.add(Dispute(stripe_dispute_id=report.id, status="", **about, **times))
+    session.flush()
+    return True
 
 
 def _note(session: Session, report: DisputeReport, *, now: datetime) -> bool:
     """Record the state of a dispute; False if that is known, or it has ended."""
     is_news = Dispute.status.not_in((report.status, *DISPUTE_OVER))
-    changed = change(
-        session,
-        Dispute,
-        (Dispute.stripe_dispute_id == report.id) & is_news,
-        amount_cents=report.amount_cents,
-        reason=report.reason,
-        status=report.status,
-        due_by=report.due_by,
-        updated_at=now,
-    )
-    return changed is not None
-
-
-def _checkout_of(session: Session, payment_intent: str) -> int | None:
-    """Find whose payment it is: an order's, or one that came too late."""
-    if not payment_intent:
-        return None
-    return session.scalar(
-        select(Order.checkout_id).where(Order.payment_intent == payment_intent)
-    ) or session.scalar(
-        select(Refund.checkout_id).where(Refund.payment_intent == payment_intent)
-    )
+    which = (Dispute.stripe_dispute_id == report.id) & is_news
+    names = ("amount_cents", "reason", "status", "due_by")
+    state = {name: getattr(report, name) for name in names}
+    return change(session, Dispute, which, updated_at=now, **state) is not None

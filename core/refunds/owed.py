@@ -34,16 +34,23 @@ def cents(session: Session, refund: Refund) -> int:
     again = session.scalar(select(Refund).where(Refund.idempotency_key == key))
     if again is not None:
         return cents(session, again)
-    of_payment = Refund.payment_intent == refund.payment_intent
+    taken = (Refund.payment_intent == refund.payment_intent) & (Refund.status != FAILED)
     if refund.order_id is None:
-        left = _paid(session, refund) - _taken(session, of_payment)
+        left = _paid(session, refund) - _sum(session, Refund, taken)
     else:
         order = session.get_one(Order, refund.order_id, populate_existing=True)
         left = order.amount_cents - order.refunded_cents
         # A refund made by hand after the failure counts as made instead.
         is_later = (Refund.id > refund.id) & (Refund.cause == STRIPE)
-        left = min(left, refund.amount_cents - _taken(session, of_payment & is_later))
-    left -= _lost(session, refund)
+        made = _sum(session, Refund, taken & is_later)
+        left = min(left, refund.amount_cents - made)
+    left -= _sum(
+        session,
+        Dispute,
+        (Dispute.payment_intent == refund.payment_intent)
+        & (Dispute.currency == refund.currency)
+        & (Dispute.status == DISPUTE_LOST),
+    )
     return max(0, min(refund.amount_cents, left))
 
 
@@ -54,17 +61,8 @@ def _paid(session: Session, refund: Refund) -> int:
     return refund.amount_cents if paid is None else paid
 
 
-def _taken(session: Session, which: ColumnElement[bool]) -> int:
-    total = func.coalesce(func.sum(Refund.amount_cents), 0)
-    query = select(total).where(which, Refund.status != FAILED)
-    return int(session.scalars(query).one())
-
-
-def _lost(session: Session, refund: Refund) -> int:
-    total = func.coalesce(func.sum(Dispute.amount_cents), 0)
-    query = select(total).where(
-        Dispute.payment_intent == refund.payment_intent,
-        Dispute.currency == refund.currency,
-        Dispute.status == DISPUTE_LOST,
-    )
-    return int(session.scalars(query).one())
+def _sum(
+    session: Session, model: type[Refund | Dispute], which: ColumnElement[bool]
+) -> int:
+    total = func.coalesce(func.sum(model.amount_cents), 0)
+    return int(session.scalars(select(total).where(which)).one())

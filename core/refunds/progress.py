@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from core import records
 from core.database.rows import change
+from core.errors import RefundRefusedError
 from core.models.checkout import Checkout
 from core.models.mail import OWED_MAIL, REFUND_MAIL, Mail
 from core.models.orders import FULFILLED, PAID, REFUNDED, REVIEW, Order
@@ -31,7 +32,39 @@ _BEFORE = {
 }
 
 
-def count(
+def payment_of(session: Session, payment_intent: str) -> Order | Refund | None:
+    """Find the order of a payment, or the refund of one that came too late for it."""
+    if not payment_intent:
+        return None
+    automatic = (Refund.payment_intent == payment_intent) & (Refund.cause == AUTOMATIC)
+    return session.scalar(
+        select(Order).where(Order.payment_intent == payment_intent)
+    ) or session.scalar(select(Refund).where(automatic))
+
+
+def of_payment(paid: Order | Refund) -> dict[str, Any]:
+    """Return the columns that all refunds of a payment share."""
+    return {
+        "checkout_id": paid.checkout_id,
+        "order_id": paid.id if isinstance(paid, Order) else paid.order_id,
+        "stripe_session_id": paid.stripe_session_id,
+        "payment_intent": paid.payment_intent,
+        "currency": paid.currency,
+        "customer_email": paid.customer_email,
+    }
+
+
+def take(
+    session: Session, order_id: int, cents: int, *, now: datetime, who: str = ""
+) -> None:
+    """Count *cents* as gone back; RefundRefusedError unless that much is left."""
+    if cents < 1 or not _count(session, order_id, cents, now=now, who=who):
+        order = session.get_one(Order, order_id, populate_existing=True)
+        left = order.amount_cents - order.refunded_cents
+        raise RefundRefusedError(wanted_cents=cents, left_cents=left)
+
+
+def _count(
     session: Session, order_id: int, cents: int, *, now: datetime, who: str = ""
 ) -> bool:
     """
@@ -93,16 +126,17 @@ def put_off(session: Session, refund_id: int, *, now: datetime) -> None:
     if waits_for >= FIRST_MINUTE:
         refund.retry_at = now + min(waits_for / 4, LONGEST_PAUSE)
     if waits_for >= ENTERED_AFTER:
-        _enter(session, refund, REFUND_WAITS, f"refund-waits-{refund_id}", now=now)
+        enter(session, refund, REFUND_WAITS, refund_id, now=now)
 
 
-def _enter(
-    session: Session, refund: Refund, kind: str, key: str, *, now: datetime
+def enter(
+    session: Session, refund: Refund, kind: str, name: int | str, *, now: datetime
 ) -> bool:
+    """Enter a refund on the owner's list; False if a *kind* and *name* is there."""
     return records.add_to_do(
         session,
         kind,
-        key,
+        f"{kind.lower().replace('_', '-')}-{name}",
         checkout_id=refund.checkout_id,
         stripe_id=refund.stripe_refund_id or "",
         payment_intent=refund.payment_intent,
@@ -118,8 +152,8 @@ def become(session: Session, refund_id: int, status: str, *, now: datetime) -> b
 
     Once Stripe has taken it the customer has a letter: not before, as it may refuse.
     """
-    moments = {FAILED: {"failed_at": now}, DONE: {"done_at": now}}
     may_follow = (Refund.id == refund_id) & Refund.status.in_(_BEFORE[status])
+    moments = {FAILED: {"failed_at": now}, DONE: {"done_at": now}}
     moment: dict[str, Any] = moments.get(status, {})
     if not change(session, Refund, may_follow, status=status, **moment):
         return False
@@ -129,18 +163,15 @@ def become(session: Session, refund_id: int, status: str, *, now: datetime) -> b
         refund = session.get_one(Refund, refund_id, populate_existing=True)
         tick_off_failure(session, refund, now=now)
         tick_off_settled(session, refund.payment_intent, now=now)
-        _tell(session, refund, REFUND_MAIL, now=now)
+        _tell(session, refund, REFUND_MAIL, refund_id, now=now)
     return True
 
 
 def tick_off_settled(session: Session, payment_intent: str, *, now: datetime) -> None:
     """Tick off the failures of a payment of which nothing is owed any more."""
-    failed = session.scalars(
-        select(Refund).where(
-            Refund.payment_intent == payment_intent, Refund.status == FAILED
-        )
-    )
-    for refund in failed:
+    of_payment = Refund.payment_intent == payment_intent
+    failed = select(Refund).where(of_payment, Refund.status == FAILED)
+    for refund in session.scalars(failed):
         if not owed.cents(session, refund):
             tick_off_failure(session, refund, now=now)
 
@@ -166,7 +197,7 @@ def fail(session: Session, refund_id: int, *, failure: str, now: datetime) -> bo
     refund = session.get_one(Refund, refund_id, populate_existing=True)
     refund.failure = failure
     if refund.order_id is not None:
-        count(session, refund.order_id, -refund.amount_cents, now=now)
+        _count(session, refund.order_id, -refund.amount_cents, now=now)
     if failure != owed.SENT_BACK_BEFORE:
         _tell_of_failure(session, refund, now=now)
     session.flush()
@@ -174,45 +205,30 @@ def fail(session: Session, refund_id: int, *, failure: str, now: datetime) -> bo
 
 
 def _tell_of_failure(session: Session, refund: Refund, *, now: datetime) -> None:
-    key = f"refund-failed-{refund.id}"
-    is_new = _enter(session, refund, REFUND_FAILED, key, now=now)
-    if not is_new:
-        records.bring_up_again(session, key, "again", now=now)
-    expected = select(Mail.id).where(Mail.key == _mail_key(refund, REFUND_MAIL))
+    name: int | str = refund.id
+    if not enter(session, refund, REFUND_FAILED, name, now=now):
+        records.bring_up_again(session, f"refund-failed-{name}", "again", now=now)
+        name = f"{name}-again"
+    expected = select(Mail.id).where(Mail.key == f"refund-{refund.id}")
     if refund.cause == AUTOMATIC or session.scalar(expected) is not None:
-        _tell(session, refund, OWED_MAIL, is_again=not is_new, now=now)
+        _tell(session, refund, OWED_MAIL, name, now=now)
 
 
 def _tell(
-    session: Session,
-    refund: Refund,
-    kind: str,
-    *,
-    is_again: bool = False,
-    now: datetime,
+    session: Session, refund: Refund, kind: str, name: int | str, *, now: datetime
 ) -> None:
-    """Write to the customer of a refund: a letter of each *kind*, or one *is_again*."""
+    """Write to the customer of a refund: one letter of a *kind* and *name*."""
     if refund.customer_email:
-        records.add_mail(
-            session,
-            _mail_key(refund, kind) + ("-again" if is_again else ""),
-            kind,
-            refund.checkout_id,
-            refund_id=refund.id,
-            recipient=refund.customer_email,
-            locale=locale_of(session, refund.checkout_id),
-            now=now,
-        )
+        key = f"{kind.lower()}-{name}"
+        to = addressed(session, refund.checkout_id, refund.customer_email)
+        about = {"refund_id": refund.id, **to}
+        records.add_mail(session, key, kind, refund.checkout_id, now=now, **about)
 
 
-def _mail_key(refund: Refund, kind: str) -> str:
-    return f"{kind.lower()}-{refund.id}"
-
-
-def locale_of(session: Session, checkout_id: int) -> str:
-    """Return the language in which a checkout's customer is written to."""
+def addressed(session: Session, checkout_id: int, email: str) -> dict[str, str]:
+    """Return whom a letter is for, and the language that their checkout was in."""
     locale = session.scalar(select(Checkout.locale).where(Checkout.id == checkout_id))
-    return locale or "nl"
+    return {"recipient": email, "locale": locale or "nl"}
 
 
 def failure_keys(refund: Refund) -> tuple[str, ...]:

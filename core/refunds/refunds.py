@@ -7,20 +7,17 @@ and never commit. `sending` sends what is requested, `progress` follows it.
 """
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core import records
 from core.clock import new_token
-from core.errors import NotFoundError, RefundRefusedError
+from core.errors import NotFoundError
 from core.models.mail import GONE_MAIL
 from core.models.orders import Order
-from core.models.records import (
-    PAID_TWICE,
-    TOO_LATE,
-    ToDo,
-)
+from core.models.records import PAID_TWICE, TOO_LATE, ToDo
 from core.models.refunds import AUTOMATIC, FAILED, OWNER, Refund
 from core.payments.data import Payment
 from core.refunds import owed, progress
@@ -50,12 +47,7 @@ def _automatic_key(stripe_session_id: str) -> str:
 
 
 def request_automatic(
-    session: Session,
-    checkout_id: int,
-    payment: Payment,
-    *,
-    kind: str,
-    now: datetime,
+    session: Session, checkout_id: int, payment: Payment, *, kind: str, now: datetime
 ) -> None:
     """
     Send a payment back, or what is left of it: *kind* is TOO_LATE or PAID_TWICE.
@@ -66,32 +58,27 @@ def request_automatic(
     refund has FAILED, and a person has to look at it.
     """
     bill, session_id = payment.bill, payment.stripe_session_id
-    intent = payment.payment_intent or ""
-    records.add_to_do(
-        session,
-        kind,
-        f"{kind}-{session_id}",
-        checkout_id=checkout_id,
-        stripe_id=session_id,
-        payment_intent=intent,
-        amount_cents=bill.total_cents,
-        currency=bill.currency,
-        now=now,
-    )
+    of_payment: dict[str, Any] = {
+        "checkout_id": checkout_id,
+        "payment_intent": payment.payment_intent or "",
+        "currency": bill.currency,
+    }
+    about = {**of_payment, "stripe_id": session_id, "amount_cents": bill.total_cents}
+    records.add_to_do(session, kind, f"{kind}-{session_id}", now=now, **about)
     if bill.total_cents == 0:
         if kind == TOO_LATE and bill.customer_email:
-            _tell_gone(session, checkout_id, payment, now=now)
+            to = progress.addressed(session, checkout_id, bill.customer_email)
+            key = f"gone-{session_id}"
+            records.add_mail(session, key, GONE_MAIL, checkout_id, now=now, **to)
         return
     if automatic_of(session, session_id):
         return
     refund = Refund(
+        **of_payment,
         idempotency_key=_automatic_key(session_id),
-        checkout_id=checkout_id,
         stripe_session_id=session_id,
-        payment_intent=intent,
         # If all of it is back already, Stripe answers with the refund that did it.
         amount_cents=bill.total_cents - payment.refunded_cents or bill.total_cents,
-        currency=bill.currency,
         cause=AUTOMATIC,
         reason=kind,
         customer_email=bill.customer_email,
@@ -99,22 +86,8 @@ def request_automatic(
     )
     session.add(refund)
     session.flush()
-    if not intent:
+    if not payment.payment_intent:
         progress.fail(session, refund.id, failure=NO_PAYMENT, now=now)
-
-
-def _tell_gone(
-    session: Session, checkout_id: int, payment: Payment, *, now: datetime
-) -> None:
-    records.add_mail(
-        session,
-        f"gone-{payment.stripe_session_id}",
-        GONE_MAIL,
-        checkout_id,
-        recipient=payment.bill.customer_email,
-        locale=progress.locale_of(session, checkout_id),
-        now=now,
-    )
 
 
 def request_by_owner(
@@ -135,7 +108,7 @@ def request_by_owner(
     order = session.get(Order, order_id)
     if order is None or not order.payment_intent:
         raise NotFoundError("there is no payment to send back")
-    _count(session, order, amount_cents, who=who, now=now)
+    progress.take(session, order.id, amount_cents, who=who, now=now)
     key = f"refund-{new_token()}"
     return _request(session, order, amount_cents, key, reason=reason, who=who, now=now)
 
@@ -158,23 +131,13 @@ def request_again(session: Session, refund_id: int, *, who: str, now: datetime) 
     if not cents:
         raise NotFoundError("nothing is owed of this refund any more")
     if failed.order_id is not None:
-        order = session.get_one(Order, failed.order_id)
-        _count(session, order, cents, who=who, now=now)
+        progress.take(session, failed.order_id, cents, who=who, now=now)
     again_id = _request(
         session, failed, cents, key, reason=failed.reason, who=who, now=now
     )
     # After the order: whoever notes a refund's end locks them in this order, too.
     progress.tick_off_failure(session, failed, who=who, now=now)
     return again_id
-
-
-def _count(
-    session: Session, order: Order, cents: int, *, who: str, now: datetime
-) -> None:
-    if cents < 1 or not progress.count(session, order.id, cents, who=who, now=now):
-        session.refresh(order)
-        left = order.amount_cents - order.refunded_cents
-        raise RefundRefusedError(wanted_cents=cents, left_cents=left)
 
 
 def _request(  # noqa: PLR0913 (what goes back, and why)
@@ -189,17 +152,12 @@ def _request(  # noqa: PLR0913 (what goes back, and why)
 ) -> int:
     """Request *cents* of the payment of an order, or of a refund that failed."""
     refund = Refund(
+        **progress.of_payment(paid),
         idempotency_key=key,
-        checkout_id=paid.checkout_id,
-        order_id=paid.id if isinstance(paid, Order) else paid.order_id,
-        stripe_session_id=paid.stripe_session_id,
-        payment_intent=paid.payment_intent,
         amount_cents=cents,
-        currency=paid.currency,
         cause=OWNER,
         reason=reason,
         who=who,
-        customer_email=paid.customer_email,
         created_at=now,
     )
     session.add(refund)

@@ -7,7 +7,7 @@ recorded. Safe to repeat and to race.
 
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
@@ -62,39 +62,36 @@ def send_refunds(shop: Shop, *, of_session: str | None = None) -> int:
 
 
 def _send(shop: Shop, refund: Refund) -> bool:
+    record: Callable[..., object]
     try:
         report = _refunded(shop, refund)
     except PaymentUnavailableError as error:
         logger.warning("refund %s is tried again: %s", refund.id, error)
-        shop.database.write(
-            lambda session: progress.put_off(session, refund.id, now=shop.clock())
-        )
-        return False
+        record, is_sent = progress.put_off, False
     except PaymentError as error:
         logger.error("Stripe refused refund %s: %s", refund.id, error)
         is_back = isinstance(error, AlreadyRefundedError)
         failure = owed.SENT_BACK_BEFORE if is_back else str(error)
-        shop.database.write(
-            lambda session: progress.fail(
-                session, refund.id, failure=failure, now=shop.clock()
-            )
-        )
-        return False
-    shop.database.write(
-        lambda session: stripe_reports.take_answer(
-            session, refund.id, report, now=shop.clock()
-        )
-    )
-    return True
+        record, is_sent = partial(progress.fail, failure=failure), False
+    else:
+        record, is_sent = partial(stripe_reports.take_answer, report=report), True
+    shop.database.write(lambda session: record(session, refund.id, now=shop.clock()))
+    return is_sent
 
 
 def _refunded(shop: Shop, refund: Refund) -> RefundReport:
-    if shop.clock() - refund.created_at > KEY_LIVES:
-        made = _made_before(shop, refund)
-        if made is not None:
-            return made
+    age = shop.clock() - refund.created_at
+    made = _made_before(shop, refund) if age > KEY_LIVES else None
+    if made is not None:
+        return made
+    ask = partial(
+        shop.gateway.refund,
+        refund.payment_intent,
+        refund.amount_cents,
+        key=refund.idempotency_key,
+    )
     try:
-        return _ask_for(shop, refund)
+        return ask()
     except PaymentUnavailableError as error:
         if refund.cause != AUTOMATIC or not error.is_concluded:
             raise
@@ -102,18 +99,7 @@ def _refunded(shop: Shop, refund: Refund) -> RefundReport:
     # refund is of all that is left of the payment, which can go back only once.
     made = _made_before(shop, refund)
     number = (shop.clock() - refund.created_at) // ANOTHER_KEY_AFTER
-    return made or _ask_for(
-        shop, refund, attempt=f"{refund.idempotency_key}-again-{number}"
-    )
-
-
-def _ask_for(shop: Shop, refund: Refund, *, attempt: str = "") -> RefundReport:
-    return shop.gateway.refund(
-        refund.payment_intent,
-        refund.amount_cents,
-        key=refund.idempotency_key,
-        attempt=attempt,
-    )
+    return made or ask(attempt=f"{refund.idempotency_key}-again-{number}")
 
 
 def _made_before(shop: Shop, refund: Refund) -> RefundReport | None:
@@ -173,21 +159,14 @@ def take_listed(shop: Shop, reports: Sequence[RefundReport]) -> int:
 def _news(shop: Shop, reports: Sequence[RefundReport]) -> list[RefundReport]:
     """Leave out what is known, and the refunds of payments that are not ours."""
     intents = {report.payment_intent for report in reports}
+    known_ids = Refund.stripe_refund_id.in_([report.id for report in reports])
+    states = select(Refund.stripe_refund_id, Refund.status).where(known_ids)
     with shop.database.read() as session:
-        known = dict(
-            session.execute(
-                select(Refund.stripe_refund_id, Refund.status).where(
-                    Refund.stripe_refund_id.in_([report.id for report in reports])
-                )
-            ).all()
-        )
+        known = dict(session.execute(states).all())
         ours = {
             intent
-            for payments in (
-                select(Order.payment_intent).where(Order.payment_intent.in_(intents)),
-                select(Refund.payment_intent).where(Refund.payment_intent.in_(intents)),
-            )
-            for intent in session.scalars(payments)
+            for column in (Order.payment_intent, Refund.payment_intent)
+            for intent in session.scalars(select(column).where(column.in_(intents)))
         }
     return [
         report
@@ -208,7 +187,7 @@ def look_at_open_refunds(shop: Shop) -> None:
         ).all()
     for payment_intent in sorted(set(intents)):
         try:
-            paced(partial(look_at_refunds, shop, payment_intent))
+            paced(look_at_refunds, shop, payment_intent)
         except ShopError as error:
             logger.warning("payment %s is looked at again: %s", payment_intent, error)
 

@@ -10,9 +10,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
-from core import records
 from core.database.rows import insert_once
-from core.errors import RefundRefusedError
 from core.models.orders import Order
 from core.models.records import REFUND_FAILED, RESTOCK
 from core.models.refunds import AUTOMATIC, DONE, FAILED, REQUESTED, SENT, STRIPE, Refund
@@ -34,11 +32,10 @@ def take_report(session: Session, report: RefundReport, *, now: datetime) -> boo
         or _adopted(session, report, now=now)
         # The answer to our own request may have been recorded just now.
         or _known(session, report)
+        or _note_stripes_own(session, report, now=now)
     )
     if refund_id is None:
-        refund_id = _note_stripes_own(session, report, now=now)
-        if refund_id is None:
-            return False
+        return False
     return _take_status(session, refund_id, report, now=now)
 
 
@@ -123,17 +120,9 @@ def _adopt(
     if refund.status == FAILED:
         refund.status = REQUESTED
         if refund.order_id is not None:
-            _count(session, refund.order_id, refund.amount_cents, now=now)
+            progress.take(session, refund.order_id, refund.amount_cents, now=now)
     session.flush()
     return refund.id
-
-
-def _count(session: Session, order_id: int, cents: int, *, now: datetime) -> None:
-    if not progress.count(session, order_id, cents, now=now):
-        order = session.get_one(Order, order_id, populate_existing=True)
-        raise RefundRefusedError(
-            wanted_cents=cents, left_cents=order.amount_cents - order.refunded_cents
-        )
 
 
 def _note_stripes_own(
@@ -144,74 +133,35 @@ def _note_stripes_own(
 
     Also None if it had failed before we heard of it: it has taken nothing.
     """
-    paid = _payment_of(session, report.payment_intent)
+    paid = progress.payment_of(session, report.payment_intent)
     if paid is None:
         return None
-    values = _made_there(report, paid, now=now)
-    refund_id: int | None = insert_once(session, Refund, values)
+    refund_id: int | None = insert_once(session, Refund, _made_there(report, paid, now))
     if refund_id is None:
         # Another message about it was quicker.
         return _known(session, report)
+    refund = session.get_one(Refund, refund_id)
     if has_failed(report):
-        _enter(session, REFUND_FAILED, report, paid, now=now)
+        progress.enter(session, refund, REFUND_FAILED, report.id, now=now)
         return None
     if isinstance(paid, Order):
-        _count(session, paid.id, report.amount_cents, now=now)
-        _enter(session, RESTOCK, report, paid, now=now)
+        progress.take(session, paid.id, report.amount_cents, now=now)
+        progress.enter(session, refund, RESTOCK, report.id, now=now)
     return refund_id
 
 
-def _payment_of(session: Session, payment_intent: str) -> Order | Refund | None:
-    """Find the order of a payment, or the refund of one that came too late for it."""
-    if not payment_intent:
-        return None
-    return session.scalar(
-        select(Order).where(Order.payment_intent == payment_intent)
-    ) or session.scalar(
-        select(Refund).where(
-            Refund.payment_intent == payment_intent, Refund.cause == AUTOMATIC
-        )
-    )
-
-
 def _made_there(
-    report: RefundReport, paid: Order | Refund, *, now: datetime
+    report: RefundReport, paid: Order | Refund, now: datetime
 ) -> dict[str, object]:
-    values: dict[str, object] = {
+    values = progress.of_payment(paid) | {
         "idempotency_key": f"stripe-{report.id}",
-        "checkout_id": paid.checkout_id,
-        "order_id": paid.id if isinstance(paid, Order) else None,
-        "stripe_session_id": paid.stripe_session_id,
-        "payment_intent": report.payment_intent,
         "stripe_refund_id": report.id,
         "amount_cents": report.amount_cents,
         "currency": report.currency,
         "cause": STRIPE,
         "reason": paid.reason if isinstance(paid, Refund) else "",
-        "customer_email": paid.customer_email,
         "created_at": now,
     }
     if has_failed(report):
         values |= {"status": FAILED, "failed_at": now, "failure": report.failure}
     return values
-
-
-def _enter(
-    session: Session,
-    kind: str,
-    report: RefundReport,
-    paid: Order | Refund,
-    *,
-    now: datetime,
-) -> None:
-    records.add_to_do(
-        session,
-        kind,
-        f"{kind.lower().replace('_', '-')}-{report.id}",
-        checkout_id=paid.checkout_id,
-        stripe_id=report.id,
-        payment_intent=report.payment_intent,
-        amount_cents=report.amount_cents,
-        currency=report.currency,
-        now=now,
-    )

@@ -15,11 +15,6 @@ PAID = (
 )
 
 
-def names(columns: tuple[str, ...]) -> str:
-    """Return *columns* as a list of SQL."""
-    return ", ".join(columns)
-
-
-def placeholders(columns: tuple[str, ...], marker: str) -> str:
-    """Return the placeholders of *columns*, each made by *marker*, as a list of SQL."""
-    return ", ".join(marker.format(column) for column in columns)
+def listed(columns: tuple[str, ...], form: str = "{}") -> str:
+    """Return *columns* as a list of SQL, each in this *form*: a placeholder, say."""
+    return ", ".join(form.format(column) for column in columns)

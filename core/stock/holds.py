@@ -1,14 +1,14 @@
 """
 Holds as a customer sees them: their own, and when units of others may come back.
 
-Small frozen dataclasses, no rules. Times are UTC, quantities are units.
+Times are UTC, quantities are units.
 """
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core.database.rows import view_of
@@ -21,7 +21,7 @@ SOONEST = 5_000
 
 @dataclass(frozen=True)
 class HoldView:
-    """A visitor's own open checkout; *units* by product id are his already."""
+    """A visitor's own open checkout; *units* by product id are theirs already."""
 
     checkout_id: int
     stripe_session_id: str | None
@@ -63,11 +63,11 @@ def free_at(
         .where(soonest.c.product_id.in_(product_ids))
         .group_by(soonest.c.product_id)
     )
-    return {row[0]: row[1] for row in rows}
+    return dict(rows.all())
 
 
 def is_overdue(session: Session, product_ids: Collection[int], now: datetime) -> bool:
-    """Tell whether units of these products are held for too long: to be reclaimed."""
+    """Tell whether holds of these products are overdue: their units to be reclaimed."""
     overdue = select(StockReservation.id).where(
         StockReservation.product_id.in_(product_ids),
         StockReservation.status == PENDING,
@@ -108,14 +108,10 @@ def bought_units(session: Session, checkout_id: int) -> dict[int, int]:
 
     A delayed payment that is on its way counts: its customer has done their part.
     """
-    is_bought = or_(
-        Checkout.status == CONFIRMED,
-        and_(Checkout.status == PENDING, Checkout.awaits_payment),
-    )
+    is_on_its_way = (Checkout.status == PENDING) & Checkout.awaits_payment
+    is_bought = is_on_its_way | (Checkout.status == CONFIRMED)
     bought = select(Checkout.id).where(Checkout.id == checkout_id, is_bought)
-    if session.scalar(bought) is None:
-        return {}
-    return units_of(session, checkout_id)
+    return {} if session.scalar(bought) is None else units_of(session, checkout_id)
 
 
 def state(session: Session, checkout_id: int) -> CheckoutState:

@@ -10,12 +10,11 @@ FOR NO KEY UPDATE), because a single statement does not sort by itself.
 """
 
 from collections.abc import Collection, Mapping
-from datetime import datetime
 
 from sqlalchemy import exc
 
-from core.database.engine import Executor, LostRaceError, Rows, run
-from core.stock.columns import PAID, TERMS, names, placeholders
+from core.database.engine import Executor, LostRaceError, Rows, Values, run
+from core.stock.columns import PAID, TERMS, listed
 
 NOT_NULL_VIOLATION = "23502"
 
@@ -25,8 +24,8 @@ NOT_NULL_VIOLATION = "23502"
 _IS_PENDING = "checkout.status || '' = 'PENDING'"
 
 _CHECKOUT = f"""
-    INSERT INTO checkout ({names(TERMS)})
-    SELECT {placeholders(TERMS, "%({})s")}"""
+    INSERT INTO checkout ({listed(TERMS)})
+    SELECT {listed(TERMS, "%({})s")}"""
 
 _LINE = """
     INSERT INTO stock_reservation (checkout_id, product_id, quantity,
@@ -165,13 +164,13 @@ WITH taken AS (
     FROM sold
 ), sale AS (
     INSERT INTO orders (checkout_id, status, promised_currency, promised_cents,
-                        created_at, {names(PAID)})
+                        created_at, {listed(PAID)})
     SELECT taken.id,
            CASE WHEN promised.cents = %(subtotal_cents)s AND %(adds_up)s
                  AND promised.currency = %(currency)s
                 THEN 'PAID' ELSE 'REVIEW' END,
            promised.currency, promised.cents, %(now)s,
-           {placeholders(PAID, "%({})s")}
+           {listed(PAID, "%({})s")}
     FROM taken, promised
     RETURNING id, status, stripe_session_id, payment_intent, amount_cents, currency,
               customer_email, created_at
@@ -221,50 +220,40 @@ SELECT id FROM sale
 """  # noqa: S608 (nothing in it comes from outside)
 
 
-def reserve(
-    executor: Executor, cart: Mapping[int, int], terms: Mapping[str, object]
-) -> Rows:
+def reserve(executor: Executor, cart: Mapping[int, int], terms: Values) -> Rows:
     """Reserve; one line has a form of its own, which takes half as long."""
+    products, quantities = list(cart), list(cart.values())
+    statement = RESERVE_MANY
+    lines: Values = {"product_ids": products, "quantities": quantities}
     if len(cart) == 1:
-        ((product_id, quantity),) = cart.items()
         statement = RESERVE_ONE
-        lines: dict[str, object] = {"product_id": product_id, "quantity": quantity}
-    else:
-        statement = RESERVE_MANY
-        lines = {
-            "product_ids": list(cart),
-            "quantities": list(cart.values()),
-            "lines": len(cart),
-        }
+        lines = {"product_id": products[0], "quantity": quantities[0]}
     try:
-        return run(executor, statement, {**terms, **lines})
+        return run(executor, statement, {**terms, **lines, "lines": len(cart)})
     except exc.IntegrityError as error:
         if getattr(error.orig, "sqlstate", None) == NOT_NULL_VIOLATION:
             raise LostRaceError from error
         raise
 
 
-def attach(
-    executor: Executor, checkout_id: int, stripe_session_id: str, *, now: datetime
-) -> bool:
+def attach(executor: Executor, checkout_id: int, session: Values) -> bool:
     """Note the session with the checkout and its lines."""
-    session = {"checkout_id": checkout_id, "stripe_session_id": stripe_session_id}
-    return bool(run(executor, ATTACH, {**session, "now": now}))
+    return bool(run(executor, ATTACH, {**session, "checkout_id": checkout_id}))
 
 
-def end(executor: Executor, checkout_id: int, ended: Mapping[str, object]) -> bool:
+def end(executor: Executor, checkout_id: int, ended: Values) -> bool:
     """End one checkout; wait for whoever is changing it."""
     return bool(run(executor, END, {**ended, "checkout_id": checkout_id}))
 
 
 def end_all(
-    executor: Executor, checkout_ids: Collection[int], ended: Mapping[str, object]
+    executor: Executor, checkout_ids: Collection[int], ended: Values
 ) -> list[int]:
     """End many; skip those that somebody else is changing right now."""
     values = {**ended, "checkout_ids": list(checkout_ids)}
     return [row[0] for row in run(executor, END_ALL, values)]
 
 
-def confirm(executor: Executor, checkout_id: int, sale: Mapping[str, object]) -> bool:
+def confirm(executor: Executor, checkout_id: int, sale: Values) -> bool:
     """Write the order while the units are taken off."""
     return bool(run(executor, CONFIRM, {**sale, "checkout_id": checkout_id}))

@@ -1,9 +1,8 @@
 """
 Reserve, attach, prolong, end, take again; to confirm, see `orders`.
 
-Invariants: 0 <= reserved <= stock for every product, and reserved is the sum of its
-PENDING reservations. The rule is the WHERE of a statement; no row back means refused.
-The hot statements are in `postgres` and `sqlite`.
+The rule is the WHERE of a statement; no row back means refused. The hot statements are
+in `postgres` and `sqlite`.
 
 All functions are rules: they work in the caller's transaction and never commit. Those
 called a single statement are one on PostgreSQL (Database.write_single).
@@ -11,7 +10,7 @@ called a single statement are one on PostgreSQL (Database.write_single).
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import select, update
@@ -19,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from core import records
 from core.database.engine import Executor, LostRaceError
-from core.database.rows import change
+from core.database.rows import change, view_of
 from core.errors import (
     CartError,
     EmptyCartError,
@@ -38,11 +37,6 @@ from core.stock.statements import statements_for
 # Stripe takes no more lines than this in one session.
 MOST_LINES = 100
 MOST_UNITS = 1_000_000
-
-MIXED_CURRENCIES = "products in more than one currency"
-
-# In the order of ReservedLine.
-_PROMISED = ("product_id", "quantity", "unit_price_cents", "currency", "product_name")
 
 _checkout = table(Checkout)
 _product = table(Product)
@@ -155,22 +149,20 @@ def refusal(
     if shortages:
         return InsufficientStockError(shortages)
     if len({row[2] for row in rows}) > 1:
-        return CartError(MIXED_CURRENCIES)
+        return CartError("products in more than one currency")
     return None
 
 
 def reserved(session: Session, checkout_id: int) -> tuple[Terms, Reserved]:
     """Return what a checkout was made with, and what it has reserved."""
     checkout = session.get_one(Checkout, checkout_id)
-    lines = session.execute(
-        select(*(_reservation.c[name] for name in _PROMISED))
-        .where(_reservation.c.checkout_id == checkout_id)
-        .order_by(_reservation.c.product_id)
+    rows = session.scalars(
+        select(StockReservation)
+        .where(StockReservation.checkout_id == checkout_id)
+        .order_by(StockReservation.product_id)
     )
-    terms = Terms(
-        **{field.name: getattr(checkout, field.name) for field in fields(Terms)}
-    )
-    return terms, Reserved(checkout_id, tuple(ReservedLine(*line) for line in lines))
+    lines = [view_of(ReservedLine, row, name=row.product_name) for row in rows]
+    return view_of(Terms, checkout), Reserved(checkout_id, tuple(lines))
 
 
 def attach(
@@ -182,9 +174,8 @@ def attach(
     Returns False if the checkout has ended meanwhile or has another session. A single
     statement.
     """
-    return statements_for(session).attach(
-        session, checkout_id, stripe_session_id, now=now
-    )
+    values = {"stripe_session_id": stripe_session_id, "now": now}
+    return statements_for(session).attach(session, checkout_id, values)
 
 
 def prolong(
@@ -193,8 +184,7 @@ def prolong(
     """
     Keep the hold of a completed but still unpaid checkout *until* then.
 
-    Safe to repeat: the first time is kept as a step. Nothing prolongs a checkout that
-    has ended: then this returns False.
+    Safe to repeat: the first time is kept as a step. Returns False if it has ended.
     """
     pending = (_checkout.c.id == checkout_id) & (_checkout.c.status == PENDING)
     first = pending & ~_checkout.c.awaits_payment
@@ -259,7 +249,6 @@ def retake(session: Session, checkout_id: int, *, now: datetime) -> bool:
     Only after take_ended, and only to be sold in the same transaction; how it had ended
     is kept as a step. Returns False and changes nothing if any line is short now.
     """
-    of_checkout = _checkout.c.id == checkout_id
     with session.begin_nested() as savepoint:
         lines = session.execute(
             update(_reservation)
@@ -273,13 +262,10 @@ def retake(session: Session, checkout_id: int, *, now: datetime) -> bool:
             if not change(session, Product, is_free, reserved=more):
                 savepoint.rollback()
                 return False
-        how = session.execute(
-            select(_checkout.c.status, _checkout.c.cause, _checkout.c.closed_at).where(
-                of_checkout
-            )
-        ).one()
-        at = how.closed_at or now
-        records.add_step(session, checkout_id, how.status, cause=how.cause, now=at)
+        of_checkout = _checkout.c.id == checkout_id
+        how = (_checkout.c.status, _checkout.c.cause, _checkout.c.closed_at)
+        status, cause, at = session.execute(select(*how).where(of_checkout)).one()
+        records.add_step(session, checkout_id, status, cause=cause, now=at or now)
         # awaits_payment keeps it out of the index that allows a visitor one open page:
         # they may have one again. To confirm clears it.
         change(session, Checkout, of_checkout, status=PENDING, awaits_payment=True)

@@ -10,12 +10,12 @@ import json
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 
-from core.database.engine import Executor, Rows, run
-from core.stock.columns import PAID, TERMS, names, placeholders
+from core.database.engine import Executor, Rows, Values, run
+from core.stock.columns import PAID, TERMS, listed
 
 CHECKOUT = f"""
-INSERT INTO checkout ({names(TERMS)})
-SELECT {placeholders(TERMS, ":{}")}
+INSERT INTO checkout ({listed(TERMS)})
+SELECT {listed(TERMS, ":{}")}
 WHERE (
     SELECT count(*) = :lines AND min(currency) = max(currency)
     FROM json_each(:cart) AS line
@@ -88,12 +88,12 @@ WHERE line.checkout_id = :checkout_id AND product.id = line.product_id
 """
 ORDER = f"""
 INSERT INTO orders (checkout_id, status, promised_currency, promised_cents, created_at,
-                    {names(PAID)})
+                    {listed(PAID)})
 SELECT :checkout_id,
        CASE WHEN promised.cents = :subtotal_cents AND :adds_up
              AND promised.currency = :currency
             THEN 'PAID' ELSE 'REVIEW' END,
-       promised.currency, promised.cents, :now, {placeholders(PAID, ":{}")}
+       promised.currency, promised.cents, :now, {listed(PAID, ":{}")}
 FROM (
     SELECT min(currency) AS currency, sum(quantity * unit_price_cents) AS cents
     FROM stock_reservation WHERE checkout_id = :checkout_id
@@ -135,9 +135,7 @@ VALUES ('to-do-' || :to_do_id, 'TO_DO', :checkout_id, :to_do_id, :now, :now)
 """
 
 
-def reserve(
-    executor: Executor, cart: Mapping[int, int], terms: Mapping[str, object]
-) -> Rows:
+def reserve(executor: Executor, cart: Mapping[int, int], terms: Values) -> Rows:
     """Reserve; a cart that is refused has changed nothing."""
     values = _texts({**terms, "cart": json.dumps(cart), "lines": len(cart)})
     made = run(executor, CHECKOUT, values)
@@ -148,25 +146,22 @@ def reserve(
     return run(executor, LINES, values)
 
 
-def attach(
-    executor: Executor, checkout_id: int, stripe_session_id: str, *, now: datetime
-) -> bool:
+def attach(executor: Executor, checkout_id: int, session: Values) -> bool:
     """Note the session with the checkout and its lines."""
-    session = {"checkout_id": checkout_id, "stripe_session_id": stripe_session_id}
-    values = _texts({**session, "now": now})
+    values = _texts({**session, "checkout_id": checkout_id})
     if not run(executor, ATTACH, values):
         return False
     run(executor, ATTACH_LINES, values)
     return True
 
 
-def end(executor: Executor, checkout_id: int, ended: Mapping[str, object]) -> bool:
+def end(executor: Executor, checkout_id: int, ended: Values) -> bool:
     """End one checkout."""
     return bool(end_all(executor, [checkout_id], ended))
 
 
 def end_all(
-    executor: Executor, checkout_ids: Collection[int], ended: Mapping[str, object]
+    executor: Executor, checkout_ids: Collection[int], ended: Values
 ) -> list[int]:
     """End many; only those that were PENDING release their units."""
     values = _texts({**ended, "checkout_ids": json.dumps(list(checkout_ids))})
@@ -178,7 +173,7 @@ def end_all(
     return ids
 
 
-def confirm(executor: Executor, checkout_id: int, sale: Mapping[str, object]) -> bool:
+def confirm(executor: Executor, checkout_id: int, sale: Values) -> bool:
     """Take the units off, then write the order from the same lines."""
     values = _texts({**sale, "checkout_id": checkout_id})
     confirmed = run(executor, CONFIRM_CHECKOUT, values)
@@ -200,7 +195,7 @@ def confirm(executor: Executor, checkout_id: int, sale: Mapping[str, object]) ->
     return True
 
 
-def _texts(values: Mapping[str, object]) -> dict[str, object]:
+def _texts(values: Values) -> dict[str, object]:
     """Return *values* with datetimes as the texts that SQLite stores."""
     return {
         name: value.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")

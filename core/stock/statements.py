@@ -7,10 +7,9 @@ nothing deadlocks, and no cart is ever half EXPIRED, half CONFIRMED.
 """
 
 from collections.abc import Collection, Mapping
-from datetime import datetime
 from typing import Protocol
 
-from core.database.engine import Executor, Rows, is_postgresql
+from core.database.engine import Executor, Rows, Values, is_postgresql
 from core.stock import postgres, sqlite
 
 
@@ -18,63 +17,41 @@ class Statements(Protocol):
     """
     The changes, for one database; on PostgreSQL each is a single statement.
 
-    All work in the caller's transaction. Those that end a checkout change nothing
-    unless it is PENDING.
+    All work in the caller's transaction, and all but reserve change nothing unless the
+    checkout is PENDING: then they return False. See `reservations` and orders.confirm.
     """
 
     def reserve(
-        self, executor: Executor, cart: Mapping[int, int], terms: Mapping[str, object]
+        self, executor: Executor, cart: Mapping[int, int], terms: Values
     ) -> Rows:
         """
-        Make a checkout of *terms* and reserve each product of *cart*, or nothing.
+        Return a row for each line: checkout_id, product_id, quantity, price and so on.
 
-        Returns a row for each line: checkout_id, product_id, quantity,
-        unit_price_cents, currency, product_name; no row if any line is short or the
-        currencies differ. Raises LostRaceError when units went meanwhile.
+        No row if any line is short or the currencies differ; LostRaceError when units
+        went meanwhile. *terms* are columns.TERMS.
         """
         ...
 
-    def attach(
-        self,
-        executor: Executor,
-        checkout_id: int,
-        stripe_session_id: str,
-        *,
-        now: datetime,
-    ) -> bool:
-        """Note the Stripe session of a PENDING checkout; False if it has another."""
+    def attach(self, executor: Executor, checkout_id: int, session: Values) -> bool:
+        """Note its session: stripe_session_id, now; False if it has another."""
         ...
 
-    def end(
-        self, executor: Executor, checkout_id: int, ended: Mapping[str, object]
-    ) -> bool:
-        """End a checkout (status, cause, now), release its units; False if ended."""
+    def end(self, executor: Executor, checkout_id: int, ended: Values) -> bool:
+        """Release its units; *ended* is status, cause, now."""
         ...
 
     def end_all(
-        self,
-        executor: Executor,
-        checkout_ids: Collection[int],
-        ended: Mapping[str, object],
+        self, executor: Executor, checkout_ids: Collection[int], ended: Values
     ) -> list[int]:
-        """
-        End many; return the ids of those ended here.
-
-        PostgreSQL skips those that somebody else is changing right now.
-        """
+        """Return the ids of those ended here."""
         ...
 
-    def confirm(
-        self, executor: Executor, checkout_id: int, sale: Mapping[str, object]
-    ) -> bool:
+    def confirm(self, executor: Executor, checkout_id: int, sale: Values) -> bool:
         """
-        Take the units off, and write the order with its lines and movements.
+        Write the order; *sale* is columns.PAID, cause, now, event and what was paid.
 
-        *sale* has the columns of the order that do not follow from the reservations
-        (columns.PAID), the cause, now, and the event that told of it. Another sum than
-        promised, or one that does not add up, makes the order one for REVIEW with an
-        entry for the owner. The customer's letter is written, and the event noted.
-        False if the checkout was not PENDING.
+        Another sum than promised, or one that does not add up, makes it one for REVIEW
+        with an entry for the owner.
         """
         ...
 

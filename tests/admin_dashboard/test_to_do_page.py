@@ -25,7 +25,7 @@ def entered(database: Database, kind: str, key: str = "a", **facts: object) -> N
             key,
             checkout_id=None,
             now=utcnow(),
-            **facts,  # type: ignore[arg-type]  # passed on as they are
+            **facts,
         )
     )
 

@@ -127,7 +127,7 @@ def enter(database: Database, kind: str, now: datetime, **about: object) -> None
             f"{kind}-1",
             checkout_id=None,
             now=now,
-            **about,  # type: ignore[arg-type]  # passed on as they are
+            **about,
         )
     )
 
