@@ -1,8 +1,8 @@
 """
-Closing a checkout's session at Stripe, found by what was committed with the checkout.
+Closing a checkout's session at Stripe, also one whose id was lost.
 
-So a session whose id was lost is found by sending the same request again under the
-same key.
+All that a request is made of was committed with the reservation. So the same request
+can be sent again, under the same key, and finds the session that it made.
 """
 
 import random

@@ -54,17 +54,17 @@ def of_payment(paid: Order | Refund) -> dict[str, Any]:
     }
 
 
-def take(
+def count(
     session: Session, order_id: int, cents: int, *, now: datetime, who: str = ""
 ) -> None:
     """Count *cents* as gone back; RefundRefusedError unless that much is left."""
-    if cents < 1 or not _count(session, order_id, cents, now=now, who=who):
+    if cents < 1 or not _try_count(session, order_id, cents, now=now, who=who):
         order = session.get_one(Order, order_id, populate_existing=True)
         left = order.amount_cents - order.refunded_cents
         raise RefundRefusedError(wanted_cents=cents, left_cents=left)
 
 
-def _count(
+def _try_count(
     session: Session, order_id: int, cents: int, *, now: datetime, who: str = ""
 ) -> bool:
     """
@@ -197,7 +197,7 @@ def fail(session: Session, refund_id: int, *, failure: str, now: datetime) -> bo
     refund = session.get_one(Refund, refund_id, populate_existing=True)
     refund.failure = failure
     if refund.order_id is not None:
-        _count(session, refund.order_id, -refund.amount_cents, now=now)
+        _try_count(session, refund.order_id, -refund.amount_cents, now=now)
     if failure != owed.SENT_BACK_BEFORE:
         _tell_of_failure(session, refund, now=now)
     session.flush()

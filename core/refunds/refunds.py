@@ -108,7 +108,7 @@ def request_by_owner(
     order = session.get(Order, order_id)
     if order is None or not order.payment_intent:
         raise NotFoundError("there is no payment to send back")
-    progress.take(session, order.id, amount_cents, who=who, now=now)
+    progress.count(session, order.id, amount_cents, who=who, now=now)
     key = f"refund-{new_token()}"
     return _request(session, order, amount_cents, key, reason=reason, who=who, now=now)
 
@@ -131,7 +131,7 @@ def request_again(session: Session, refund_id: int, *, who: str, now: datetime) 
     if not cents:
         raise NotFoundError("nothing is owed of this refund any more")
     if failed.order_id is not None:
-        progress.take(session, failed.order_id, cents, who=who, now=now)
+        progress.count(session, failed.order_id, cents, who=who, now=now)
     again_id = _request(
         session, failed, cents, key, reason=failed.reason, who=who, now=now
     )

@@ -120,7 +120,7 @@ def _adopt(
     if refund.status == FAILED:
         refund.status = REQUESTED
         if refund.order_id is not None:
-            progress.take(session, refund.order_id, refund.amount_cents, now=now)
+            progress.count(session, refund.order_id, refund.amount_cents, now=now)
     session.flush()
     return refund.id
 
@@ -145,7 +145,7 @@ def _note_stripes_own(
         progress.enter(session, refund, REFUND_FAILED, report.id, now=now)
         return None
     if isinstance(paid, Order):
-        progress.take(session, paid.id, report.amount_cents, now=now)
+        progress.count(session, paid.id, report.amount_cents, now=now)
         progress.enter(session, refund, RESTOCK, report.id, now=now)
     return refund_id
 
