@@ -31,14 +31,12 @@ from core.payments.offer import (
 )
 
 LIVE_REQUIRES = (
-    "SECRET_KEY",
-    "SHOP_URL",
-    "DATABASE_URL",
-    "STRIPE_WEBHOOK_SECRET",
-    "CRON_SECRET",
+    *("SECRET_KEY", "SHOP_URL", "DATABASE_URL"),
+    *("STRIPE_WEBHOOK_SECRET", "CRON_SECRET"),
 )
 # Stripe lets a session live 24 hours at most, and it must outlive the hold.
 LONGEST_HOLD_MINUTES = 23 * 60
+PORTS = (1, 65535)
 MOST = 1_000_000
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 
@@ -113,20 +111,23 @@ class Config:
         env = _Environment(environ)
         data_dir = Path(env.text("DATA_DIR", "var")).absolute()
         key, api_base = _stripe(env)
-        port = env.port("STOREFRONT_PORT", 8000)
-        emulator_port = env.port("STRIPE_EMULATOR_PORT", 8420)
+        port = env.number("STOREFRONT_PORT", 8000, *PORTS)
+        emulator_port = env.number("STRIPE_EMULATOR_PORT", 8420, *PORTS)
         if not key and not api_base:
             api_base = f"http://127.0.0.1:{emulator_port}"
         shop_url = env.url("SHOP_URL", f"http://127.0.0.1:{port}")
+        database = env.text("DATABASE_URL", f"sqlite:///{data_dir / 'voorraad.db'}")
         minutes = env.decimal("RESERVATION_MINUTES", 15, 0.05, LONGEST_HOLD_MINUTES)
         days = env.number("DELAYED_PAYMENT_DAYS", 14, 1, 60)
+        owner = env.text("OWNER_EMAIL", "owner@localhost")
+        _require(EMAIL.fullmatch(owner), "OWNER_EMAIL", owner, "an email address")
         return cls(
             data_dir=data_dir,
-            database_url=_database_url(env, data_dir),
+            database_url=checked_database_url(database),
             secret_key=env.secret("SECRET_KEY", data_dir),
             shop_url=shop_url,
             storefront_port=port,
-            dashboard_port=env.port("DASHBOARD_PORT", 8501),
+            dashboard_port=env.number("DASHBOARD_PORT", 8501, *PORTS),
             stripe_emulator_port=emulator_port,
             stripe_secret_key=key or "sk_test_demo",
             stripe_webhook_secret=env.secret("STRIPE_WEBHOOK_SECRET", data_dir),
@@ -135,7 +136,7 @@ class Config:
             hold_for=timedelta(minutes=minutes),
             cleanup_interval_seconds=env.number("CLEANUP_INTERVAL_SECONDS", 5, 1, 3600),
             cron_secret=env.secret("CRON_SECRET", data_dir),
-            owner_email=_owner_email(env),
+            owner_email=owner,
             owner_password=env.text("OWNER_PASSWORD") or None,
             limits=_limits(env),
             timezone=ZoneInfo("Europe/Amsterdam"),
@@ -168,23 +169,16 @@ class _Environment:
 
     def number(self, name: str, default: int, least: int, most: int) -> int:
         text = self.text(name, str(default))
-        if not re.fullmatch(r"[0-9]{1,9}", text) or not least <= int(text) <= most:
-            raise ConfigError(
-                name, f"{text!r} is not a whole number from {least} to {most}"
-            )
+        is_fit = re.fullmatch("[0-9]{1,9}", text) and least <= int(text) <= most
+        _require(is_fit, name, text, f"a whole number from {least} to {most}")
         return int(text)
 
-    def port(self, name: str, default: int) -> int:
-        return self.number(name, default, 1, 65535)
-
     def decimal(self, name: str, default: float, least: float, most: float) -> float:
-        text = self.text(name, str(default))
-        try:
+        text, value = self.text(name, str(default)), math.nan
+        with suppress(ValueError):
             value = float(text)
-        except ValueError:
-            value = math.nan
-        if not least <= value <= most:  # false for nan, too
-            raise ConfigError(name, f"{text!r} is not a number from {least} to {most}")
+        is_fit = least <= value <= most  # false for nan, too
+        _require(is_fit, name, text, f"a number from {least} to {most}")
         return value
 
     def is_on(self, name: str) -> bool:
@@ -195,8 +189,8 @@ class _Environment:
 
     def url(self, name: str, default: str = "") -> str:
         text = self.text(name, default).rstrip("/")
-        if text and not _split(text, "http", "https"):
-            raise ConfigError(name, f"{text!r} is not an http or https address")
+        is_fit = not text or _split(text, "http", "https")
+        _require(is_fit, name, text, "an http or https address")
         return text
 
     def secret(self, name: str, data_dir: Path) -> str:
@@ -207,6 +201,11 @@ class _Environment:
         if not path.exists():
             keep(path, secrets.token_urlsafe(32))
         return path.read_text().strip()
+
+
+def _require(is_fit: object, name: str, given: str, expected: str) -> None:
+    if not is_fit:
+        raise ConfigError(name, f"{given!r} is not {expected}")
 
 
 def _split(address: str, *schemes: str) -> SplitResult | None:
@@ -257,25 +256,22 @@ def _stripe(env: _Environment) -> tuple[str, str]:
     return key, api_base
 
 
-def _database_url(env: _Environment, data_dir: Path) -> str:
-    url = env.text("DATABASE_URL")
-    return checked_database_url(url) if url else f"sqlite:///{data_dir / 'voorraad.db'}"
-
-
 def checked_database_url(url: str) -> str:
     """
     Return a database's address as the shop uses it; opens nothing.
 
     A relative path becomes absolute. Raises ConfigError, which names no password.
     """
+    # The address may hold a password, so it is not repeated.
+    expected = "must be sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/NAME"
     try:
         parsed = make_url(url)
+        if parsed.drivername in ("postgresql", "postgresql+psycopg"):
+            return _postgresql_url(parsed.set(drivername="postgresql+psycopg"))
     except (ArgumentError, ValueError) as error:
-        raise _bad_database_url() from error
-    if parsed.drivername in ("postgresql", "postgresql+psycopg"):
-        return _postgresql_url(parsed.set(drivername="postgresql+psycopg"))
+        raise ConfigError("DATABASE_URL", expected) from error
     if parsed.drivername != "sqlite" or parsed.database in (None, "", ":memory:"):
-        raise _bad_database_url()
+        raise ConfigError("DATABASE_URL", expected)
     # Flask-SQLAlchemy and SQLAlchemy read a relative path differently.
     absolute = Path(parsed.database).absolute()
     return parsed.set(database=str(absolute)).render_as_string(hide_password=False)
@@ -284,10 +280,7 @@ def checked_database_url(url: str) -> str:
 def _postgresql_url(url: URL) -> str:
     from psycopg.pq import Conninfo  # a shop on SQLite need not load it
 
-    try:
-        _, options = url.get_dialect()().create_connect_args(url)
-    except (ArgumentError, ValueError) as error:
-        raise _bad_database_url() from error
+    _, options = url.get_dialect()().create_connect_args(url)
     known = {option.keyword.decode() for option in Conninfo.get_defaults()}
     if unknown := sorted(options.keys() - known):
         raise ConfigError("DATABASE_URL", f"has an unknown option, {unknown[0]}")
@@ -295,19 +288,6 @@ def _postgresql_url(url: URL) -> str:
         # All hosts but one are standbys, where nothing can be reserved.
         url = url.update_query_dict({"target_session_attrs": "read-write"})
     return url.render_as_string(hide_password=False)
-
-
-def _bad_database_url() -> ConfigError:
-    # The address may hold a password, so it is not repeated.
-    expected = "must be sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/NAME"
-    return ConfigError("DATABASE_URL", expected)
-
-
-def _owner_email(env: _Environment) -> str:
-    email = env.text("OWNER_EMAIL", "owner@localhost")
-    if not EMAIL.fullmatch(email):
-        raise ConfigError("OWNER_EMAIL", f"{email!r} is not an email address")
-    return email
 
 
 def _limits(env: _Environment) -> Limits:
@@ -320,12 +300,11 @@ def _limits(env: _Environment) -> Limits:
 
 
 def _offer(env: _Environment, shop_url: str) -> Offer:
-    name = "DELAYED_PAYMENT_METHODS"
-    allowed = env.names(name)
+    allowed = env.names("DELAYED_PAYMENT_METHODS")
+    known = ", ".join(DELAYED_METHODS)
     for method in allowed:
-        if method not in DELAYED_METHODS:
-            known = ", ".join(DELAYED_METHODS)
-            raise ConfigError(name, f"{method!r} is not one of {known}")
+        is_known = method in DELAYED_METHODS
+        _require(is_known, "DELAYED_PAYMENT_METHODS", method, f"one of {known}")
     return Offer(
         shop_url=shop_url,
         excluded_methods=tuple(m for m in DELAYED_METHODS if m not in allowed),
@@ -342,11 +321,10 @@ def _countries(env: _Environment) -> tuple[str, ...]:
     countries = tuple(dict.fromkeys(each.upper() for each in env.names(name)))
     if not countries:
         return ()
-    from core.payments.countries import SHIPPED_TO
+    from core.payments.countries import SHIPPED_TO  # takes a while to load
 
     for country in countries:
-        if country not in SHIPPED_TO:
-            raise ConfigError(name, f"{country!r} is not a country code of Stripe's")
+        _require(country in SHIPPED_TO, name, country, "a country code of Stripe's")
     return countries
 
 
@@ -355,8 +333,8 @@ def _shipping_options(env: _Environment) -> tuple[ShippingOption, ...]:
     options = {}
     for given in env.names(name):
         label, _, cents = map(str.strip, given.rpartition("="))
-        if not label or not re.fullmatch(r"[0-9]{1,7}", cents):
-            raise ConfigError(name, f"{given!r} is not NAME=CENTS such as PostNL=495")
+        is_fit = label and re.fullmatch("[0-9]{1,7}", cents)
+        _require(is_fit, name, given, "NAME=CENTS such as PostNL=495")
         if label in options:
             raise ConfigError(name, f"has two options named {label!r}")
         options[label] = ShippingOption(label, int(cents))
@@ -389,9 +367,8 @@ def _mail_from(env: _Environment, shop_url: str) -> str:
     sender = env.text("MAIL_FROM", f"Voorraad <shop@{host}>")
     addresses = [address for _, address in getaddresses([sender])]
     is_one = len(addresses) == 1 and EMAIL.fullmatch(addresses[0])
-    if not is_one or not sender.isprintable():
-        expected = "is not one sender such as Shop <a@b.example>"
-        raise ConfigError("MAIL_FROM", f"{sender!r} {expected}")
+    is_fit = is_one and sender.isprintable()
+    _require(is_fit, "MAIL_FROM", sender, "one sender such as Shop <a@b.example>")
     if env.text("SMTP_URL") and not env.text("MAIL_FROM"):
         raise ConfigError("MAIL_FROM", "must be set together with SMTP_URL")
     return sender

@@ -71,11 +71,11 @@ class CatalogueError(ShopError):
     """
 
     def __init__(
-        self, problem: str, *, line: int | None = None, column: str | None = None
+        self, problem: str, line: int | None = None, column: str | None = None
     ) -> None:
         place = [f"line {line}"] if line is not None else []
         place += [f"column {column!r}"] if column is not None else []
-        super().__init__(": ".join([", ".join(place), problem] if place else [problem]))
+        super().__init__(": ".join(filter(None, (", ".join(place), problem))))
         self.problem = problem
         self.line = line
         self.column = column

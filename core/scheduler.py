@@ -119,16 +119,11 @@ class Scheduler:
 
     def _send_letters(self, write: LetterWriter) -> None:
         """Send the letters that are due, one by one, with a gap after each."""
-        while self._send_one(write) and not self._halt.wait(LETTER_GAP_SECONDS):
-            pass
-
-    def _send_one(self, write: LetterWriter) -> bool:
-        sent = outbox.send_due(self._shop, write, at_most=1)
-        if sent.waiting:
-            self._warn(sent.waiting)
-        return sent != outbox.Sent(waiting=sent.waiting)
-
-    def _warn(self, waiting: int) -> None:
-        if time.monotonic() - self._warned_at >= WARN_SECONDS:
-            self._warned_at = time.monotonic()
-            logger.warning("%s letters wait: SMTP_URL is not set", waiting)
+        while True:
+            sent = outbox.send_due(self._shop, write, at_most=1)
+            if sent.waiting and time.monotonic() - self._warned_at >= WARN_SECONDS:
+                self._warned_at = time.monotonic()
+                logger.warning("%s letters wait: SMTP_URL is not set", sent.waiting)
+            is_done = sent == outbox.Sent(waiting=sent.waiting)
+            if is_done or self._halt.wait(LETTER_GAP_SECONDS):
+                return

@@ -15,8 +15,7 @@ from typing import Any
 from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
-from core.catalogue.product_file import OPTIONS
-from core.catalogue.product_table import COLUMN_NAMES
+from core.catalogue.product_table import COLUMN_NAMES, OPTIONS
 from core.models.catalogue import Product
 
 # Shopify requires these columns; they are the same for every product.
@@ -65,7 +64,7 @@ def _cells(product: Row[Any], variants: Sequence[Row[Any]]) -> dict[str, str]:
         **_shared_cells(product, first),
         **_option_cells(product, first),
         **_image_cells(
-            product, first, has_blank=not all(row.image for row in variants)
+            product, first, has_blank=any(not row.image for row in variants)
         ),
     }
     return FIXED_CELLS | {COLUMN_NAMES[name][0]: text for name, text in cells.items()}
@@ -95,12 +94,12 @@ def _option_cells(product: Row[Any], first: Row[Any] | None) -> dict[str, str]:
 def _image_cells(
     product: Row[Any], first: Row[Any] | None, *, has_blank: bool
 ) -> dict[str, str]:
-    cells = {"image": product.image, "image_alt": product.image_alt}
+    cells = {"image_alt": product.image_alt}
     if has_blank:
         # An import gives a variant without a picture the first one of its handle.
-        return {"variant_image": product.image, "image_alt": product.image_alt}
+        return {"variant_image": product.image, **cells}
     if first is None:
-        return cells
+        return {"image": product.image, **cells}
     if (first.image, first.image_alt) == (product.image, product.image_alt):
         return {}
-    return {**cells, "variant_image": product.image}
+    return {"image": product.image, "variant_image": product.image, **cells}

@@ -16,7 +16,6 @@ from typing import Any
 
 from sqlalchemy import Row, bindparam, func, insert, select, update
 from sqlalchemy.orm import Session
-from sqlalchemy.sql.dml import ReturningUpdate
 
 from core.catalogue.product_file import LARGEST_NUMBER, ProductRow, parse
 from core.database.engine import is_postgresql
@@ -25,7 +24,6 @@ from core.errors import CatalogueError
 from core.models.catalogue import Product
 from core.models.stock import ADJUSTED, RECEIVED, StockMovement
 
-NOTE = "product file"
 LONGEST_SLUG = 200
 Movement = dict[str, Any]
 # The columns that each file sets again; stock is booked, not set.
@@ -95,7 +93,7 @@ def import_products(
         *_change_products(session, changes),
         *_create_products(session, new, slugs, now=now),
     ]
-    about = {"note": NOTE, "who": who, "created_at": now}
+    about = {"note": "product file", "who": who, "created_at": now}
     if booked:
         session.execute(insert(StockMovement), [row | about for row in booked])
     return ImportReport(
@@ -119,34 +117,26 @@ def _difference(row: ProductRow, product: Row[Any]) -> int:
 
 def _change(row: ProductRow, product: Row[Any]) -> _Change | None:
     present = product._mapping
-    told = present["imported_quantity"]
+    told = before = present["imported_quantity"]
     difference = _difference(row, product)
-    is_first = row.quantity is not None and told is None
+    is_first = row.quantity is not None and before is None
     if difference or (is_first and row.stock_at_export is None):
         told = row.told
-    is_same = told == present["imported_quantity"] and all(
-        getattr(row, column) == present[column] for column in DESCRIBED
+    is_same = all(getattr(row, column) == present[column] for column in DESCRIBED)
+    return (
+        None
+        if is_same and told == before
+        else _Change(product.id, row, difference, told)
     )
-    return None if is_same else _Change(product.id, row, difference, told)
 
 
 def _change_products(session: Session, changes: Iterable[_Change]) -> list[Movement]:
-    """Change the products in ascending id, as everywhere; return the movements."""
-    booked = []
-    statement = _change_statement()
-    connection = session.connection()
-    for change in sorted(changes, key=lambda change: change.id):
-        if connection.scalar(statement, change.parameters()) is None:
-            raise _refused(session, change)
-        if change.difference:
-            booked.append(_movement(change.id, change.difference, ADJUSTED))
-    session.expire_all()
-    return booked
+    """
+    Change the products in ascending id, as everywhere; return the movements.
 
-
-def _change_statement() -> ReturningUpdate[int]:
-    """Return the rule, built once: stock never falls below what is reserved."""
-    return (
+    A rule: stock never falls below what is reserved.
+    """
+    statement = (
         update(Product)
         .where(
             Product.id == bindparam("which"),
@@ -160,6 +150,15 @@ def _change_statement() -> ReturningUpdate[int]:
         )
         .returning(Product.id)
     )
+    booked = []
+    connection = session.connection()
+    for change in sorted(changes, key=lambda change: change.id):
+        if connection.scalar(statement, change.parameters()) is None:
+            raise _refused(session, change)
+        if change.difference:
+            booked.append(_movement(change.id, change.difference, ADJUSTED))
+    session.expire_all()
+    return booked
 
 
 def _refused(session: Session, change: _Change) -> CatalogueError:
@@ -167,12 +166,11 @@ def _refused(session: Session, change: _Change) -> CatalogueError:
         select(Product.stock, Product.reserved).where(Product.id == change.id)
     ).one()
     place = change.row.quantity_place
-    return CatalogueError(
+    problem = (
         f"the stock of {change.row.name!r} would be {stock + change.difference}, and "
-        f"{reserved} are reserved",
-        line=place.line,
-        column=place.column,
+        f"{reserved} are reserved"
     )
+    return CatalogueError(problem, place.line, place.column)
 
 
 def _create_products(
@@ -182,21 +180,20 @@ def _create_products(
     if not rows:
         return []
     slug_of = _Slugs(slugs)
-    ids = session.scalars(
-        insert(Product).returning(Product.id, sort_by_parameter_order=True),
-        [
-            {
-                **{column: getattr(row, column) for column in DESCRIBED},
-                "slug": slug_of(row),
-                "handle": row.handle,
-                "option_values": row.option_values,
-                "stock": row.quantity or 0,
-                "imported_quantity": None if row.quantity is None else row.told,
-                "created_at": now,
-            }
-            for row in rows
-        ],
-    ).all()
+    values = [
+        {
+            **{column: getattr(row, column) for column in DESCRIBED},
+            "slug": slug_of(row),
+            "handle": row.handle,
+            "option_values": row.option_values,
+            "stock": row.quantity or 0,
+            "imported_quantity": None if row.quantity is None else row.told,
+            "created_at": now,
+        }
+        for row in rows
+    ]
+    inserted = insert(Product).returning(Product.id, sort_by_parameter_order=True)
+    ids = session.scalars(inserted, values).all()
     return [
         _movement(product_id, row.quantity, RECEIVED)
         for product_id, row in zip(ids, rows, strict=True)

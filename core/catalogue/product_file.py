@@ -5,29 +5,30 @@ What can be read in two ways is an error that names its place, never a guess.
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 import nh3
 
-from core.catalogue.product_table import Place, Record, line_breaks, records
+from core.catalogue.product_table import OPTIONS, Place, Record, line_breaks, records
 from core.errors import CatalogueError
 
 LARGEST_NUMBER = 2**31 - 1  # what the database's integers hold
 LONGEST_TITLE = 255
 # PostgreSQL refuses an index entry of more than 2704 bytes.
 LONGEST_KEY_BYTES = 2000
-OPTIONS = (1, 2, 3)
 VARIANT_DATA = (
     *(f"option{number}_value" for number in OPTIONS),
     *("price", "quantity", "sku", "variant_image"),
 )
-YES_NO = {
-    **dict.fromkeys(("true", "yes", "1", "waar"), True),
-    **dict.fromkeys(("false", "no", "0", "onwaar"), False),
+# Whether a product is on sale, by column and by what the column says.
+ON_SALE = {
+    "published": {
+        **dict.fromkeys(("true", "yes", "1", "waar"), True),
+        **dict.fromkeys(("false", "no", "0", "onwaar"), False),
+    },
+    "status": {"active": True, "draft": False, "archived": False, "unlisted": False},
 }
-LISTED_STATUS = {"active": True, "draft": False, "archived": False, "unlisted": False}
 # 1234, 12.5, 12,50, 1.234,56 and 1,234.56; but 1.234 and 1,234 may mean two things.
 PRICE = re.compile(
     r"([0-9]+|[1-9][0-9]{0,2}(?:\.[0-9]{3})+(?=,)|[1-9][0-9]{0,2}(?:,[0-9]{3})+(?=\.))"
@@ -67,7 +68,6 @@ class ProductRow:
     tags: str
     description: str
     is_listed: bool
-    line: int
     quantity_place: Place
 
 
@@ -88,7 +88,9 @@ def parse(content: bytes) -> list[ProductRow]:
     handles: dict[str, _Handle] = {}
     products: list[tuple[Record, _Handle]] = []
     for record in records(content):
-        shared = handles.setdefault(_handle(record), _Handle())
+        if not record.text("handle"):
+            raise record.refuse("handle", "is blank")
+        shared = handles.setdefault(record.text("handle"), _Handle())
         if record.text("image"):
             shared.pictures.append(record)
         if not _is_picture(record, shared):
@@ -98,7 +100,7 @@ def parse(content: bytes) -> list[ProductRow]:
         if shared.first is None:
             raise shared.pictures[0].refuse("title", "the picture has no product")
     if not products:
-        raise CatalogueError("there are no products in the file", line=1)
+        raise CatalogueError("there are no products in the file", 1)
     seen: dict[tuple[str, str], int] = {}
     return [_product(record, shared, seen) for record, shared in products]
 
@@ -107,28 +109,18 @@ def clean_description(html: str) -> str:
     """Return *html* with only harmless tags left; safe to repeat."""
     # Badly nested tags take several rounds; a second import must find nothing to do.
     for _ in range(5):
-        dirty, html = html, _cleaned(html)
+        dirty = html
+        html = nh3.clean(
+            dirty,
+            tags=HTML_TAGS,
+            attributes={"a": {"href"}},
+            url_schemes={"http", "https"},
+            url_relative="deny",
+            link_rel="noopener noreferrer",
+        ).strip()
         if html == dirty:
             break
     return html
-
-
-def _cleaned(html: str) -> str:
-    return nh3.clean(
-        html,
-        tags=HTML_TAGS,
-        attributes={"a": {"href"}},
-        url_schemes={"http", "https"},
-        url_relative="deny",
-        link_rel="noopener noreferrer",
-    ).strip()
-
-
-def _handle(record: Record) -> str:
-    handle = record.text("handle")
-    if not handle:
-        raise record.refuse("handle", "is blank")
-    return handle
 
 
 def _is_picture(record: Record, shared: _Handle) -> bool:
@@ -149,7 +141,9 @@ def _product(
     handle = record.text("handle")
     _check_key(record, (handle, "\n".join(values)), seen)
     image, image_alt = _image(record, shared)
-    quantity = _quantity(record)
+    quantity = None
+    if "quantity" in record.header.positions:
+        quantity = _number(record, "quantity") or 0
     return ProductRow(
         handle=handle,
         title=title,
@@ -167,8 +161,9 @@ def _product(
         vendor=_inherited("vendor", record, first),
         tags=_inherited("tags", record, first),
         description=clean_description(_inherited("description", record, first)),
-        is_listed=_is_listed(record, first),
-        line=record.line,
+        # Both are checked, whatever the first one says.
+        is_listed=_means_yes("published", record, first)
+        & _means_yes("status", record, first),
         quantity_place=record.place("quantity"),
     )
 
@@ -198,9 +193,8 @@ def _options(record: Record, first: Record) -> tuple[list[str], list[str]]:
         if value and not name:
             raise record.refuse(f"option{number}_name", "is blank, but has a value")
         if name and not value:
-            raise record.refuse(
-                f"option{number}_value", f"is blank, but {name!r} is not"
-            )
+            problem = f"is blank, but {name!r} is not"
+            raise record.refuse(f"option{number}_value", problem)
         if line_breaks(name + value):
             raise record.refuse(f"option{number}_value", "has more than one line")
     return list(filter(None, names)), list(filter(None, values))
@@ -219,19 +213,17 @@ def _check_key(
 
 def _image(record: Record, shared: _Handle) -> tuple[str, str]:
     """Return the variant's own picture, else the first of its handle, with its text."""
-    pictures = shared.pictures
-    own = record.text("image")
-    image = record.text("variant_image") or (
-        pictures[0].text("image") if pictures else ""
-    )
+    own, image = record.text("image"), record.text("variant_image")
+    if not image and shared.pictures:
+        image = shared.pictures[0].text("image")
     scheme = SCHEME.match(image)
     if scheme and scheme[0].lower() not in ("http:", "https:"):
         column = "variant_image" if record.text("variant_image") else "image"
         raise record.refuse(column, f"{image!r} is not an http or https address")
     if own == image or (not own and record.text("image_alt")):
         return image, record.text("image_alt")
-    alts = [row.text("image_alt") for row in pictures if row.text("image") == image]
-    return image, alts[0] if alts else ""
+    same = (row for row in shared.pictures if row.text("image") == image)
+    return image, next((row.text("image_alt") for row in same), "")
 
 
 def _price_cents(record: Record) -> int:
@@ -246,12 +238,6 @@ def _price_cents(record: Record) -> int:
     if cents > LARGEST_NUMBER:
         raise record.refuse("price", f"{text!r} is too much")
     return int(cents)
-
-
-def _quantity(record: Record) -> int | None:
-    if "quantity" not in record.header.positions:
-        return None
-    return _number(record, "quantity") or 0
 
 
 def _told(record: Record, quantity: int) -> int:
@@ -278,17 +264,9 @@ def _number(record: Record, name: str, *, can_be_negative: bool = False) -> int 
     return int(Decimal(text))
 
 
-def _is_listed(record: Record, first: Record) -> bool:
-    published = _choice("published", YES_NO, record, first)
-    status = _choice("status", LISTED_STATUS, record, first)
-    return published and status
-
-
-def _choice(
-    name: str, choices: Mapping[str, bool], record: Record, first: Record
-) -> bool:
-    """Return what the cell means; a blank one means yes."""
-    text = _inherited(name, record, first)
+def _means_yes(name: str, record: Record, first: Record) -> bool:
+    """Tell whether a cell says that the product is on sale, as a blank one does."""
+    text, choices = _inherited(name, record, first), ON_SALE[name]
     if text and text.casefold() not in choices:
         raise record.refuse(name, f"{text!r} is not one of {', '.join(choices)}")
     return choices.get(text.casefold(), True)

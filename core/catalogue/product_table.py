@@ -1,8 +1,7 @@
 """
 The table in a product file: from bytes to records whose cells know their place.
 
-What can be read in two ways is an error that names its place, never a guess: an
-encoding and a separator are understood or refused.
+An encoding and a separator are understood or refused, never guessed.
 """
 
 import re
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from core.errors import CatalogueError
 
 LARGEST_FILE = 20 * 1024 * 1024
+OPTIONS = (1, 2, 3)
 # The first name of each is the one of Shopify's classic format, the others are newer.
 COLUMN_NAMES = {
     "handle": ("Handle", "URL handle"),
@@ -22,12 +22,11 @@ COLUMN_NAMES = {
     "tags": ("Tags",),
     "published": ("Published", "Published on online store"),
     "status": ("Status",),
-    "option1_name": ("Option1 Name",),
-    "option1_value": ("Option1 Value",),
-    "option2_name": ("Option2 Name",),
-    "option2_value": ("Option2 Value",),
-    "option3_name": ("Option3 Name",),
-    "option3_value": ("Option3 Value",),
+    **{
+        f"option{number}_{part.lower()}": (f"Option{number} {part}",)
+        for number in OPTIONS
+        for part in ("Name", "Value")
+    },
     "sku": ("Variant SKU", "SKU"),
     "quantity": ("Variant Inventory Qty", "Inventory quantity"),
     "price": ("Variant Price", "Price"),
@@ -39,8 +38,7 @@ COLUMN_NAMES = {
     "imported_quantity": ("Imported Quantity",),
 }
 REQUIRED = ("handle", "title", "price")
-LINE_BREAK = re.compile(r"\r\n|\r|\n")
-LINE = re.compile(r"[^\r\n]*")
+LINE_BREAK = re.compile(r"\r\n?|\n")
 QUOTED_CELL = re.compile(r'"([^"]*(?:""[^"]*)*)"')
 # NUL, and what "surrogateescape" makes of bytes that are not UTF-8.
 FORBIDDEN = re.compile("[\0\udc80-\udcff]")
@@ -86,7 +84,7 @@ class Record:
         place = self.place(name)
         if place.line != self.line:
             problem += f" (in the row that begins on line {self.line})"
-        return CatalogueError(problem, line=place.line, column=place.column)
+        return CatalogueError(problem, place.line, place.column)
 
 
 def line_breaks(*texts: str) -> int:
@@ -105,9 +103,8 @@ def _decoded(content: bytes) -> str:
         return content.decode("utf-16")
     except UnicodeDecodeError as error:
         before = content[: error.start].decode("utf-16", "ignore")
-        raise CatalogueError(
-            "the file is damaged UTF-16; save it as UTF-8", line=1 + line_breaks(before)
-        ) from error
+        problem = "the file is damaged UTF-16; save it as UTF-8"
+        raise CatalogueError(problem, 1 + line_breaks(before)) from error
 
 
 def records(content: bytes) -> Iterator[Record]:
@@ -127,11 +124,8 @@ def records(content: bytes) -> Iterator[Record]:
         record = Record(line, cells, header)
         _check_characters(record)
         if len(cells) != len(names):
-            raise CatalogueError(
-                f"the row has {len(cells)} cells, the header has {len(names)}",
-                line=line,
-                column=_name_at(names, len(cells)),
-            )
+            problem = f"the row has {len(cells)} cells, the header has {len(names)}"
+            raise CatalogueError(problem, line, _name_at(names, len(cells)))
         yield record
 
 
@@ -149,23 +143,19 @@ def _rows(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
     position, line = 0, 1
     names: list[str] = []
     while position < len(text):
-        end = _end_of_line(text, position)
+        line_break = LINE_BREAK.search(text, position)
+        end = line_break.start() if line_break else len(text)
         if '"' in text[position:end]:
             cells, end = _quoted_row(text, position, line, separator, names)
+            line_break = LINE_BREAK.match(text, end)
         else:
             cells = text[position:end].split(separator)
         if any(map(str.strip, cells)):
             yield line, cells
             names = names or cells
-        line_break = LINE_BREAK.match(text, end)
         end = line_break.end() if line_break else end
         line += line_breaks(text[position:end])
         position = end
-
-
-def _end_of_line(text: str, position: int) -> int:
-    match = LINE.match(text, position)
-    return match.end() if match else position
 
 
 def _quoted_row(
@@ -179,13 +169,11 @@ def _quoted_row(
         match = (QUOTED_CELL if is_quoted else plain_cell).match(text, position)
         following = text[match.end() : match.end() + 1] if match else None
         if match is None or following not in ("", "\r", "\n", separator):
-            raise CatalogueError(
-                "there is text after a closing quote, or a quote in plain text"
-                if match
-                else "a quoted cell has no closing quote",
-                line=line + line_breaks(*cells),
-                column=_name_at(names, len(cells)),
-            )
+            problem = "there is text after a closing quote, or a quote in plain text"
+            if match is None:
+                problem = "a quoted cell has no closing quote"
+            line += line_breaks(*cells)
+            raise CatalogueError(problem, line, _name_at(names, len(cells)))
         cells.append(match[1].replace('""', '"') if is_quoted else match[0])
         if following != separator:
             return cells, match.end()
@@ -208,38 +196,30 @@ KNOWN_COLUMNS = {
 
 
 def _header(line: int, names: list[str]) -> Header:
-    header = Header([name.strip(" \t\ufeff") for name in names], {})
-    _check_characters(Record(line, names, header))
     positions: dict[str, int] = {}
+    header = Header([name.strip(" \t\ufeff") for name in names], positions)
+    _check_characters(Record(line, names, header))
     for position, spelling in enumerate(header.cells):
         name = KNOWN_COLUMNS.get(_folded(spelling))
         if name in positions:
-            raise CatalogueError(
-                f"says the same as column {header.cells[positions[name]]!r}",
-                line=line,
-                column=spelling,
-            )
+            problem = f"says the same as column {header.spelling(name)!r}"
+            raise CatalogueError(problem, line, spelling)
         if name is not None:
             positions[name] = position
     for name in REQUIRED:
         if name not in positions:
-            raise CatalogueError(
-                "the column is missing", line=line, column=COLUMN_NAMES[name][0]
-            )
-    return Header(header.cells, positions)
+            raise CatalogueError("the column is missing", line, header.spelling(name))
+    return header
 
 
 def _check_characters(record: Record) -> None:
     if not FORBIDDEN.search("".join(record.cells)):
         return
+    names = record.header.cells if record.header.positions else []
     for position, cell in enumerate(record.cells):
-        found = FORBIDDEN.search(cell)
-        if found is None:
-            continue
-        before = [*record.cells[:position], cell[: found.start()]]
-        names = record.header.cells if record.header.positions else []
-        raise CatalogueError(
-            "a NUL character" if found[0] == "\0" else "not UTF-8; save it as UTF-8",
-            line=record.line + line_breaks(*before),
-            column=_name_at(names, position),
-        )
+        if found := FORBIDDEN.search(cell):
+            is_nul = found[0] == "\0"
+            problem = "a NUL character" if is_nul else "not UTF-8; save it as UTF-8"
+            before = [*record.cells[:position], cell[: found.start()]]
+            line = record.line + line_breaks(*before)
+            raise CatalogueError(problem, line, _name_at(names, position))

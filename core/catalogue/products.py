@@ -8,10 +8,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Select, or_, select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from core.database.rows import view_of
+from core.models.base import contains
 from core.models.catalogue import Product
 
 
@@ -45,12 +46,7 @@ def listed(session: Session, *, text: str = "") -> list[ProductView]:
     """List what is on sale by name, or only what has *text* in its name or kind."""
     query = select(Product).where(Product.is_listed).order_by(Product.id)
     if text:
-        query = query.where(
-            or_(
-                Product.name.icontains(text, autoescape=True),
-                Product.kind.icontains(text, autoescape=True),
-            )
-        )
+        query = query.where(contains(text, Product.name, Product.kind))
     return _product_views(session, query)
 
 

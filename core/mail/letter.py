@@ -50,8 +50,7 @@ def compose(config: Config, mail: Mail, letter: Letter | None) -> Message:
     """
     if letter is None:
         raise NotTakenError("what it tells about is not there", is_final=True)
-    sender = _sender(config)
-    recipients = _addresses(mail, letter)
+    sender, recipients = _sender(config), _addresses(mail, letter)
     made = EmailMessage(policy=SMTP)
     made["From"] = sender
     made["To"] = [Address(addr_spec=each) for each in recipients]

@@ -1,27 +1,27 @@
 """
-The outbox: letters are written in the transaction that they are about, and sent later.
+The letters' way out; any number of senders work at once.
 
-Invariant: no letter is sent twice unless a person asks for it, wherever a sender is
-killed. Any number of senders work at once. A letter is READY until the server has all
-of it but the final dot; then it becomes SENDING, in a commit of its own, and only then
-is the dot sent. So a READY letter was never taken and is sent once its claim is over;
-one that stays SENDING may have been, and only a person sends it again (see `smtp`).
+A letter is READY until the server has all of it but the final dot; then it becomes
+SENDING, in a commit of its own, and only then is the dot sent. So a READY letter was
+never taken, wherever its sender was killed, and is sent once its claim is over; one
+that stays SENDING may have been, and only a person sends it again (see `smtp`).
 """
 
 import itertools
 import logging
 from collections import Counter
-from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from core.clock import new_token
 from core.config import Config, Smtp
+from core.database.rows import change
 from core.mail.letter import LetterWriter, Message, compose, host_of, keep_copy
 from core.mail.smtp import ANSWER_SECONDS, Connection, NobodyKnowsError, NotTakenError
 from core.models.mail import READY, SENDING, Mail
@@ -65,13 +65,52 @@ class LostClaimError(Exception):
     """Another sender has claimed the letter: it must not be sent here."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Claim:
+    """A letter that this sender has claimed, last *at* this moment, for this try."""
+
+    shop: Shop
     mail_id: int
     key: str
     tries: int
     token: str
     at: datetime
+
+    def change(self, was: str, **values: Any) -> None:
+        """Change a letter of status *was*; raises LostClaimError unless it is ours."""
+        is_ours = (Mail.id == self.mail_id) & (Mail.claim == self.token)
+        which = is_ours & (Mail.status == was)
+        changed = self.shop.database.write(
+            lambda session: change(session, Mail, which, **values)
+        )
+        if changed is None:
+            raise LostClaimError
+
+    def renew(self) -> None:
+        """Renew the claim between the steps of a slow server, if need be."""
+        now = self.shop.clock()
+        if now - self.at > RENEW_AFTER:
+            self.change(READY, due_at=now + CLAIM_FOR)
+            self.at = now
+
+    def finish(self, was: str, error: str = "") -> Outcome:
+        now = self.shop.clock()
+        self.change(was, status=SENT, tries=self.tries, sent_at=now, error=error)
+        return Outcome.SENT
+
+    def put_off(self, was: str, error: NotTakenError) -> Outcome:
+        """Note why it was not taken, and when to try again unless that is final."""
+        is_over = error.is_final or self.tries >= MOST_TRIES
+        is_early = self.tries <= len(PAUSES)
+        pause = PAUSES[self.tries - 1] if is_early else LONGEST_PAUSE
+        self.change(
+            was,
+            status=FAILED if is_over else READY,
+            tries=self.tries,
+            due_at=self.shop.clock() + pause,
+            error=error.reason,
+        )
+        return Outcome.FAILED if is_over else Outcome.AGAIN
 
 
 def send_due(shop: Shop, write: LetterWriter, *, at_most: int | None = None) -> Sent:
@@ -82,14 +121,16 @@ def send_due(shop: Shop, write: LetterWriter, *, at_most: int | None = None) -> 
     Without a mail server a demo's letters become files, and a live shop's wait.
     """
     if not can_send(shop.config):
-        return Sent(waiting=_waiting(shop))
+        count = select(func.count()).select_from(Mail).where(_is_due(shop.clock()))
+        with shop.database.read() as session:
+            return Sent(waiting=session.scalars(count).one())
     outcomes: Counter[Outcome] = Counter()
     for _ in itertools.count() if at_most is None else range(at_most):
         claim = _claim_one(shop)
         if claim is None:
             break
         with suppress(LostClaimError):
-            outcome = _send(shop, claim, write)
+            outcome = _send(claim, write)
             is_good = outcome in (Outcome.SENT, Outcome.AGAIN)
             level = logging.INFO if is_good else logging.WARNING
             logger.log(level, "letter %s: %s", claim.key, outcome.value)
@@ -109,25 +150,16 @@ def send_again(session: Session, mail_id: int, *, now: datetime) -> bool:
     A rule. Returns False and changes nothing if it is neither, or if its sender may
     still be at work.
     """
-    is_over = and_(Mail.status == SENDING, Mail.due_at <= now)
-    changed = session.scalar(
-        update(Mail)
-        .where(Mail.id == mail_id, or_(Mail.status == FAILED, is_over))
-        .values(status=READY, claim="", tries=0, due_at=now, error="")
-        .returning(Mail.id)
-        .execution_options(synchronize_session=False)
+    is_over = (Mail.status == SENDING) & (Mail.due_at <= now)
+    which = (Mail.id == mail_id) & ((Mail.status == FAILED) | is_over)
+    changed = change(
+        session, Mail, which, status=READY, claim="", tries=0, due_at=now, error=""
     )
     return changed is not None
 
 
 def _is_due(now: datetime) -> ColumnElement[bool]:
-    return and_(Mail.status == READY, Mail.due_at <= now)
-
-
-def _waiting(shop: Shop) -> int:
-    with shop.database.read() as session:
-        count = select(func.count()).select_from(Mail).where(_is_due(shop.clock()))
-        return session.scalars(count).one()
+    return (Mail.status == READY) & (Mail.due_at <= now)
 
 
 def _claim_one(shop: Shop) -> _Claim | None:
@@ -145,47 +177,36 @@ def _claim_one(shop: Shop) -> _Claim | None:
         .with_for_update(skip_locked=True)
         .scalar_subquery()
     )
-    claim = (
-        update(Mail)
-        .where(Mail.id == first)
-        .values(claim=token, due_at=now + CLAIM_FOR)
-        .returning(Mail.id, Mail.key, Mail.tries)
-        .execution_options(synchronize_session=False)
+    row = shop.database.write(
+        lambda session: change(
+            session,
+            Mail,
+            Mail.id == first,
+            returning=("id", "key", "tries"),
+            claim=token,
+            due_at=now + CLAIM_FOR,
+        )
     )
-    row = shop.database.write(lambda session: session.execute(claim).first())
-    return _Claim(*row, token, now) if row else None
+    return _Claim(shop, row.id, row.key, row.tries + 1, token, now) if row else None
 
 
-def _change(shop: Shop, claim: _Claim, *, was: str, **values: object) -> None:
-    """Change a letter of status *was* that is still ours, or raise LostClaimError."""
-    change = (
-        update(Mail)
-        .where(Mail.id == claim.mail_id, Mail.claim == claim.token, Mail.status == was)
-        .values(**values)
-        .returning(Mail.id)
-        .execution_options(synchronize_session=False)
-    )
-    if shop.database.write(lambda session: session.scalar(change)) is None:
-        raise LostClaimError
-
-
-def _send(shop: Shop, claim: _Claim, write: LetterWriter) -> Outcome:
-    server = shop.config.smtp
+def _send(claim: _Claim, write: LetterWriter) -> Outcome:
+    config = claim.shop.config
     try:
-        message = _written(shop, claim, write)
-        if server is None:
-            keep_copy(shop.config, claim.key, message)
-            return _finish(shop, claim, was=READY)
-        return _hand_over(shop, server, claim, message)
+        message = _written(claim, write)
+        if config.smtp:
+            return _hand_over(claim, config.smtp, message)
+        keep_copy(config, claim.key, message)
+        return claim.finish(READY)
     except NotTakenError as error:
-        return _put_off(shop, claim, error, was=READY)
+        return claim.put_off(READY, error)
 
 
-def _written(shop: Shop, claim: _Claim, write: LetterWriter) -> Message:
-    with shop.database.read() as session:
+def _written(claim: _Claim, write: LetterWriter) -> Message:
+    with claim.shop.database.read() as session:
         mail = session.get_one(Mail, claim.mail_id)
         try:
-            return compose(shop.config, mail, write(session, mail))
+            return compose(claim.shop.config, mail, write(session, mail))
         except NotTakenError:
             raise
         except Exception as error:
@@ -194,71 +215,19 @@ def _written(shop: Shop, claim: _Claim, write: LetterWriter) -> Message:
             raise NotTakenError(f"{type(error).__name__} in its words") from error
 
 
-def _hand_over(shop: Shop, server: Smtp, claim: _Claim, message: Message) -> Outcome:
-    renew = _renewal(shop, claim)
-    connection = Connection(server, our_name=host_of(shop.config), before_step=renew)
+def _hand_over(claim: _Claim, server: Smtp, message: Message) -> Outcome:
+    clock, our_name = claim.shop.clock, host_of(claim.shop.config)
+    connection = Connection(server, our_name=our_name, before_step=claim.renew)
     with closing(connection):
-        left_out = connection.send_text(
-            message.sender, message.recipients, message.text
-        )
-        _change(
-            shop,
-            claim,
-            was=READY,
-            status=SENDING,
-            tries=claim.tries + 1,
-            due_at=shop.clock() + UNDER_WAY_FOR,
-        )
+        left_out = connection.send_text(**vars(message))
+        due_at = clock() + UNDER_WAY_FOR
+        claim.change(READY, status=SENDING, tries=claim.tries, due_at=due_at)
         try:
             connection.complete()
         except NotTakenError as error:
-            return _put_off(shop, claim, error, was=SENDING)
+            return claim.put_off(SENDING, error)
         except NobodyKnowsError as error:
             said = f"nobody knows whether it was taken: {error}"
-            _change(shop, claim, was=SENDING, due_at=shop.clock(), error=said)
+            claim.change(SENDING, due_at=clock(), error=said)
             return Outcome.UNKNOWN
-        return _finish(shop, claim, was=SENDING, error=left_out)
-
-
-def _renewal(shop: Shop, claim: _Claim) -> Callable[[], None]:
-    """Return what renews the claim between the steps of a slow server."""
-    claimed_at = claim.at
-
-    def renew() -> None:
-        nonlocal claimed_at
-        now = shop.clock()
-        if now - claimed_at > RENEW_AFTER:
-            _change(shop, claim, was=READY, due_at=now + CLAIM_FOR)
-            claimed_at = now
-
-    return renew
-
-
-def _finish(shop: Shop, claim: _Claim, *, was: str, error: str = "") -> Outcome:
-    _change(
-        shop,
-        claim,
-        was=was,
-        status=SENT,
-        tries=claim.tries + 1,
-        sent_at=shop.clock(),
-        error=error,
-    )
-    return Outcome.SENT
-
-
-def _put_off(shop: Shop, claim: _Claim, error: NotTakenError, *, was: str) -> Outcome:
-    """Note why a letter was not taken, and when to try again unless it is final."""
-    tries = claim.tries + 1
-    is_over = error.is_final or tries >= MOST_TRIES
-    pause = PAUSES[tries - 1] if tries <= len(PAUSES) else LONGEST_PAUSE
-    _change(
-        shop,
-        claim,
-        was=was,
-        status=FAILED if is_over else READY,
-        tries=tries,
-        due_at=shop.clock() + pause,
-        error=error.reason,
-    )
-    return Outcome.FAILED if is_over else Outcome.AGAIN
+        return claim.finish(SENDING, error=left_out)

@@ -108,24 +108,23 @@ class Connection:
     def _open(self) -> smtplib.SMTP:
         server = self._server
         self._before_step()
-        self._smtp = smtp = self._connected()
+        connect: Callable[..., smtplib.SMTP] = smtplib.SMTP
+        if server.is_encrypted:
+            # The library's own context would accept any certificate.
+            tls = ssl.create_default_context()
+            connect = partial(smtplib.SMTP_SSL, context=tls)
+        self._smtp = smtp = connect(
+            server.host,
+            server.port,
+            local_hostname=_greeting(self._our_name),
+            timeout=STEP_SECONDS,
+        )
         self._before_step()
         smtp.ehlo_or_helo_if_needed()
         if not server.is_encrypted and smtp.has_extn("starttls"):
             smtp.starttls(context=_context(server))
             smtp.ehlo_or_helo_if_needed()
         return smtp
-
-    def _connected(self) -> smtplib.SMTP:
-        server, name = self._server, _greeting(self._our_name)
-        connect: Callable[..., smtplib.SMTP] = smtplib.SMTP
-        if server.is_encrypted:
-            # The library's own context would accept any certificate.
-            tls = ssl.create_default_context()
-            connect = partial(smtplib.SMTP_SSL, context=tls)
-        return connect(
-            server.host, server.port, local_hostname=name, timeout=STEP_SECONDS
-        )
 
     def _log_in(self, smtp: smtplib.SMTP) -> None:
         server = self._server
@@ -151,17 +150,15 @@ class Connection:
             raise NotTakenError(f"{what} was refused: {_reply(code, said)}")
 
     def _address(self, smtp: smtplib.SMTP, recipients: Sequence[str]) -> str:
-        refused: list[tuple[int, str]] = []
+        replies = []
         for recipient in recipients:
             self._before_step()
-            code, said = smtp.docmd(f"RCPT TO:<{recipient}>")
-            if code not in (250, 251):
-                refused.append((code, _reply(code, said)))
-        left_out = "; ".join(words for _, words in refused)
+            replies.append(smtp.docmd(f"RCPT TO:<{recipient}>"))
+        refused = [each for each in replies if each[0] not in (250, 251)]
+        left_out = "; ".join(_reply(*each) for each in refused)
         if len(refused) == len(recipients):
-            raise NotTakenError(
-                left_out, is_final=all(500 <= code < 600 for code, _ in refused)
-            )
+            is_final = all(500 <= code < 600 for code, _ in refused)
+            raise NotTakenError(left_out, is_final=is_final)
         return left_out
 
 
@@ -177,9 +174,8 @@ def ascii_address(address: str) -> str:
     except UnicodeError:
         plain = ""
     if not _PLAIN_ADDRESS.fullmatch(plain):
-        raise NotTakenError(
-            "the address is none that a letter can be sent to", is_final=True
-        )
+        reason = "the address is none that a letter can be sent to"
+        raise NotTakenError(reason, is_final=True)
     return plain
 
 
@@ -202,11 +198,9 @@ def _greeting(host: str) -> str:
 
 
 def _quoted(text: bytes) -> bytes:
-    lines = text.replace(b"\r\n", b"\n").rstrip(b"\n").split(b"\n")
+    text = text.replace(b"\r\n", b"\n").rstrip(b"\n") + b"\n"
     # A line that begins with a dot gets a second one, which the server removes.
-    return b"".join(
-        (b"." if line.startswith(b".") else b"") + line + b"\r\n" for line in lines
-    )
+    return re.sub(rb"^\.", b"..", text, flags=re.MULTILINE).replace(b"\n", b"\r\n")
 
 
 def _reply(code: int, said: bytes) -> str:
@@ -217,7 +211,6 @@ def _reply(code: int, said: bytes) -> str:
 def _words(error: Exception) -> str:
     if isinstance(error, smtplib.SMTPResponseException):
         said = error.smtp_error
-        return _reply(
-            error.smtp_code, said if isinstance(said, bytes) else said.encode()
-        )
+        said = said if isinstance(said, bytes) else said.encode()
+        return _reply(error.smtp_code, said)
     return f"{type(error).__name__}: {' '.join(str(error).split())}"[:500]

@@ -12,24 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import (
-    Boolean,
-    Column,
-    ColumnElement,
-    Connection,
-    Engine,
-    Integer,
-    MappingResult,
-    String,
-    Table,
-    cast,
-    func,
-    insert,
-    inspect,
-    literal,
-    select,
-    text,
-)
+import sqlalchemy as sa
+from sqlalchemy import Connection, func, insert, inspect, select, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -64,14 +48,14 @@ class Side:
 
 @dataclass(frozen=True)
 class Copied:
-    """The outcome of a copy."""
+    """The outcome of a copy; unless it *agrees*, the target was left empty."""
 
     source: Side
     target: Side
 
     @property
     def agrees(self) -> bool:
-        """Whether both sides are the same; if not, the target was left empty."""
+        """Whether both sides are the same."""
         return self.source == self.target
 
     @property
@@ -100,12 +84,12 @@ def copy(source: Database, target: Database, *, told: Progress) -> Copied:
     """
     _refuse_same_file(source, target)
     with _told_plainly(target.engine), _snapshot(source) as rows:
-        here = Side(_sums(rows), _examine(rows))
+        here = _side(rows)
         _make_ready(target)
         with _writing(target) as connection, connection.begin() as transaction:
             _require_empty(connection)
             _copy_tables(rows, connection, sum(here.rows.values()), told=told)
-            copied = Copied(here, Side(_sums(connection), _examine(connection)))
+            copied = Copied(here, _side(connection))
             if not copied.agrees:
                 transaction.rollback()
             _require_unchanged(source, here)
@@ -113,15 +97,14 @@ def copy(source: Database, target: Database, *, told: Progress) -> Copied:
 
 
 @contextmanager
-def _told_plainly(target: Engine, place: str = "") -> Iterator[None]:
+def _told_plainly(target: sa.Engine, place: str = "") -> Iterator[None]:
     """Turn a database's error into a CopyError of one line, without the password."""
     try:
         yield
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        password = target.url.password
-        if password:
-            reason = reason.replace(str(password), "***")
+        if target.url.password:
+            reason = reason.replace(str(target.url.password), "***")
         raise CopyError(f"nothing was copied: {place}{reason}") from error
 
 
@@ -180,7 +163,7 @@ def _require_empty(connection: Connection) -> None:
             names = ", ".join(table.name for table in ours)
             connection.execute(text(f"LOCK TABLE {names} IN EXCLUSIVE MODE"))
     for table in ours:
-        row = select(literal(1)).select_from(table).limit(1)
+        row = select(sa.literal(1)).select_from(table).limit(1)
         if connection.scalar(row) is not None:
             raise CopyError(f"the target is not empty: there are rows in {table.name}")
 
@@ -197,13 +180,14 @@ def _require_unchanged(source: Database, before: Side) -> None:
 def _copy_tables(
     source: Connection, target: Connection, total: int, *, told: Progress
 ) -> None:
-    done = 0
+    done, in_batches = 0, {"stream_results": True, "yield_per": BATCH}
     for table in TABLES:
+        query = select(table).order_by(*table.primary_key)
         with (
             _told_plainly(target.engine, f"{table.name}: "),
-            closing(_rows(source, table)) as rows,
+            closing(source.execute(query, execution_options=in_batches)) as rows,
         ):
-            for batch in rows.partitions():
+            for batch in rows.mappings().partitions():
                 target.execute(insert(table), [dict(row) for row in batch])
                 done += len(batch)
                 told(table.name, done, total)
@@ -213,14 +197,6 @@ def _copy_tables(
         target.execute(text("ANALYZE"))
 
 
-def _rows(source: Connection, table: Table) -> MappingResult:
-    """Return the rows of *table*, a batch at a time in memory."""
-    return source.execute(
-        select(table).order_by(*table.primary_key),
-        execution_options={"stream_results": True, "yield_per": BATCH},
-    ).mappings()
-
-
 def _set_sequences(target: Connection) -> None:
     """Let PostgreSQL's next numbers follow those of the copied rows."""
     for table in TABLES:
@@ -228,11 +204,15 @@ def _set_sequences(target: Connection) -> None:
         if column is None:
             continue
         last = target.scalar(select(func.max(column))) or 0
-        sequence = target.scalar(
-            select(func.pg_get_serial_sequence(table.name, column.name))
-        )
+        name = func.pg_get_serial_sequence(table.name, column.name)
+        sequence = target.scalar(select(name))
         # Unlike setval, this is undone when the copy is rolled back.
         target.execute(text(f"ALTER SEQUENCE {sequence} RESTART {last + 1}"))
+
+
+def _side(connection: Connection) -> Side:
+    with Session(connection) as session:
+        return Side(_sums(connection), doctor.examine(session))
 
 
 def _sums(connection: Connection) -> Sums:
@@ -250,17 +230,12 @@ def _sums(connection: Connection) -> Sums:
     return found
 
 
-def _sums_of(column: Column[Any]) -> list[ColumnElement[Any]]:
+def _sums_of(column: sa.Column[Any]) -> list[sa.ColumnElement[Any]]:
     kind = column.type
-    if isinstance(kind, String):
+    if isinstance(kind, sa.Boolean):
+        return [func.sum(sa.cast(column, sa.Integer))]
+    if isinstance(kind, sa.String):
         return [func.count(column), func.sum(func.length(column))]
-    if isinstance(kind, Boolean):
-        return [func.sum(cast(column, Integer))]
-    if isinstance(kind, Integer):
+    if isinstance(kind, sa.Integer):
         return [func.count(column), func.sum(column)]
     return [func.count(column), func.max(column)]
-
-
-def _examine(connection: Connection) -> list[Finding]:
-    with Session(connection) as session:
-        return doctor.examine(session)

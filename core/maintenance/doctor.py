@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, literal, select, true, update
+from sqlalchemy import ColumnElement, Row, func, literal, select, true
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from core.database.rows import change
 from core.models.catalogue import Product
 from core.models.checkout import CONFIRMED, PENDING, Checkout
 from core.models.orders import Order
@@ -42,16 +43,6 @@ class _Counter:
     belongs_to: InstrumentedAttribute[Any]
     counted: ColumnElement[bool]
     rows: str
-
-
-@dataclass(frozen=True)
-class _Drift:
-    """A counter, by the *id* of its row, beside the sum that it should be."""
-
-    id: int
-    counter: int
-    total: int
-    finding: Finding
 
 
 RESERVED = _Counter(
@@ -89,11 +80,11 @@ REFUNDED = _Counter(
 def examine(session: Session) -> list[Finding]:
     """Check every invariant that the database alone can tell; changes nothing."""
     return [
-        *(drift.finding for drift in _drift(session, RESERVED)),
-        *(drift.finding for drift in _drift(session, STOCK)),
+        *(found for _, found in _drift(session, RESERVED)),
+        *(found for _, found in _drift(session, STOCK)),
         *_reservations_against_checkouts(session),
         *_checkouts_against_orders(session),
-        *(drift.finding for drift in _drift(session, REFUNDED)),
+        *(found for _, found in _drift(session, REFUNDED)),
         *map(_sales_finding, sales.drift(session)),
     ]
 
@@ -107,30 +98,22 @@ def repair(session: Session, *, now: datetime) -> list[Finding]:
     ledger agree. Orders are the truth for a day's sums. The rest is for a person.
     """
     repaired = []
-    for drift in _drift(session, RESERVED):
-        changed = session.scalar(
-            update(Product)
-            .where(
-                Product.id == drift.id,
-                Product.reserved == drift.counter,
-                Product.stock >= drift.total,
-            )
-            .values(reserved=drift.total)
-            .returning(Product.id)
-        )
-        if changed is not None:
-            repaired.append(drift.finding)
-    for drift in _drift(session, STOCK):
+    for row, finding in _drift(session, RESERVED):
+        is_same = (Product.id == row.id) & (Product.reserved == row.counter)
+        which = is_same & (Product.stock >= row.total)
+        if change(session, Product, which, reserved=row.total):
+            repaired.append(finding)
+    for row, finding in _drift(session, STOCK):
         session.add(
             StockMovement(
-                product_id=drift.id,
-                quantity=drift.counter - drift.total,
+                product_id=row.id,
+                quantity=row.counter - row.total,
                 reason=ADJUSTED,
                 note="doctor: the ledger did not add up to the stock",
                 created_at=now,
             )
         )
-        repaired.append(drift.finding)
+        repaired.append(finding)
     session.flush()
     for day in list(sales.drift(session)):
         sales.sum_again(session, day.day)
@@ -138,34 +121,26 @@ def repair(session: Session, *, now: datetime) -> list[Finding]:
     return repaired
 
 
-def _drift(session: Session, counter: _Counter) -> list[_Drift]:
+def _drift(session: Session, counter: _Counter) -> Iterator[tuple[Row[Any], Finding]]:
+    """Yield the rows (id, name, counter, total) whose counter is not the total."""
     sums = (
         select(counter.belongs_to.label("id"), func.sum(counter.amounts).label("total"))
         .where(counter.counted)
         .group_by(counter.belongs_to)
         .subquery()
     )
-    total = func.coalesce(sums.c.total, 0)
-    number = counter.column.class_.id
+    total = func.coalesce(sums.c.total, 0).label("total")
+    number, name = counter.column.class_.id, counter.name.label("name")
     rows = session.execute(
-        select(number, counter.name, counter.column, total)
+        select(number, name, counter.column.label("counter"), total)
         .outerjoin(sums, sums.c.id == number)
         .where(counter.column != total)
         .order_by(number)
-    )
-    return [
-        _Drift(
-            id=row[0],
-            counter=row[2],
-            total=row[3],
-            finding=Finding(
-                counter.kind,
-                counter.subject.format(id=row[0], name=row[1]),
-                f"{counter.column.key} is {row[2]}, {counter.rows} add up to {row[3]}",
-            ),
-        )
-        for row in rows
-    ]
+    ).all()
+    for row in rows:
+        subject = counter.subject.format(id=row.id, name=row.name)
+        is_not = f"{counter.column.key} is {row.counter}, {counter.rows} add up to"
+        yield row, Finding(counter.kind, subject, f"{is_not} {row.total}")
 
 
 def _sales_finding(drift: sales.Drift) -> Finding:

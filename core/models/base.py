@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
+    ColumnElement,
     DateTime,
     Dialect,
     Integer,
@@ -13,9 +14,10 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    or_,
     text,
 )
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute
 
 # SQLite numbers rows by itself only for a column of type INTEGER.
 Id = BigInteger().with_variant(Integer, "sqlite")
@@ -72,6 +74,11 @@ def one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
     """Return a CHECK that *column* holds one of *values*."""
     listed = ", ".join(f"'{value}'" for value in values)
     return CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+def contains(text: str, *columns: InstrumentedAttribute[Any]) -> ColumnElement[bool]:
+    """Return the condition that *text* is in one of *columns*, in either case."""
+    return or_(*(column.icontains(text, autoescape=True) for column in columns))
 
 
 def where(condition: str) -> dict[str, Any]:

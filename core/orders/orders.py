@@ -1,20 +1,19 @@
 """
 Orders: what is owed to customers, from the payment to the goods that have left.
 
-Invariant: a paid Stripe session has exactly one order, or exactly one refund if its
-units were gone when the payment came. All functions are rules: they work in the
-caller's transaction and never commit.
+All functions are rules: they work in the caller's transaction and never commit.
 """
 
 import secrets
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core import records
 from core.database.engine import Executor
+from core.database.rows import change
 from core.errors import InvalidQuantityError
 from core.models.orders import FULFILLED, PAID, REVIEW, Order, OrderLine
 from core.models.records import AMOUNT, RESTOCK, ToDo
@@ -91,17 +90,19 @@ def accept(session: Session, order_id: int, *, who: str, now: datetime) -> bool:
 def _become(
     session: Session, order_id: int, old: str, new: str, *, who: str, now: datetime
 ) -> bool:
-    checkout_id = session.scalar(
-        update(Order)
-        .where(Order.id == order_id, Order.status == old)
-        .values(status=new, fulfilled_at=now if new == FULFILLED else None)
-        .returning(Order.checkout_id)
-        .execution_options(synchronize_session=False)
+    order = change(
+        session,
+        Order,
+        (Order.id == order_id) & (Order.status == old),
+        returning=["checkout_id"],
+        status=new,
+        fulfilled_at=now if new == FULFILLED else None,
     )
-    if checkout_id is None:
-        return False
-    records.add_step(session, checkout_id, f"{old} to {new}", who=who, now=now)
-    return True
+    if order:
+        records.add_step(
+            session, order.checkout_id, f"{old} to {new}", who=who, now=now
+        )
+    return order is not None
 
 
 def return_units(
@@ -120,20 +121,12 @@ def return_units(
     was sold and has not come back yet; the caller must roll back. Not safe to repeat.
     """
     for product_id, quantity in sorted(units.items()):
-        if quantity < 1:
-            raise InvalidQuantityError(product_id, quantity)
-        line = session.scalar(
-            update(OrderLine)
-            .where(
-                OrderLine.order_id == order_id,
-                OrderLine.product_id == product_id,
-                OrderLine.returned + quantity <= OrderLine.quantity,
-            )
-            .values(returned=OrderLine.returned + quantity)
-            .returning(OrderLine.id)
-            .execution_options(synchronize_session=False)
+        returned = OrderLine.returned + quantity
+        is_line = (OrderLine.order_id == order_id) & (
+            OrderLine.product_id == product_id
         )
-        if line is None:
+        which = is_line & (returned <= OrderLine.quantity)
+        if quantity < 1 or not change(session, OrderLine, which, returned=returned):
             raise InvalidQuantityError(product_id, quantity)
         ledger.return_units(session, product_id, quantity, order_id, who=who, now=now)
     if units:

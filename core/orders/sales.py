@@ -10,15 +10,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
-from typing import Any
 
-from sqlalchemy import Date, bindparam, func, literal, select, text, union_all, update
-from sqlalchemy.ext.compiler import compiles
+from sqlalchemy import (
+    ColumnElement,
+    Date,
+    bindparam,
+    cast,
+    func,
+    literal,
+    select,
+    text,
+    union_all,
+    update,
+)
 from sqlalchemy.orm import Session
-from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.functions import FunctionElement
 
-from core.database.engine import Database
+from core.database.engine import Database, is_postgresql
 from core.models.base import UtcDateTime
 from core.models.orders import Order, SalesDay
 
@@ -51,24 +58,6 @@ class Drift:
     currency: str
     kept: tuple[int, int]
     found: tuple[int, int]
-
-
-class _utc_day(FunctionElement[date]):  # noqa: N801 (a function of SQL)
-    """The day (UTC) of a moment; each database has its own way to get it."""
-
-    type = Date()
-    inherit_cache = True
-
-
-@compiles(_utc_day, "sqlite")
-def _on_sqlite(element: _utc_day, compiler: SQLCompiler, **options: Any) -> str:
-    return f"date({compiler.process(element.clauses, **options)})"
-
-
-@compiles(_utc_day, "postgresql")
-def _on_postgresql(element: _utc_day, compiler: SQLCompiler, **options: Any) -> str:
-    moment = compiler.process(element.clauses, **options)
-    return f"CAST({moment} AT TIME ZONE 'UTC' AS DATE)"
 
 
 def total(session: Session) -> tuple[int, int]:
@@ -104,8 +93,7 @@ def roll_up(database: Database, *, now: datetime) -> int:
 
 def drift(session: Session) -> Iterator[Drift]:
     """Yield the days whose kept sums differ from the orders, in one statement."""
-    last = select(func.max(SalesDay.day)).scalar_subquery()
-    day = _utc_day(Order.created_at)
+    day = _utc_day_of_order(session)
     none = literal(0)
     sides = union_all(
         select(
@@ -119,20 +107,22 @@ def drift(session: Session) -> Iterator[Drift]:
         select(
             day, Order.currency, none, none, func.count(), func.sum(Order.amount_cents)
         )
-        .where(day <= last)
+        .where(day <= select(func.max(SalesDay.day)).scalar_subquery())
         .group_by(day, Order.currency),
     ).subquery()
-    kept = func.sum(sides.c.kept_orders), func.sum(sides.c.kept_cents)
-    found = func.sum(sides.c.orders), func.sum(sides.c.cents)
-    rows = session.execute(
-        select(sides.c.day, sides.c.currency, *kept, *found)
-        .group_by(sides.c.day, sides.c.currency)
-        .having((kept[0] != found[0]) | (kept[1] != found[1]))
-        .order_by(sides.c.day, sides.c.currency)
-    )
-    for row in rows:
-        numbers = [int(number) for number in row[2:]]
-        yield Drift(row[0], row[1], (numbers[0], numbers[1]), (numbers[2], numbers[3]))
+    key, numbers = sides.c[:2], [func.sum(column) for column in sides.c[2:]]
+    differ = (numbers[0] != numbers[2]) | (numbers[1] != numbers[3])
+    query = select(*key, *numbers).group_by(*key).having(differ).order_by(*key)
+    for day, currency, *sums in session.execute(query):
+        kept_orders, kept_cents, orders, cents = map(int, sums)
+        yield Drift(day, currency, (kept_orders, kept_cents), (orders, cents))
+
+
+def _utc_day_of_order(session: Session) -> ColumnElement[date]:
+    """Return the day (UTC) of an order; each database has its own way to get it."""
+    if is_postgresql(session):
+        return cast(func.timezone(text("'UTC'"), Order.created_at), Date)
+    return func.date(Order.created_at, type_=Date)
 
 
 def sum_again(session: Session, day: date) -> None:

@@ -14,15 +14,9 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from core.database.rows import view_of
+from core.models import refunds
 from core.models.orders import Order, OrderLine
-from core.models.refunds import (
-    DISPUTE_LOST,
-    DISPUTE_OVER,
-    REQUESTED,
-    SENT,
-    Dispute,
-    Refund,
-)
+from core.models.refunds import Dispute, Refund
 from core.models.stock import StockReservation
 
 
@@ -137,13 +131,11 @@ class OrderView:
     def _vat_in(self, cents: int) -> list[tuple[int, int]]:
         if self.currency != self.promised_currency or not cents:
             return []
-        tax_cents = 0
+        more_cents = cents - self.goods_cents
         if self.is_tax_on_top:
-            tax_cents = self.tax_cents * cents // self.amount_cents
+            more_cents -= self.tax_cents * cents // self.amount_cents
         lines = [(line.vat_bp, line.total_cents) for line in self.lines]
-        return vat_within(
-            lines + _shared_out(cents - tax_cents - self.goods_cents, lines)
-        )
+        return vat_within(lines + _shared_out(more_cents, lines))
 
 
 def _shared_out(cents: int, lines: list[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -196,8 +188,16 @@ def _order(session: Session, query: Select[Order]) -> OrderView | None:
 def views(session: Session, query: Select[Order]) -> list[OrderView]:
     """Return the orders that *query* selects, with their lines."""
     rows = session.scalars(query).all()
-    lines = _lines(session, [row.id for row in rows])
-    under_way = _refunds_under_way(session, [row.id for row in rows])
+    ids = [row.id for row in rows]
+    lines: defaultdict[int, list[OrderLineView]] = defaultdict(list)
+    sold = select(OrderLine).where(OrderLine.order_id.in_(ids)).order_by(OrderLine.id)
+    for line in session.scalars(sold):
+        lines[line.order_id].append(
+            view_of(OrderLineView, line, name=line.product_name)
+        )
+    is_open = Refund.status.in_((refunds.REQUESTED, refunds.SENT))
+    owed = select(Refund.order_id).where(Refund.order_id.in_(ids), is_open)
+    under_way = set(session.scalars(owed))
     lost, disputed = _disputes(session, [row.checkout_id for row in rows])
     return [
         view_of(
@@ -215,25 +215,6 @@ def views(session: Session, query: Select[Order]) -> list[OrderView]:
     ]
 
 
-def _lines(
-    session: Session, order_ids: Collection[int]
-) -> Mapping[int, list[OrderLineView]]:
-    lines: defaultdict[int, list[OrderLineView]] = defaultdict(list)
-    query = select(OrderLine).where(OrderLine.order_id.in_(order_ids))
-    for line in session.scalars(query.order_by(OrderLine.id)):
-        lines[line.order_id].append(
-            view_of(OrderLineView, line, name=line.product_name)
-        )
-    return lines
-
-
-def _refunds_under_way(session: Session, order_ids: Collection[int]) -> set[int]:
-    query = select(Refund.order_id).where(
-        Refund.order_id.in_(order_ids), Refund.status.in_((REQUESTED, SENT))
-    )
-    return {order_id for order_id in session.scalars(query) if order_id is not None}
-
-
 def _disputes(
     session: Session, checkout_ids: Collection[int]
 ) -> tuple[Mapping[tuple[str, str], int], set[str]]:
@@ -242,20 +223,17 @@ def _disputes(
     disputed = set()
     query = select(Dispute).where(Dispute.checkout_id.in_(checkout_ids))
     for dispute in session.scalars(query):
-        if dispute.status == DISPUTE_LOST:
+        if dispute.status == refunds.DISPUTE_LOST:
             lost[dispute.payment_intent, dispute.currency] += dispute.amount_cents
-        elif dispute.status not in DISPUTE_OVER:
+        elif dispute.status not in refunds.DISPUTE_OVER:
             disputed.add(dispute.payment_intent)
     return lost, disputed
 
 
 def wanted(session: Session, checkout_id: int) -> Wanted:
     """Return what a checkout has reserved."""
-    rows = session.scalars(
-        select(StockReservation)
-        .where(StockReservation.checkout_id == checkout_id)
-        .order_by(StockReservation.id)
-    ).all()
+    query = select(StockReservation).where(StockReservation.checkout_id == checkout_id)
+    rows = session.scalars(query.order_by(StockReservation.id)).all()
     lines = (
         view_of(OrderLineView, row, name=row.product_name, returned=0) for row in rows
     )

@@ -66,22 +66,20 @@ def check_password(session: Session, email: str, password: str) -> str | None:
 
 def is_login(session: Session, mark: str) -> bool:
     """Tell whether *mark* is that of an owner with their present password."""
-    owner_id = mark.partition(":")[0]
-    if not owner_id.isdecimal():
-        return False
-    owner = session.get(Owner, int(owner_id))
-    return owner is not None and mark == _mark(owner)
-
-
-def _mark(owner: Owner) -> str:
-    return f"{owner.id}:{owner.password_hash[-12:]}"
+    return bool(email_of(session, mark))
 
 
 def email_of(session: Session, mark: str) -> str:
     """Return the email address of the owner whose login *mark* stands for, or ""."""
-    if not is_login(session, mark):
+    owner_id = mark.partition(":")[0]
+    if not owner_id.isdecimal():
         return ""
-    return session.get_one(Owner, int(mark.partition(":")[0])).email
+    owner = session.get(Owner, int(owner_id))
+    return owner.email if owner and mark == _mark(owner) else ""
+
+
+def _mark(owner: Owner) -> str:
+    return f"{owner.id}:{owner.password_hash[-12:]}"
 
 
 def emails(session: Session) -> list[str]:

@@ -5,12 +5,12 @@ Read from the rows that still tell of it, and from `checkout_step` for what a la
 change has overwritten in them.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from core.models.base import Base
@@ -25,6 +25,11 @@ Row = TypeVar("Row", bound=Base)
 
 # The order of steps that have the same time; all others come later.
 _RANKS = ("RESERVED", "PAGE_MADE", "EVENT")
+# What Stripe's events are about, as our rows name it.
+_SUBJECTS = (
+    *("stripe_session_id", "payment_intent"),
+    *("stripe_refund_id", "stripe_dispute_id"),
+)
 
 
 @dataclass(frozen=True)
@@ -48,23 +53,17 @@ def steps(session: Session, checkout_id: int) -> list[Step]:
     checkout = session.get(Checkout, checkout_id)
     if checkout is None:
         return []
-    order = session.scalar(select(Order).where(Order.checkout_id == checkout_id))
+    orders = _all(session, Order, Order.checkout_id == checkout_id)
     refunds = _all(session, Refund, Refund.checkout_id == checkout_id)
     disputes = _all(session, Dispute, Dispute.checkout_id == checkout_id)
-    subjects = {checkout.stripe_session_id}
-    if order:
-        subjects |= {order.stripe_session_id, order.payment_intent}
-    for each in refunds:
-        subjects |= {each.stripe_refund_id, each.stripe_session_id, each.payment_intent}
-    subjects |= {each.stripe_dispute_id for each in disputes}
+    rows = (checkout, *orders, *refunds, *disputes)
+    subjects = {getattr(row, name, None) for row in rows for name in _SUBJECTS}
     found = [
         *_of_checkout(checkout),
-        *_kept(session, checkout_id),
-        *_events(session, {each for each in subjects if each}),
-        *(_of_order(session, order) if order else ()),
+        *_events(session, [each for each in subjects if each]),
+        *_of_orders(session, orders),
         *_of_refunds(refunds),
-        *_letters(session, checkout_id),
-        *_entries(session, checkout_id),
+        *_notes(session, checkout_id),
     ]
     return sorted(found, key=lambda step: (step.at, _rank(step.what)))
 
@@ -76,10 +75,9 @@ def _rank(what: str) -> int:
 
 
 def _all(
-    session: Session, model: type[Row], condition: ColumnElement[bool]
-) -> list[Row]:
-    query: Select[Row] = select(model).where(condition)
-    return list(session.scalars(query))
+    session: Session, model: type[Row], which: ColumnElement[bool]
+) -> Sequence[Row]:
+    return session.scalars(select(model).where(which)).all()
 
 
 def _of_checkout(checkout: Checkout) -> Iterator[Step]:
@@ -91,55 +89,44 @@ def _of_checkout(checkout: Checkout) -> Iterator[Step]:
         yield Step(checkout.closed_at, checkout.status, cause=checkout.cause)
 
 
-def _kept(session: Session, checkout_id: int) -> Iterator[Step]:
-    for row in _all(session, CheckoutStep, CheckoutStep.checkout_id == checkout_id):
-        yield Step(row.created_at, row.what, row.cause, row.who, row.stripe_id)
-
-
-def _events(session: Session, subjects: Iterable[str]) -> Iterator[Step]:
-    for row in _all(session, StripeEvent, StripeEvent.object_id.in_(list(subjects))):
+def _events(session: Session, subjects: Collection[str]) -> Iterator[Step]:
+    for row in _all(session, StripeEvent, StripeEvent.object_id.in_(subjects)):
         yield Step(row.received_at, row.type, cause=row.outcome, stripe_id=row.id)
 
 
-def _of_order(session: Session, order: Order) -> Iterator[Step]:
-    yield Step(
-        order.created_at,
-        "SOLD",
-        stripe_id=order.payment_intent or order.stripe_session_id,
-        amount_cents=order.amount_cents,
-    )
-    is_return = StockMovement.reason == RETURNED
-    for row in _all(
-        session, StockMovement, is_return & (StockMovement.order_id == order.id)
-    ):
-        cause = f"{row.quantity} x product {row.product_id}"
-        yield Step(row.created_at, "UNITS_RETURNED", cause, row.who)
+def _of_orders(session: Session, orders: Sequence[Order]) -> Iterator[Step]:
+    for order in orders:
+        stripe_id = order.payment_intent or order.stripe_session_id
+        yield Step(order.created_at, "SOLD", "", "", stripe_id, order.amount_cents)
+        of_order = StockMovement.order_id == order.id
+        is_return = StockMovement.reason == RETURNED
+        for row in _all(session, StockMovement, of_order & is_return):
+            cause = f"{row.quantity} x product {row.product_id}"
+            yield Step(row.created_at, "UNITS_RETURNED", cause, row.who)
 
 
-def _of_refunds(refunds: Iterable[Refund]) -> Iterator[Step]:
+def _of_refunds(refunds: Sequence[Refund]) -> Iterator[Step]:
     for row in refunds:
-        cents, stripe_id = row.amount_cents, row.stripe_refund_id or ""
-        cause = ": ".join(part for part in (row.cause, row.reason) if part)
-        yield Step(row.created_at, "REFUND_REQUESTED", cause, row.who, stripe_id, cents)
-        if row.done_at is not None:
-            yield Step(row.done_at, "REFUND_DONE", "", "", stripe_id, cents)
-        if row.failed_at is not None:
-            failure = row.failure
-            yield Step(row.failed_at, "REFUND_FAILED", failure, "", stripe_id, cents)
+        about = row.stripe_refund_id or "", row.amount_cents
+        cause = ": ".join(filter(None, (row.cause, row.reason)))
+        yield Step(row.created_at, "REFUND_REQUESTED", cause, row.who, *about)
+        if row.done_at:
+            yield Step(row.done_at, "REFUND_DONE", "", "", *about)
+        if row.failed_at:
+            yield Step(row.failed_at, "REFUND_FAILED", row.failure, "", *about)
 
 
-def _letters(session: Session, checkout_id: int) -> Iterator[Step]:
-    for row in _all(session, Mail, Mail.checkout_id == checkout_id):
-        if row.sent_at is not None:
-            yield Step(row.sent_at, f"MAILED_{row.kind}", cause=row.recipient)
-        elif row.status == FAILED:
-            yield Step(row.created_at, f"MAIL_FAILED_{row.kind}", cause=row.error)
-        elif row.status == SENDING:
-            yield Step(row.created_at, f"MAIL_IN_DOUBT_{row.kind}", cause=row.error)
-
-
-def _entries(session: Session, checkout_id: int) -> Iterator[Step]:
-    for row in _all(session, ToDo, ToDo.checkout_id == checkout_id):
-        yield Step(row.created_at, "ENTERED", row.kind, stripe_id=row.stripe_id)
-        if row.done_at is not None:
-            yield Step(row.done_at, "TICKED_OFF", row.kind, who=row.done_by)
+def _notes(session: Session, checkout_id: int) -> Iterator[Step]:
+    for step in _all(session, CheckoutStep, CheckoutStep.checkout_id == checkout_id):
+        yield Step(step.created_at, step.what, step.cause, step.who, step.stripe_id)
+    for mail in _all(session, Mail, Mail.checkout_id == checkout_id):
+        if mail.sent_at is not None:
+            yield Step(mail.sent_at, f"MAILED_{mail.kind}", cause=mail.recipient)
+        elif mail.status == FAILED:
+            yield Step(mail.created_at, f"MAIL_FAILED_{mail.kind}", cause=mail.error)
+        elif mail.status == SENDING:
+            yield Step(mail.created_at, f"MAIL_IN_DOUBT_{mail.kind}", cause=mail.error)
+    for entry in _all(session, ToDo, ToDo.checkout_id == checkout_id):
+        yield Step(entry.created_at, "ENTERED", entry.kind, stripe_id=entry.stripe_id)
+        if entry.done_at is not None:
+            yield Step(entry.done_at, "TICKED_OFF", entry.kind, who=entry.done_by)

@@ -3,16 +3,19 @@ The read side for the owner: small frozen dataclasses, no rules.
 
 The database counts and limits. The cost of the overview grows with the number of
 products, not with the shop's past or its open checkouts: past days are summed already,
-and what can be many is counted up to MOST_COUNTED. A search reads all orders.
+and more than MOST_COUNTED of a kind count as MOST_COUNTED + 1. A search reads all
+orders.
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
-from sqlalchemy import ColumnElement, func, literal, or_, select
+from sqlalchemy import ColumnElement, func, literal, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from core.database.rows import view_of
+from core.models.base import contains
 from core.models.catalogue import Product
 from core.models.checkout import PENDING, Checkout
 from core.models.mail import READY, SENDING, Mail
@@ -59,7 +62,6 @@ class OpenReservation:
     created_at: datetime
     expires_at: datetime
     awaits_payment: bool
-    stripe_session_id: str | None
 
 
 @dataclass(frozen=True)
@@ -80,11 +82,7 @@ class MailView:
 
 @dataclass(frozen=True)
 class Totals:
-    """
-    The shop at a glance; *paid_cents* is the sum of all orders.
-
-    More than MOST_COUNTED checkouts count as MOST_COUNTED + 1.
-    """
+    """The shop at a glance; *paid_cents* is the sum of all orders."""
 
     products: int
     stock: int
@@ -101,8 +99,7 @@ class Attention:
     What a person has to look at.
 
     *mails_unsent* wait, *mails_refused* of them after a try; *mails_not_arrived* in the
-    last TOLD_FOR, or may not have. More than MOST_COUNTED of a kind count as
-    MOST_COUNTED + 1.
+    last TOLD_FOR, or may not have.
     """
 
     orders_to_review: int
@@ -116,10 +113,12 @@ class Attention:
 def open_reservations(session: Session, *, limit: int = 500) -> list[OpenReservation]:
     """List the PENDING reservations, the first to end on top."""
     # Each checkout has at least one line, so *limit* of them are enough.
-    first = (
-        select(Checkout.id)
-        .where(_has(Checkout.status, PENDING))
-        .order_by(Checkout.expires_at)
+    first = select(Checkout.id).where(_has(Checkout.status, PENDING))
+    query = (
+        select(Checkout, StockReservation)
+        .join(StockReservation, StockReservation.checkout_id == Checkout.id)
+        .where(Checkout.id.in_(first.order_by(Checkout.expires_at).limit(limit)))
+        .order_by(Checkout.expires_at, Checkout.id, StockReservation.product_id)
         .limit(limit)
     )
     return [
@@ -129,15 +128,8 @@ def open_reservations(session: Session, *, limit: int = 500) -> list[OpenReserva
             created_at=checkout.created_at,
             expires_at=checkout.expires_at,
             awaits_payment=checkout.awaits_payment,
-            stripe_session_id=checkout.stripe_session_id,
         )
-        for checkout, line in session.execute(
-            select(Checkout, StockReservation)
-            .join(StockReservation, StockReservation.checkout_id == Checkout.id)
-            .where(Checkout.id.in_(first))
-            .order_by(Checkout.expires_at, Checkout.id, StockReservation.product_id)
-            .limit(limit)
-        )
+        for checkout, line in session.execute(query)
     ]
 
 
@@ -150,19 +142,15 @@ def mails(session: Session, *, limit: int = 100) -> list[MailView]:
 def totals(session: Session, now: datetime) -> Totals:
     """Sum up the shop."""
     products, stock, reserved = session.execute(
-        select(
-            func.count(),
-            func.coalesce(func.sum(Product.stock), 0),
-            func.coalesce(func.sum(Product.reserved), 0),
-        ).select_from(Product)
+        select(func.count(), func.sum(Product.stock), func.sum(Product.reserved))
     ).one()
     orders, paid_cents = sales.total(session)
     pending = _has(Checkout.status, PENDING)
     due = Checkout.expires_at
     return Totals(
         products=products,
-        stock=int(stock),
-        reserved=int(reserved),
+        stock=int(stock or 0),
+        reserved=int(reserved or 0),
         open_checkouts=_count(session, due, pending),
         overdue_checkouts=_count(session, due, pending, due <= now),
         orders=orders,
@@ -172,16 +160,15 @@ def totals(session: Session, now: datetime) -> Totals:
 
 def attention(session: Session, now: datetime) -> Attention:
     """Count what a person has to look at."""
+    count = partial(_count, session)
+    waits = _has(Mail.status, READY)
     return Attention(
-        orders_to_review=_count(session, Order.created_at, _has(Order.status, REVIEW)),
-        refunds_open=_count(session, Refund.created_at, _has(Refund.status, REQUESTED)),
-        to_dos=_count(session, ToDo.created_at, ToDo.done_at.is_(None)),
-        mails_unsent=_count(session, Mail.due_at, _has(Mail.status, READY)),
-        mails_refused=_count(
-            session, Mail.due_at, _has(Mail.status, READY), Mail.error != ""
-        ),
-        mails_not_arrived=_count(
-            session,
+        orders_to_review=count(Order.created_at, _has(Order.status, REVIEW)),
+        refunds_open=count(Refund.created_at, _has(Refund.status, REQUESTED)),
+        to_dos=count(ToDo.created_at, ToDo.done_at.is_(None)),
+        mails_unsent=count(Mail.due_at, waits),
+        mails_refused=count(Mail.due_at, waits, Mail.error != ""),
+        mails_not_arrived=count(
             Mail.created_at,
             # Written like its index; a letter being sent now is due later.
             Mail.status.in_(literal(each, literal_execute=True) for each in _NOT_SENT),
@@ -202,9 +189,9 @@ def _count(
     *conditions: ColumnElement[bool],
 ) -> int:
     """
-    Count rows up to MOST_COUNTED + 1, along their index by *order*.
+    Count rows along their index by *order*.
 
-    Without an order PostgreSQL may scan all rows that ever were for the few open ones.
+    Without one PostgreSQL may scan all rows that ever were for the few open ones.
     """
     some = select(order).where(*conditions).order_by(order).limit(MOST_COUNTED + 1)
     return session.scalars(select(func.count()).select_from(some.subquery())).one()
@@ -216,20 +203,12 @@ def stock_levels(
     """List products with *text* in name or SKU: most reserved, then least available."""
     query = select(
         Product.id, Product.sku, Product.name, Product.stock, Product.reserved
+    ).order_by(
+        *(Product.reserved.desc(), Product.stock - Product.reserved),
+        *(Product.name, Product.id),
     )
     if text:
-        query = query.where(
-            or_(
-                Product.name.icontains(text, autoescape=True),
-                Product.sku.icontains(text, autoescape=True),
-            )
-        )
-    query = query.order_by(
-        Product.reserved.desc(),
-        Product.stock - Product.reserved,
-        Product.name,
-        Product.id,
-    )
+        query = query.where(contains(text, Product.name, Product.sku))
     return [StockLevel(*row) for row in session.execute(query.limit(limit))]
 
 
@@ -245,18 +224,15 @@ def orders(
         query = query.where(Order.status == status)
     if not text:
         return order_views.views(session, query)
-    sold = select(OrderLine.order_id).where(
-        OrderLine.product_name.icontains(text, autoescape=True)
-    )
-    columns = (
+    sold = select(OrderLine.order_id).where(contains(text, OrderLine.product_name))
+    found = Order.id.in_(sold) | contains(
+        text,
         Order.customer_name,
         Order.customer_email,
         Order.stripe_session_id,
         Order.payment_intent,
     )
-    found = [column.icontains(text, autoescape=True) for column in columns]
-    found.append(Order.id.in_(sold))
     number = text.removeprefix("#")
     if number.isdecimal() and len(number) < 18:
-        found.append(Order.id == int(number))
-    return order_views.views(session, query.where(or_(*found)))
+        found |= Order.id == int(number)
+    return order_views.views(session, query.where(found))

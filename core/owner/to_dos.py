@@ -15,6 +15,7 @@ from core.models.orders import Order
 from core.models.records import ToDo
 from core.models.refunds import Dispute, Refund
 from core.orders import views as order_views
+from core.orders.views import OrderView
 from core.refunds.views import DisputeView
 
 
@@ -23,8 +24,8 @@ class ToDoView:
     """
     An entry for the owner: see models.ToDo.
 
-    *customer* is whoever paid, as far as known. *order_id* and what was asked are those
-    of its order, if there is one; *is_order_unpaid* if nothing of its payment is left.
+    *customer* is whoever paid, as far as known. What was asked is that of its order, if
+    there is one; *is_order_unpaid* if nothing of its payment is left.
     """
 
     id: int
@@ -49,66 +50,58 @@ def entries(
     session: Session, *, done: bool = False, limit: int = 100
 ) -> list[ToDoView]:
     """List the owner's entries, the oldest first, or those ticked off, newest first."""
-    query = _TO_DOS.limit(limit)
+    query = select(ToDo).limit(limit)
     if done:
         query = query.where(ToDo.done_at.is_not(None)).order_by(ToDo.done_at.desc())
     else:
         query = query.where(ToDo.done_at.is_(None)).order_by(ToDo.created_at)
-    return _to_do_views(session, query)
+    return _views(session, query)
 
 
 def entry(session: Session, to_do_id: int) -> ToDoView | None:
     """Find an entry for the owner by its number."""
-    query = _TO_DOS.where(ToDo.id == to_do_id)
-    return next(iter(_to_do_views(session, query)), None)
+    query = select(ToDo).where(ToDo.id == to_do_id)
+    return next(iter(_views(session, query)), None)
 
 
-_TO_DOS = select(ToDo, Order).outerjoin(Order, Order.checkout_id == ToDo.checkout_id)
+_NO_ORDER = {
+    "order_id": None,
+    "customer": "",
+    "asked_cents": 0,
+    "asked_currency": "",
+    "is_order_unpaid": False,
+}
 
 
-def _to_do_views(session: Session, query: Select[ToDo, Order | None]) -> list[ToDoView]:
-    rows = session.execute(query).all()
-    payers: dict[int | None, str] = dict(
-        session.execute(
-            select(Refund.checkout_id, Refund.customer_email).where(
-                Refund.checkout_id.in_([entry.checkout_id for entry, _ in rows])
-            )
-        ).all()
-    )
-    disputed = {
-        row.stripe_dispute_id: view_of(DisputeView, row)
-        for row in session.scalars(
-            select(Dispute).where(
-                Dispute.stripe_dispute_id.in_([entry.stripe_id for entry, _ in rows])
-            )
-        )
+def _views(session: Session, query: Select[ToDo]) -> list[ToDoView]:
+    rows = session.scalars(query).all()
+    ids = [row.checkout_id for row in rows]
+    sold = order_views.views(session, select(Order).where(Order.checkout_id.in_(ids)))
+    refunds = session.scalars(select(Refund).where(Refund.checkout_id.in_(ids)))
+    is_about = Dispute.stripe_dispute_id.in_([row.stripe_id for row in rows])
+    disputes = session.scalars(select(Dispute).where(is_about))
+    disputed = {row.stripe_dispute_id: view_of(DisputeView, row) for row in disputes}
+    about: dict[int | None, dict[str, object]] = {
+        **{row.checkout_id: {"customer": row.customer_email} for row in refunds},
+        **{order.checkout_id: _about(order) for order in sold},
     }
-    ids = [order.id for _, order in rows if order]
-    orders = order_views.views(session, select(Order).where(Order.id.in_(ids)))
-    unpaid = {order.number for order in orders if not order.left_cents}
     return [
         view_of(
             ToDoView,
-            entry,
-            customer=_name_of(order) if order else payers.get(entry.checkout_id, ""),
-            dispute=disputed.get(entry.stripe_id),
-            is_order_unpaid=order is not None and order.id in unpaid,
-            **_asked_of(order),
+            row,
+            dispute=disputed.get(row.stripe_id),
+            **(_NO_ORDER | about.get(row.checkout_id, {})),
         )
-        for entry, order in rows
+        for row in rows
     ]
 
 
-def _name_of(order: Order) -> str:
-    return order.customer_name or order.customer_email
-
-
-def _asked_of(order: Order | None) -> dict[str, object]:
-    if order is None:
-        return {"order_id": None, "asked_cents": 0, "asked_currency": ""}
+def _about(order: OrderView) -> dict[str, object]:
     cents = order.promised_cents - order.discount_cents + order.shipping_cents
     return {
-        "order_id": order.id,
+        "order_id": order.number,
+        "customer": order.customer_name or order.customer_email,
         "asked_cents": cents,
         "asked_currency": order.promised_currency,
+        "is_order_unpaid": not order.left_cents,
     }

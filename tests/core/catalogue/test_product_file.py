@@ -478,7 +478,7 @@ def test_blank_lines_and_columns_of_no_interest_are_skipped() -> None:
         header="Handle,Title,Price,,Gift Card",
     )
 
-    assert [row.line for row in rows] == [3, 6]
+    assert [row.quantity_place.line for row in rows] == [3, 6]
 
 
 @pytest.mark.skipif(not REAL_FILE.exists(), reason="the real product file is not here")

@@ -36,7 +36,7 @@ BEFORE_THE_NOTE = {
     "before the server is called": "Connection.send_text",
     "when it is to log in": "Connection._log_in",
     "before the recipients": "Connection._address",
-    "with all sent but the dot": "_change",
+    "with all sent but the dot": "_Claim.change",
 }
 
 
@@ -127,7 +127,7 @@ def test_killed_after_the_answer_it_arrives_once(
 ) -> None:
     mail_id = add_letter(mailing)
 
-    die_in(mailing, "_finish")
+    die_in(mailing, "_Claim.finish")
 
     assert_left_alone(mailing, mail_id, clock)
     assert len(server.letters) == 1
@@ -145,7 +145,7 @@ def test_not_killed_it_arrives(mailing: Shop, server: MailServer) -> None:
     assert len(server.letters) == 1
 
 
-@pytest.mark.parametrize("name", ["keep_copy", "_finish"])
+@pytest.mark.parametrize("name", ["keep_copy", "_Claim.finish"])
 def test_a_demo_killed_at_a_letter_keeps_one_file_after_a_restart(
     shop: Shop, clock: FakeClock, name: str
 ) -> None:
