@@ -8,19 +8,12 @@ import click
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+import storefront.checkout_pages  # noqa: F401 (adds its routes to the pages)
 from core.config import Config
 from core.database.engine import Database, engine_options
 from core.errors import ConfigError
 from core.shop import Shop
-from storefront import (
-    api,
-    checkout_pages,  # noqa: F401 (adds its routes to the pages)
-    health,
-    language,
-    pages,
-    problems,
-    safety,
-)
+from storefront import api, health, language, pages, problems, safety
 from storefront.commands import cli
 from storefront.extensions import Sessions, babel, csrf, db
 
@@ -62,10 +55,11 @@ def create_app(config: Config | None = None) -> Flask:
     csrf.init_app(app)
     babel.init_app(app, locale_selector=language.choose)
     with app.app_context():
-        database = Database(db.engine)
-    app.extensions["shop"] = Shop.open(config, on=database)
-    for part in (language, safety, problems, health, api, pages, cli):
+        app.extensions["shop"] = Shop.open(config, on=Database(db.engine))
+    for part in (language, safety, problems, cli):
         part.init_app(app)
+    for blueprint in (health.blueprint, api.blueprint, pages.blueprint):
+        app.register_blueprint(blueprint)
     csrf.exempt(api.blueprint)
     return app
 

@@ -4,7 +4,7 @@ import hmac
 import json
 from typing import Any
 
-from flask import Blueprint, Flask, Response, jsonify, request
+from flask import Blueprint, Response, jsonify, request
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import BadRequest, Unauthorized, UnsupportedMediaType
 
@@ -12,18 +12,12 @@ from core.catalogue import products as catalogue
 from core.checkout import events, expiry, payment_page
 from core.errors import CartError, EmptyCartError, ProductNotFoundError
 from core.stock.reservations import sum_cart
-from storefront import visit
+from storefront import language, visit
 from storefront.extensions import count_checkout, current_shop, db
-from storefront.language import iso
-from storefront.visit import LARGEST_ID
 
 PRODUCT_FIELDS = ("id", "sku", "name", "price_cents", "currency", "available")
 
 blueprint = Blueprint("api", __name__, url_prefix="/api")
-
-
-def init_app(app: Flask) -> None:
-    app.register_blueprint(blueprint)
 
 
 @blueprint.get("/products")
@@ -45,13 +39,7 @@ def start_checkout() -> tuple[Response, int]:
         visitor=visit.visitor(),
         notice=visit.payment_notice,
     )
-    answer = jsonify(
-        checkout_id=page.checkout_id,
-        stripe_session_id=page.stripe_session_id,
-        url=page.url,
-        expires_at=iso(page.expires_at),
-    )
-    return answer, 201
+    return jsonify({**vars(page), "expires_at": language.iso(page.expires_at)}), 201
 
 
 def _json_body() -> Any:
@@ -80,7 +68,7 @@ def _line_in(item: Any) -> tuple[int, Any]:
     product_id = item.get("product_id")
     if type(product_id) is not int:
         raise CartError("a product_id must be a whole number")
-    if not 0 < product_id <= LARGEST_ID:
+    if not 0 < product_id <= visit.LARGEST_ID:
         raise ProductNotFoundError([product_id])
     return product_id, item.get("quantity")
 
@@ -88,9 +76,8 @@ def _line_in(item: Any) -> tuple[int, Any]:
 @blueprint.post("/stripe/webhook")
 def webhook() -> Response:
     shop = current_shop()
-    event = shop.gateway.read_event(
-        request.get_data(), request.headers.get("Stripe-Signature"), shop.clock()
-    )
+    signature = request.headers.get("Stripe-Signature")
+    event = shop.gateway.read_event(request.get_data(), signature, shop.clock())
     events.record_event(shop, event)
     return jsonify(received=True)
 

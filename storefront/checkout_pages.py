@@ -4,21 +4,14 @@ import logging
 import re
 
 from flask import flash, redirect, render_template, request, url_for
-from flask_babel import gettext
+from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
+from core import errors
 from core.checkout import events, payment_page
 from core.checkout.closing import Ending
-from core.errors import (
-    EarlierPaidError,
-    InsufficientStockError,
-    InvalidQuantityError,
-    PaymentError,
-    ProductNotFoundError,
-)
 from core.models.checkout import CONFIRMED, PAYMENT_FAILED, PENDING
 from core.orders import views as order_views
-from core.orders.views import OrderView
 from core.refunds import owed, refunds
 from core.stock import holds
 from core.stock.reservations import sum_cart
@@ -46,29 +39,25 @@ def start_checkout() -> Response | tuple[str, int]:
             notice=visit.payment_notice,
             unless_paid=True,
         )
-    except InsufficientStockError as error:
+    except errors.InsufficientStockError as error:
         return show_cart(error.shortages), 409
-    except ProductNotFoundError as error:
+    except errors.ProductNotFoundError as error:
         for product_id in error.product_ids:
             visit.put(product_id, 0)
-        flash(gettext("Something in your cart is not sold any more."), "error")
+        flash(_("Something in your cart is not sold any more."), "error")
         return show_cart(), status_of(error)
-    except EarlierPaidError as error:
-        return _show_earlier(error.checkout_id)
-    except (InvalidQuantityError, PaymentError) as error:
+    except errors.EarlierPaidError as error:
+        # Its order is shown; the rest stays in the cart.
+        flash(_("You had paid already: this is your order."), "success")
+        bought = order_views.of_checkout(db.session(), error.checkout_id)
+        if bought is None:
+            return redirect(url_for("pages.cart"), 303)
+        return redirect(url_for("pages.order", token=bought.token), 303)
+    except (errors.InvalidQuantityError, errors.PaymentError) as error:
         flash(message_of(error), "error")
         return show_cart(), status_of(error)
     visit.remember_checkout(page.checkout_id)
     return redirect(page.url, 303)
-
-
-def _show_earlier(checkout_id: int) -> Response:
-    """Show the order of the earlier payment page; the rest stays in the cart."""
-    flash(gettext("You had paid already: this is your order."), "success")
-    bought = order_views.of_checkout(db.session(), checkout_id)
-    if bought is None:
-        return redirect(url_for("pages.cart"), 303)
-    return redirect(url_for("pages.order", token=bought.token), 303)
 
 
 @blueprint.get("/checkout/continue")
@@ -81,14 +70,12 @@ def continue_checkout() -> Response:
         return redirect(url_for("pages.cart"), 303)
     try:
         page = shop.gateway.retrieve(hold.stripe_session_id)
-    except PaymentError as error:
+    except errors.PaymentError as error:
         flash(message_of(error), "error")
         return redirect(url_for("pages.cart"), 303)
-    if page is None or not page.url:
-        return redirect(
-            url_for("pages.returned", session_id=hold.stripe_session_id), 303
-        )
-    return redirect(page.url, 303)
+    url = page and page.url
+    own = url_for("pages.returned", session_id=hold.stripe_session_id)
+    return redirect(url or own, 303)
 
 
 @blueprint.get("/checkout/success")
@@ -99,31 +86,30 @@ def returned() -> str:
     It needs no cookie: the customer may pay in another browser than they shopped in.
     """
     session_id = request.args.get("session_id", "")
-    state, order = "unknown", None
-    if SESSION_ID.fullmatch(session_id):
-        state, order = _what_became_of(session_id)
+    checkout_id, state, order = None, "unknown", None
+    try:
+        if SESSION_ID.fullmatch(session_id):
+            checkout_id = events.settle_returned(current_shop(), session_id)
+    except errors.PaymentError as error:
+        logger.warning("session %s: %s", session_id, error)
+        state = "unreachable"
+    if checkout_id is not None:
+        state = _what_became_of(checkout_id, session_id)
+        if state in ("owed", "refunded", "paid"):
+            order = order_views.of_checkout(db.session(), checkout_id)
     return render_template("success.html", state=state, order=order)
 
 
-def _what_became_of(session_id: str) -> tuple[str, OrderView | None]:
-    try:
-        checkout_id = events.settle_returned(current_shop(), session_id)
-    except PaymentError as error:
-        logger.warning("session %s: %s", session_id, error)
-        return "unreachable", None
-    if checkout_id is None:
-        return "unknown", None
+def _what_became_of(checkout_id: int, session_id: str) -> str:
     session = db.session()
     ended = holds.state(session, checkout_id)
-    refund = refunds.automatic_of(session, session_id)
-    if refund is not None:
-        state = "owed" if owed.cents(session, refund) else "refunded"
-        return state, order_views.of_checkout(session, checkout_id)
+    if refund := refunds.automatic_of(session, session_id):
+        return "owed" if owed.cents(session, refund) else "refunded"
     if ended.status == CONFIRMED:
-        return "paid", order_views.of_checkout(session, checkout_id)
+        return "paid"
     if ended.status == PENDING:
-        return "processing" if ended.awaits_payment else "open", None
-    return "declined" if ended.cause == PAYMENT_FAILED else "closed", None
+        return "processing" if ended.awaits_payment else "open"
+    return "declined" if ended.cause == PAYMENT_FAILED else "closed"
 
 
 @blueprint.get("/checkout/cancel/", defaults={"checkout_id": ""}, strict_slashes=False)
@@ -133,18 +119,12 @@ def cancelled(checkout_id: str) -> str:
     number = int(checkout_id) if re.fullmatch(r"[0-9]{1,18}", checkout_id) else 0
     ending = payment_page.cancel(current_shop(), number, visit.visitor_id())
     if ending is None:
-        return render_template(
-            "cancelled.html", state="elsewhere", order=None, expires_at=None
-        )
+        return render_template("cancelled.html", state="elsewhere")
     ended = holds.state(db.session(), number)
     if ended.awaits_payment:
         return render_template("success.html", state="processing", order=None)
-    if ended.status == CONFIRMED:
-        state = "paid"
-    elif ended.status == PENDING:
-        state = "kept"
-    else:
-        state = "cancelled" if ending is Ending.CLOSED else "closed"
+    state = "cancelled" if ending is Ending.CLOSED else "closed"
+    state = {CONFIRMED: "paid", PENDING: "kept"}.get(ended.status, state)
     return render_template(
         "cancelled.html",
         state=state,

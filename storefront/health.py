@@ -1,6 +1,6 @@
 """Whether the shop is alive and ready, and its metrics."""
 
-from flask import Blueprint, Flask, Response, current_app, jsonify
+from flask import Blueprint, Response, current_app, jsonify
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.owner import reports
@@ -8,9 +8,24 @@ from storefront.extensions import current_shop
 
 blueprint = Blueprint("health", __name__)
 
-
-def init_app(app: Flask) -> None:
-    app.register_blueprint(blueprint)
+# A metric, its name in Totals or Attention, and what it means.
+METRICS = (
+    ("products", "products", "Products in the catalogue"),
+    ("stock_units", "stock", "Units owned and not yet sold"),
+    ("reserved_units", "reserved", "Units under PENDING reservations"),
+    ("open_checkouts", "open_checkouts", "PENDING checkouts"),
+    ("overdue_checkouts", "overdue_checkouts", "PENDING checkouts whose hold is over"),
+    ("orders", "orders", "Orders"),
+    ("to_dos", "to_dos", "Entries that wait for the owner"),
+    ("unsent_letters", "mails_unsent", "Letters not sent yet"),
+    (
+        "lost_letters",
+        "mails_not_arrived",
+        "Letters of the last days that did, or may, not arrive",
+    ),
+    ("open_refunds", "refunds_open", "Refunds that Stripe has not accepted yet"),
+)
+EXACT = ("products", "stock", "reserved", "orders")
 
 
 @blueprint.get("/healthz")
@@ -20,16 +35,14 @@ def alive() -> Response:
 
 @blueprint.get("/readyz")
 def ready() -> tuple[Response, int]:
-    shop = current_shop()
     scheduler = current_app.extensions.get("scheduler")
     try:
-        database = "ok" if shop.database.is_migrated() else "not migrated"
+        is_migrated = current_shop().database.is_migrated()
+        database = "ok" if is_migrated else "not migrated"
     except SQLAlchemyError:
         database = "unreachable"
-    checks = {
-        "database": database,
-        "scheduler": "ok" if scheduler and scheduler.is_in_order() else "not running",
-    }
+    is_running = scheduler and scheduler.is_in_order()
+    checks = {"database": database, "scheduler": "ok" if is_running else "not running"}
     in_order = all(state == "ok" for state in checks.values())
     answer = jsonify(status="ok" if in_order else "not ready", **checks)
     return answer, 200 if in_order else 503
@@ -38,39 +51,17 @@ def ready() -> tuple[Response, int]:
 @blueprint.get("/metrics")
 def metrics() -> Response:
     """Count what the database knows: the same from every worker process."""
-    shop = current_shop()
-    with shop.database.read() as session:
-        totals = reports.totals(session, shop.clock())
-        attention = reports.attention(session, shop.clock())
-    to_most = f", counted to {reports.MOST_COUNTED + 1}"
-    figures = (
-        ("products", totals.products, "Products in the catalogue"),
-        ("stock_units", totals.stock, "Units owned and not yet sold"),
-        ("reserved_units", totals.reserved, "Units under PENDING reservations"),
-        ("open_checkouts", totals.open_checkouts, f"PENDING checkouts{to_most}"),
-        (
-            "overdue_checkouts",
-            totals.overdue_checkouts,
-            f"PENDING checkouts whose hold is over{to_most}",
-        ),
-        ("orders", totals.orders, "Orders"),
-        ("to_dos", attention.to_dos, f"Entries that wait for the owner{to_most}"),
-        ("unsent_letters", attention.mails_unsent, f"Letters not sent yet{to_most}"),
-        (
-            "lost_letters",
-            attention.mails_not_arrived,
-            f"Letters of the last days that did, or may, not arrive{to_most}",
-        ),
-        (
-            "open_refunds",
-            attention.refunds_open,
-            f"Refunds that Stripe has not accepted yet{to_most}",
-        ),
-    )
-    lines = (
-        f"# HELP voorraad_{name} {meaning}.\n"
-        f"# TYPE voorraad_{name} gauge\n"
-        f"voorraad_{name} {value}\n"
-        for name, value, meaning in figures
-    )
-    return Response("".join(lines), mimetype="text/plain; version=0.0.4")
+    now = current_shop().clock()
+    with current_shop().database.read() as session:
+        totals = reports.totals(session, now)
+        attention = reports.attention(session, now)
+    counts = vars(totals) | vars(attention)
+    text = ""
+    for name, figure, meaning in METRICS:
+        to_most = "" if figure in EXACT else f", counted to {reports.MOST_COUNTED + 1}"
+        text += (
+            f"# HELP voorraad_{name} {meaning}{to_most}.\n"
+            f"# TYPE voorraad_{name} gauge\n"
+            f"voorraad_{name} {counts[figure]}\n"
+        )
+    return Response(text, mimetype="text/plain; version=0.0.4")

@@ -4,18 +4,9 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from flask import (
-    Blueprint,
-    Flask,
-    abort,
-    flash,
-    redirect,
-    render_template,
-    request,
-    url_for,
-)
-from flask import session as cookie
-from flask_babel import gettext
+import flask
+from flask import flash, redirect, render_template, request, url_for
+from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from core.catalogue import products as catalogue
@@ -23,21 +14,19 @@ from core.catalogue.products import ProductView
 from core.errors import Shortage
 from core.orders import views as order_views
 from core.stock import holds
+from core.stock.holds import HoldView
 from storefront import language, visit
 from storefront.extensions import current_shop, db
 
-blueprint = Blueprint("pages", __name__)
+blueprint = flask.Blueprint("pages", __name__)
 
 
-def init_app(app: Flask) -> None:
-    app.register_blueprint(blueprint)
-    app.add_template_filter(image_url)
-
-    @app.context_processor
-    def cart_count() -> dict[str, int]:
-        return {"cart_count": sum(visit.cart().values())}
+@blueprint.app_context_processor
+def cart_count() -> dict[str, int]:
+    return {"cart_count": sum(visit.cart().values())}
 
 
+@blueprint.app_template_filter()
 def image_url(image: str) -> str | None:
     """
     Return the address of a product's own picture, if the shop has it.
@@ -75,7 +64,7 @@ def product(slug: str) -> str:
     shop = current_shop()
     found = catalogue.by_slug(db.session(), slug)
     if found is None:
-        abort(404)
+        flask.abort(404)
     (found,) = with_free_at([found], is_all_held)
     # Checkout reclaims units whose hold is over, so they can be bought already.
     is_overdue = is_all_held(found) and holds.is_overdue(
@@ -92,18 +81,12 @@ def product(slug: str) -> str:
     )
 
 
-@blueprint.get("/cart")
-def cart() -> str:
-    return show_cart()
-
-
+@blueprint.get("/cart", endpoint="cart")
 def show_cart(shortages: Sequence[Shortage] = ()) -> str:
     """Show the cart, with the *shortages* for which it was refused."""
-    shop = current_shop()
-    lines = cart_lines()
+    config, now = current_shop().config, current_shop().clock()
+    hold, lines = cart_lines()
     products = {line.product.id: line.product for line in lines}
-    now = shop.clock()
-    hold = holds.open_hold(db.session(), visit.visitor_id(), now)
     return render_template(
         "cart.html",
         lines=lines,
@@ -114,8 +97,8 @@ def show_cart(shortages: Sequence[Shortage] = ()) -> str:
         currency=lines[0].product.currency if lines else "eur",
         hold=hold,
         hold_seconds=(hold.expires_at - now).total_seconds() if hold else 0,
-        shipping_options=shop.config.offer.shipping_options,
-        hold_minutes=round(shop.config.hold_for.total_seconds() / 60, 2),
+        shipping_options=config.offer.shipping_options,
+        hold_minutes=round(config.hold_for.total_seconds() / 60, 2),
         shortages=[
             {**vars(shortage), "product": products[shortage.product_id]}
             for shortage in shortages
@@ -124,8 +107,8 @@ def show_cart(shortages: Sequence[Shortage] = ()) -> str:
     )
 
 
-def cart_lines() -> list[visit.CartLine]:
-    """Return the lines of the cart whose products are still sold."""
+def cart_lines() -> tuple[HoldView | None, list[visit.CartLine]]:
+    """Return the visitor's open checkout and the lines of the cart still sold."""
     session = db.session()
     wanted = visit.cart()
     known = catalogue.by_ids(session, wanted.keys())
@@ -136,33 +119,28 @@ def cart_lines() -> list[visit.CartLine]:
     def is_short(product: ProductView) -> bool:
         return product.available < wanted[product.id]
 
-    return [
+    return hold, [
         visit.CartLine(product, wanted[product.id], own.get(product.id, 0))
         for product in with_free_at(sold, is_short)
     ]
 
 
-def _quantity(least: int) -> int | None:
-    text = request.form.get("quantity", "").strip()
-    if not text.isascii() or not text.isdigit() or len(text) > 6:
-        return None
-    return int(text) if int(text) >= least else None
-
-
-def _product_id() -> int:
+def _asked(*, least: int) -> tuple[int, int | None]:
+    """Read a product's id (404 if there is none) and a quantity, None if invalid."""
     product_id = request.form.get("product_id", type=int) or 0
     is_id = 0 < product_id <= visit.LARGEST_ID
     if not is_id or not catalogue.is_known(db.session(), product_id):
-        abort(404)
-    return product_id
+        flask.abort(404)
+    text = request.form.get("quantity", "").strip()
+    is_number = text.isascii() and text.isdigit() and len(text) <= 6
+    return product_id, int(text) if is_number and int(text) >= least else None
 
 
 @blueprint.post("/cart/add")
 def add_to_cart() -> Response:
-    product_id = _product_id()
-    quantity = _quantity(1)
+    product_id, quantity = _asked(least=1)
     if quantity is None:
-        flash(gettext("A quantity must be a whole number of 1 or more."), "error")
+        flash(_("A quantity must be a whole number of 1 or more."), "error")
         return redirect(request.referrer or url_for("pages.products"), 303)
     visit.put(product_id, visit.cart().get(product_id, 0) + quantity)
     return redirect(url_for("pages.cart"), 303)
@@ -170,10 +148,9 @@ def add_to_cart() -> Response:
 
 @blueprint.post("/cart/change")
 def change_cart() -> Response:
-    product_id = _product_id()
-    quantity = _quantity(0)
+    product_id, quantity = _asked(least=0)
     if quantity is None:
-        flash(gettext("A quantity must be a whole number."), "error")
+        flash(_("A quantity must be a whole number."), "error")
     else:
         visit.put(product_id, quantity)
     return redirect(url_for("pages.cart"), 303)
@@ -181,7 +158,8 @@ def change_cart() -> Response:
 
 @blueprint.post("/cart/take-available")
 def take_available() -> Response:
-    for line in cart_lines():
+    _hold, lines = cart_lines()
+    for line in lines:
         visit.put(line.product.id, min(line.quantity, line.obtainable))
     return redirect(url_for("pages.cart"), 303)
 
@@ -190,8 +168,8 @@ def take_available() -> Response:
 def choose_language() -> Response:
     chosen = request.form.get("locale")
     if chosen in language.LOCALES:
-        cookie.permanent = True
-        cookie["locale"] = chosen
+        flask.session.permanent = True
+        flask.session["locale"] = chosen
     target = request.form.get("next", "/")
     # Only a path of our own: anything else would be an open redirect.
     is_ours = re.fullmatch(r"/(?![/\\])[\x21-\x7e]*", target)
@@ -202,5 +180,5 @@ def choose_language() -> Response:
 def order(token: str) -> str:
     found = order_views.by_token(db.session(), token)
     if found is None:
-        abort(404)
+        flask.abort(404)
     return render_template("order.html", order=found)

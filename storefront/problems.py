@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import Any, TypeVar
 
 from flask import Flask, Response, json, make_response, render_template, request
-from flask_babel import gettext, lazy_gettext
+from flask_babel import lazy_gettext as _
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionError
@@ -45,52 +45,49 @@ STATUSES: dict[type[ShopError], int] = {
     errors.WebhookSignatureError: 400,
 }
 RETRY_AFTER_SECONDS = {429: 60, 503: 5}
-PROBLEM_TYPE = "application/problem+json"
 
 TITLES = {
-    400: lazy_gettext("That request could not be read"),
-    401: lazy_gettext("That needs a key"),
-    403: lazy_gettext("That is not allowed"),
-    404: lazy_gettext("There is nothing here"),
-    405: lazy_gettext("That cannot be done here"),
-    409: lazy_gettext("There is less than you asked for"),
-    413: lazy_gettext("That is too large"),
-    415: lazy_gettext("Send JSON, please"),
-    422: lazy_gettext("That cannot be ordered"),
-    429: lazy_gettext("That was a bit too often"),
-    500: lazy_gettext("Something went wrong on our side"),
-    503: lazy_gettext("That does not work just now"),
+    400: _("That request could not be read"),
+    401: _("That needs a key"),
+    403: _("That is not allowed"),
+    404: _("There is nothing here"),
+    405: _("That cannot be done here"),
+    409: _("There is less than you asked for"),
+    413: _("That is too large"),
+    415: _("Send JSON, please"),
+    422: _("That cannot be ordered"),
+    429: _("That was a bit too often"),
+    500: _("Something went wrong on our side"),
+    503: _("That does not work just now"),
 }
 MESSAGES: dict[type[ShopError], object] = {
-    ShopError: lazy_gettext("Please try again, or go back to the shop."),
-    errors.ProductNotFoundError: lazy_gettext(
-        "A product in the cart does not exist any more."
-    ),
-    errors.CartError: lazy_gettext("The cart cannot be ordered as it is."),
-    errors.EmptyCartError: lazy_gettext("There is nothing in the cart."),
-    errors.InvalidQuantityError: lazy_gettext(
-        "A quantity must be a whole number of 1 or more."
-    ),
-    errors.InsufficientStockError: lazy_gettext(
+    ShopError: _("Please try again, or go back to the shop."),
+    errors.ProductNotFoundError: _("A product in the cart does not exist any more."),
+    errors.CartError: _("The cart cannot be ordered as it is."),
+    errors.EmptyCartError: _("There is nothing in the cart."),
+    errors.InvalidQuantityError: _("A quantity must be a whole number of 1 or more."),
+    errors.InsufficientStockError: _(
         "Nothing was reserved. See what is left of each product."
     ),
-    errors.TooManyHoldsError: lazy_gettext(
+    errors.TooManyHoldsError: _(
         "Too many payment pages are open. Pay or cancel one first."
     ),
-    errors.EarlierPaidError: lazy_gettext("You had paid already."),
-    errors.HoldEndedError: lazy_gettext(
+    errors.EarlierPaidError: _("You had paid already."),
+    errors.HoldEndedError: _(
         "Your reservation ended meanwhile. Please check out again."
     ),
-    errors.BusyError: lazy_gettext(
-        "It is very busy now. Please try again in a moment."
-    ),
-    errors.WebhookSignatureError: lazy_gettext(
+    errors.BusyError: _("It is very busy now. Please try again in a moment."),
+    errors.WebhookSignatureError: _(
         "This message was not signed by Stripe for this shop."
     ),
-    errors.PaymentError: lazy_gettext(
+    errors.PaymentError: _(
         "We cannot reach the payment company now. Nothing was charged; please try"
         " again in a minute."
     ),
+}
+PAGE_MESSAGES = {
+    404: _("The page does not exist, or the product is gone."),
+    429: _("Please wait a minute and try again."),
 }
 
 
@@ -102,7 +99,7 @@ def message_of(error: ShopError) -> str:
     """Tell a customer what was refused, and what to do."""
     if isinstance(error, errors.InvalidQuantityError) and error.limit:
         return str(
-            gettext("You can order at most %(limit)s of a product.", limit=error.limit)
+            _("You can order at most %(limit)s of a product.", limit=error.limit)
         )
     return str(_nearest(MESSAGES, error))
 
@@ -124,27 +121,22 @@ def members_of(error: ShopError) -> dict[str, Any]:
     return {}
 
 
-def is_api() -> bool:
-    return request.path.startswith("/api/")
-
-
-def problem(status: int, detail: str, **members: Any) -> Response:
-    """Answer with application/problem+json."""
-    title = str(TITLES.get(status, ""))
-    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
-    return _with_retry(
-        Response(json.dumps(body | members), status, mimetype=PROBLEM_TYPE)
-    )
-
-
-def page(status: int, message: str) -> Response:
-    title = TITLES.get(status, TITLES[500])
-    body = render_template("error.html", code=status, title=title, message=message)
-    return _with_retry(make_response(body, status))
-
-
-def _with_retry(response: Response) -> Response:
-    if seconds := RETRY_AFTER_SECONDS.get(response.status_code):
+def answer(
+    status: int, detail: str, members: dict[str, Any], *, on_page: object
+) -> Response:
+    """Answer a program with a problem, a person with a page."""
+    if request.path.startswith("/api/"):
+        title = str(TITLES.get(status, ""))
+        told = {"type": "about:blank", "title": title, "status": status}
+        body = json.dumps({**told, "detail": detail, **members})
+        response = Response(body, status, mimetype="application/problem+json")
+    else:
+        title = TITLES.get(status, TITLES[500])
+        page = render_template(
+            "error.html", code=status, title=title, message=str(on_page)
+        )
+        response = make_response(page, status)
+    if seconds := RETRY_AFTER_SECONDS.get(status):
         response.headers["Retry-After"] = str(seconds)
     return response
 
@@ -153,9 +145,7 @@ def answer_shop_error(error: ShopError) -> Response:
     status, message = status_of(error), message_of(error)
     if status >= 500:
         logger.warning("%s %s: %s", request.method, request.path, error)
-    if is_api():
-        return problem(status, message, **members_of(error))
-    return page(status, message)
+    return answer(status, message, members_of(error), on_page=message)
 
 
 def answer_database_failure(error: Exception) -> Response:
@@ -169,26 +159,15 @@ def answer_database_failure(error: Exception) -> Response:
 def answer_http_exception(error: HTTPException) -> Response:
     if error.code is None or error.code < 400:
         return Response(error.get_body(), error.code, error.get_headers())
-    answered = (
-        problem(error.code, error.description or error.name)
-        if is_api()
-        else page(error.code, _page_message(error))
-    )
+    hint = PAGE_MESSAGES.get(error.code, MESSAGES[ShopError])
+    if isinstance(error, CSRFError):
+        hint = _("Your visit was over. Please go back and try again.")
+    answered = answer(error.code, error.description or error.name, {}, on_page=hint)
     # Keep Allow, WWW-Authenticate and the like.
     for name, value in error.get_headers():
         if name not in ("Content-Type", "Content-Length"):
             answered.headers.setdefault(name, value)
     return answered
-
-
-def _page_message(error: HTTPException) -> str:
-    if isinstance(error, CSRFError):
-        return str(gettext("Your visit was over. Please go back and try again."))
-    if error.code == 404:
-        return str(gettext("The page does not exist, or the product is gone."))
-    if error.code == 429:
-        return str(gettext("Please wait a minute and try again."))
-    return str(MESSAGES[ShopError])
 
 
 def init_app(app: Flask) -> None:

@@ -23,8 +23,7 @@ def init_app(app: Flask) -> None:
         fixed["Strict-Transport-Security"] = "max-age=31536000"
 
     def add_headers(response: Response) -> Response:
-        for name, value in fixed.items():
-            response.headers[name] = value
+        response.headers.update(fixed)
         if request.endpoint != "static":
             # Availability changes by the second, and a cart is private.
             response.headers["Cache-Control"] = "no-store"
@@ -43,17 +42,11 @@ def refuse_nul() -> None:
 def _policy(stripe_api_base: str | None) -> str:
     # Browsers apply form-action to the redirect after a POST, too: without the payment
     # page here the button would do nothing.
-    targets = ["'self'", STRIPE_PAGES]
+    targets = f"'self' {STRIPE_PAGES}"
     if stripe_api_base:
         parts = urlsplit(stripe_api_base)
-        targets.append(f"{parts.scheme}://{parts.netloc}")
-    return "; ".join(
-        (
-            "default-src 'self'",
-            "img-src 'self' data:",
-            "object-src 'none'",
-            "base-uri 'none'",
-            "frame-ancestors 'none'",
-            f"form-action {' '.join(targets)}",
-        )
+        targets += f" {parts.scheme}://{parts.netloc}"
+    return (
+        "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none';"
+        f" frame-ancestors 'none'; form-action {targets}"
     )

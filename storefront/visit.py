@@ -5,7 +5,8 @@ from datetime import datetime
 from functools import lru_cache
 
 from flask import session
-from flask_babel import force_locale, gettext
+from flask_babel import force_locale
+from flask_babel import gettext as _
 
 from core.catalogue.products import ProductView
 from core.checkout.payment_page import Visitor
@@ -86,9 +87,7 @@ def _take_out_paid() -> None:
     money may come late, so an ended checkout is remembered until the next one.
     """
     checkout_id = session.get("checkout")
-    if checkout_id is None:
-        return
-    bought = holds.bought_units(db.session(), checkout_id)
+    bought = checkout_id and holds.bought_units(db.session(), checkout_id)
     if not bought:
         return
     lines = session.get("cart", {})
@@ -108,9 +107,8 @@ def payment_notice(deadline: datetime) -> str:
 @lru_cache(maxsize=64)
 def _notice(locale: str, minute: datetime) -> str:
     with force_locale(locale):
-        return str(
-            gettext(
-                "We hold your products until %(time)s. After that nothing is charged.",
-                time=language.clock(minute),
-            )
+        told = _(
+            "We hold your products until %(time)s. After that nothing is charged.",
+            time=language.clock(minute),
         )
+    return str(told)

@@ -21,8 +21,8 @@ PROGRESS_SECONDS = 2
 def migrate(shop: Shop) -> None:
     """Bring the database's schema up to date; safe to repeat."""
     if shop.database.is_sqlite:
-        file = Path(str(shop.database.engine.url.database))
-        file.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(str(shop.database.engine.url.database)).parent
+        folder.mkdir(parents=True, exist_ok=True)
     shop.database.migrate()
 
 
@@ -46,18 +46,14 @@ def examine(shop: Shop, do_repair: bool, as_json: bool) -> None:
         click.echo(json.dumps(told, default=vars))
     else:
         _tell_found("repaired", repaired)
-        _tell_found("found", findings)
-        click.echo(_summed_up(findings))
-    if findings:
-        sys.exit(1)
+        click.echo(_tell_found("found", findings))
+    sys.exit(1 if findings else 0)
 
 
-def _tell_found(word: str, findings: list[Finding]) -> None:
+def _tell_found(word: str, findings: list[Finding]) -> str:
+    """Print the findings, and return how many there are."""
     for finding in findings:
         click.echo(f"{word}: {finding.subject}: {finding.explanation}")
-
-
-def _summed_up(findings: list[Finding]) -> str:
     return f"{len(findings)} findings" if findings else "all is well"
 
 
@@ -113,5 +109,5 @@ def _tell_copied(copied: Copied) -> None:
     for table, rows in copied.source.rows.items():
         click.echo(f"{table:<20}{rows:>12}{there[table]:>12}")
     for name, side in (("source", copied.source), ("target", copied.target)):
-        _tell_found(name, side.findings)
-        click.echo(f"doctor on the {name}: {_summed_up(side.findings)}")
+        summary = _tell_found(name, side.findings)
+        click.echo(f"doctor on the {name}: {summary}")

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import click
 
-from core.catalogue import importing, products
+from core.catalogue import products
 from core.config import keep
 from core.errors import ConfigError
 from core.owner import accounts
 from core.shop import Shop
 from storefront.commands.decorators import with_schema
+from storefront.commands.products import imported
 
 DEMO_PRODUCTS = Path(__file__).parents[1] / "demo" / "products.csv"
 
@@ -21,19 +22,18 @@ def seed(shop: Shop) -> None:
     """Give a new shop its first owner and, without a live key, a demo catalogue."""
     with shop.database.read() as session:
         is_empty = not products.has_products(session)
-    if is_empty and not shop.config.is_live:
-        report = shop.database.write(
-            lambda session: importing.import_products(
-                session, DEMO_PRODUCTS.read_bytes(), now=shop.clock()
-            )
-        )
-        click.echo(f"demo catalogue: {report.created} products")
-    kept = shop.config.data_dir / "owner-password"
-    with shop.database.read() as session:
         has_owner = accounts.has_owner(session)
+    if is_empty and not shop.config.is_live:
+        click.echo(f"demo catalogue: {imported(shop, DEMO_PRODUCTS).created} products")
+    kept = shop.config.data_dir / "owner-password"
     if not has_owner:
         _add_first_owner(shop, kept)
-    _tell_kept_login(shop, kept)
+    if kept.exists():
+        # Told while it still works.
+        email, password = kept.read_text().split()
+        with shop.database.read() as session:
+            if accounts.check_password(session, email, password):
+                click.echo(f"owner-login: {email} {password}")
 
 
 def _add_first_owner(shop: Shop, kept: Path) -> None:
@@ -51,16 +51,6 @@ def _add_first_owner(shop: Shop, kept: Path) -> None:
             session, email, password, shortest=shortest, now=shop.clock()
         )
     )
-
-
-def _tell_kept_login(shop: Shop, kept: Path) -> None:
-    """Print the generated login of the first owner, while it still works."""
-    if not kept.exists():
-        return
-    email, password = kept.read_text().split()
-    with shop.database.read() as session:
-        if accounts.check_password(session, email, password):
-            click.echo(f"owner-login: {email} {password}")
 
 
 @click.command("create-owner")

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from core.catalogue import exporting, importing
+from core.catalogue.importing import ImportReport
 from core.errors import ShopError
 from core.shop import Shop
 from storefront.commands.decorators import with_schema
@@ -20,18 +21,20 @@ def import_products(shop: Shop, file: Path) -> None:
 
     The same file again changes nothing.
     """
-    content = file.read_bytes()
     try:
-        report = shop.database.write(
-            lambda session: importing.import_products(
-                session, content, now=shop.clock()
-            )
-        )
+        report = imported(shop, file)
     except ShopError as error:
         raise click.ClickException(f"{file}: {error}") from error
     click.echo(
         f"{report.created} products created, {report.updated} updated,"
         f" {report.unchanged} unchanged"
+    )
+
+
+def imported(shop: Shop, file: Path) -> ImportReport:
+    content, now = file.read_bytes(), shop.clock()
+    return shop.database.write(
+        lambda session: importing.import_products(session, content, now=now)
     )
 
 

@@ -1,9 +1,9 @@
 """The letters to customers: their order, their refund, or that there is neither."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from flask import current_app
-from flask_babel import gettext
+from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
 from core.models.mail import Mail
@@ -22,34 +22,51 @@ def order(session: Session, mail: Mail) -> Content | None:
     found = order_views.of_checkout(session, mail.checkout_id or 0)
     if found is None:
         return None
-    opening = [_greeting(found.customer_name), _thanks(found)]
+    thanks = _("Thank you for your order. There was nothing to pay.")
+    if found.amount_cents:
+        thanks = _(
+            "Thank you for your order. We have received your payment of %(amount)s.",
+            amount=language.money(found.amount_cents, found.currency),
+        )
+    told = [thanks]
     if found.status == REVIEW:
-        opening.append(
-            gettext(
+        told.append(
+            _(
                 "Something about this payment is not as it should be. We look at it"
                 " ourselves; you need do nothing."
             )
         )
+    subject = _("Your order %(number)s at Voorraad", number=found.number)
+    places = tuple(_places(found))
+    return _content(mail, subject, *told, rows=_bill(found), order=found, places=places)
+
+
+def _content(
+    mail: Mail,
+    subject: str,
+    *told: str,
+    rows: Iterable[Row],
+    order: OrderView | None = None,
+    places: tuple[Place, ...] = (),
+) -> Content:
+    name = order.customer_name if order else ""
+    closing = [_("Do you have a question? Reply to this mail, and we will help you.")]
+    if current_shop().config.is_demo:
+        closing.append(_("This is a demonstration; no real money is paid."))
     return Content(
-        recipients=_recipients(mail),
-        subject=gettext("Your order %(number)s at Voorraad", number=found.number),
-        opening=tuple(opening),
-        rows=tuple(_bill(found)),
-        places=tuple(_places(found)),
-        link=_link(found),
-        closing=_closing(),
+        recipients=(mail.recipient,) if mail.recipient else (),
+        subject=subject,
+        opening=(_("Hello %(name)s,", name=name) if name else _("Hello,"), *told),
+        rows=tuple(rows),
+        places=places,
+        link=_link(order) if order else None,
+        closing=tuple(closing),
     )
 
 
-def _thanks(found: OrderView) -> str:
-    if not found.amount_cents:
-        return str(gettext("Thank you for your order. There was nothing to pay."))
-    return str(
-        gettext(
-            "Thank you for your order. We have received your payment of %(amount)s.",
-            amount=language.money(found.amount_cents, found.currency),
-        )
-    )
+def _link(found: OrderView) -> Link:
+    path = current_app.url_map.bind("").build("pages.order", {"token": found.token})
+    return Link(_("Look at your order"), current_shop().config.shop_url + path)
 
 
 def _bill(found: OrderView) -> Iterator[Row]:
@@ -58,43 +75,32 @@ def _bill(found: OrderView) -> Iterator[Row]:
 
     yield from _goods(Wanted(found.lines, found.promised_currency))
     if found.discount_cents:
-        discount = money(-found.discount_cents)
-        yield Row(gettext("Discount"), discount, found.promotion_code)
+        yield Row(_("Discount"), money(-found.discount_cents), found.promotion_code)
     if found.shipping_cents or found.shipping_option:
-        shipping = money(found.shipping_cents)
-        yield Row(gettext("Shipping"), shipping, found.shipping_option)
+        yield Row(_("Shipping"), money(found.shipping_cents), found.shipping_option)
     if found.difference_cents:
-        label = gettext("Tax") if found.is_tax_on_top else gettext("Difference")
+        label = _("Tax") if found.is_tax_on_top else _("Difference")
         yield Row(label, money(found.difference_cents))
-    yield Row(gettext("Total"), money(found.amount_cents), is_sum=True)
+    yield Row(_("Total"), money(found.amount_cents), is_sum=True)
     for rate, cents in found.vat:
-        label = gettext("of which %(rate)s VAT", rate=language.percentage(rate))
+        label = _("of which %(rate)s VAT", rate=language.percentage(rate))
         yield Row(label, money(cents))
 
 
 def _goods(wanted: Wanted) -> Iterator[Row]:
     for line in wanted.lines:
         price = language.money(line.unit_price_cents, wanted.currency)
-        times = gettext(
-            "%(number)s × %(price)s",  # noqa: RUF001 (times, not the letter)
-            number=line.quantity,
-            price=price,
-        )
+        times = _("%(number)s × %(price)s", number=line.quantity, price=price)  # noqa: RUF001 (times, not the letter)
         yield Row(line.name, language.money(line.total_cents, wanted.currency), times)
 
 
 def _places(found: OrderView) -> Iterator[Place]:
-    yield Place(gettext("Ordered on"), (language.moment(found.created_at),))
+    yield Place(_("Ordered on"), (language.moment(found.created_at),))
     address = found.shipping_address
     if address and (lines := language.address_lines(found.shipping_name, address)):
-        yield Place(gettext("Delivery address"), lines)
+        yield Place(_("Delivery address"), lines)
     if found.customer_phone:
-        yield Place(gettext("Phone"), (found.customer_phone,))
-
-
-def _link(found: OrderView) -> Link:
-    path = current_app.url_map.bind("").build("pages.order", {"token": found.token})
-    return Link(gettext("Look at your order"), current_shop().config.shop_url + path)
+        yield Place(_("Phone"), (found.customer_phone,))
 
 
 def refund(session: Session, mail: Mail) -> Content | None:
@@ -107,31 +113,21 @@ def refund(session: Session, mail: Mail) -> Content | None:
     found = refunds.by_id(session, mail.refund_id or 0)
     if found is None:
         return None
-    subject, stands = _standing(found, owed.cents(session, found))
     bought = order_views.of_checkout(session, found.checkout_id)
-    return Content(
-        recipients=_recipients(mail),
-        subject=subject,
-        opening=(
-            _greeting(bought.customer_name if bought else ""),
-            _why(found, bought),
-            stands,
-        ),
-        rows=tuple(_goods(order_views.wanted(session, found.checkout_id))),
-        link=_link(bought) if bought else None,
-        closing=_closing(),
-    )
+    subject, stands = _standing(found, owed.cents(session, found))
+    rows = _goods(order_views.wanted(session, found.checkout_id))
+    return _content(mail, subject, _why(found, bought), stands, rows=rows, order=bought)
 
 
 def _standing(found: Refund, owed_cents: int) -> tuple[str, str]:
     amount = language.money(owed_cents or found.amount_cents, found.currency)
     if owed_cents:
-        return gettext("We still owe you %(amount)s", amount=amount), gettext(
+        return _("We still owe you %(amount)s", amount=amount), _(
             "Sending %(amount)s back to you did not work by itself. We look at it"
             " ourselves and get in touch with you; you need do nothing.",
             amount=amount,
         )
-    return gettext("You get %(amount)s back from Voorraad", amount=amount), gettext(
+    return _("You get %(amount)s back from Voorraad", amount=amount), _(
         "%(amount)s comes back to you the way you paid, as a rule within 5 to 10"
         " working days.",
         amount=amount,
@@ -139,62 +135,36 @@ def _standing(found: Refund, owed_cents: int) -> tuple[str, str]:
 
 
 def _why(found: Refund, bought: OrderView | None) -> str:
-    why: str
     if bought is None:
-        why = gettext(
+        why = _(
             "Your payment came after the time for which your products were held for"
             " you, and somebody else had bought them. Nothing will be sent to you."
         )
     elif found.order_id is None:
-        why = gettext(
+        why = _(
             "You paid twice for the same products. Your order %(number)s stands; the"
             " second payment was not needed.",
             number=bought.number,
         )
     elif found.amount_cents == bought.amount_cents:
-        why = gettext(
+        why = _(
             "We pay back all that you paid for your order %(number)s.",
             number=bought.number,
         )
     else:
-        why = gettext(
+        why = _(
             "We pay back a part of what you paid for your order %(number)s.",
             number=bought.number,
         )
-    return why
+    return str(why)
 
 
 def gone(session: Session, mail: Mail) -> Content:
     """Tell that an order without a payment came when its products were gone."""
-    wanted = order_views.wanted(session, mail.checkout_id or 0)
-    return Content(
-        recipients=_recipients(mail),
-        subject=gettext("Your order at Voorraad cannot go ahead"),
-        opening=(
-            _greeting(""),
-            gettext(
-                "Your order came after the time for which your products were held for"
-                " you, and somebody else had bought them. You have paid nothing, and"
-                " nothing will be sent to you."
-            ),
-        ),
-        rows=tuple(_goods(wanted)),
-        closing=_closing(),
+    told = _(
+        "Your order came after the time for which your products were held for you, and"
+        " somebody else had bought them. You have paid nothing, and nothing will be"
+        " sent to you."
     )
-
-
-def _recipients(mail: Mail) -> tuple[str, ...]:
-    return (mail.recipient,) if mail.recipient else ()
-
-
-def _greeting(name: str) -> str:
-    return str(gettext("Hello %(name)s,", name=name) if name else gettext("Hello,"))
-
-
-def _closing() -> tuple[str, ...]:
-    question = gettext(
-        "Do you have a question? Reply to this mail, and we will help you."
-    )
-    if not current_shop().config.is_demo:
-        return (question,)
-    return question, gettext("This is a demonstration; no real money is paid.")
+    rows = _goods(order_views.wanted(session, mail.checkout_id or 0))
+    return _content(mail, _("Your order at Voorraad cannot go ahead"), told, rows=rows)

@@ -4,9 +4,7 @@ The letters to the owners: what a person has to look at.
 An entry that was ticked off meanwhile is told all the same: the owners should know.
 """
 
-from datetime import datetime
-
-from flask_babel import gettext
+from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
 from core.models.mail import Mail
@@ -36,32 +34,29 @@ def to_do(session: Session, mail: Mail) -> Content | None:
             for email in accounts.emails(session)
             if not (is_real and email.endswith(NO_ADDRESS))
         ),
-        subject=gettext("To do: %(title)s", title=title),
+        subject=_("To do: %(title)s", title=title),
         opening=(explanation,),
         rows=_facts(entry),
         closing=(
-            gettext(
-                "It stays on the page “To do” of the dashboard until you tick it off."
-            ),
+            _("It stays on the page “To do” of the dashboard until you tick it off."),
         ),
     )
 
 
 def _facts(entry: ToDoView) -> tuple[Row, ...]:
-    asked = ""
+    asked, answer_by, dispute = "", "", entry.dispute
     if entry.kind == AMOUNT and entry.order_id:
         asked = language.money(entry.asked_cents, entry.asked_currency)
-    due_by: datetime | None = None
-    if entry.dispute and entry.dispute.status not in DISPUTE_OVER:
-        due_by = entry.dispute.due_by
+    if dispute and dispute.due_by and dispute.status not in DISPUTE_OVER:
+        answer_by = language.moment(dispute.due_by)
     facts = {
-        gettext("Date"): language.moment(entry.created_at),
-        gettext("Order"): str(entry.order_id or ""),
-        gettext("Customer"): entry.customer,
-        gettext("Amount"): language.money(entry.amount_cents, entry.currency),
-        gettext("Asked for"): asked,
-        gettext("Answer before"): language.moment(due_by) if due_by else "",
-        gettext("At Stripe"): entry.stripe_id,
-        gettext("Payment"): entry.payment_intent,
+        _("Date"): language.moment(entry.created_at),
+        _("Order"): str(entry.order_id or ""),
+        _("Customer"): entry.customer,
+        _("Amount"): language.money(entry.amount_cents, entry.currency),
+        _("Asked for"): asked,
+        _("Answer before"): answer_by,
+        _("At Stripe"): entry.stripe_id,
+        _("Payment"): entry.payment_intent,
     }
     return tuple(Row(label, figure) for label, figure in facts.items() if figure)

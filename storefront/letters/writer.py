@@ -2,29 +2,23 @@
 
 from collections.abc import Callable, Mapping
 
-from flask import Flask, current_app
+from flask import Flask
 from flask_babel import force_locale
 from sqlalchemy.orm import Session
 
 from core.mail.letter import Letter, LetterWriter
-from core.models.mail import (
-    GONE_MAIL,
-    ORDER_MAIL,
-    OWED_MAIL,
-    REFUND_MAIL,
-    TO_DO_MAIL,
-    Mail,
-)
+from core.models import mail as models
+from core.models.mail import Mail
 from storefront import language
 from storefront.letters import customer, owner
 from storefront.letters.parts import Content
 
 _CONTENTS: Mapping[str, Callable[[Session, Mail], Content | None]] = {
-    ORDER_MAIL: customer.order,
-    REFUND_MAIL: customer.refund,
-    OWED_MAIL: customer.refund,
-    GONE_MAIL: customer.gone,
-    TO_DO_MAIL: owner.to_do,
+    models.ORDER_MAIL: customer.order,
+    models.REFUND_MAIL: customer.refund,
+    models.OWED_MAIL: customer.refund,
+    models.GONE_MAIL: customer.gone,
+    models.TO_DO_MAIL: owner.to_do,
 }
 
 
@@ -37,17 +31,13 @@ def writer(app: Flask) -> LetterWriter:
             content = _CONTENTS[mail.kind](session, mail)
             if content is None:
                 return None
-            return Letter(
-                content.recipients,
-                content.subject,
-                text=_rendered("mail/letter.txt", content),
-                html=_rendered("mail/letter.html", content),
+            # Not render_template: its context processors ask for a visitor.
+            text, html = (
+                app.jinja_env.get_template(f"mail/letter.{form}").render(
+                    content=content, locale=locale
+                )
+                for form in ("txt", "html")
             )
+            return Letter(content.recipients, content.subject, text, html)
 
     return write
-
-
-def _rendered(template: str, content: Content) -> str:
-    # Not render_template: its context processors ask for a visitor.
-    found = current_app.jinja_env.get_template(template)
-    return found.render(content=content, locale=language.current())
