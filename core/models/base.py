@@ -1,36 +1,25 @@
 """What all tables share: column types, names of constraints, and the Base."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
-from sqlalchemy import (
-    BigInteger,
-    CheckConstraint,
-    ColumnElement,
-    DateTime,
-    Dialect,
-    Integer,
-    MetaData,
-    Table,
-    Text,
-    TypeDecorator,
-    or_,
-    text,
-)
-from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute
+import sqlalchemy as sa
+from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Mapped, mapped_column
 
 # SQLite numbers rows by itself only for a column of type INTEGER.
-Id = BigInteger().with_variant(Integer, "sqlite")
+Id = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+# A sum of money may be more than an INTEGER of PostgreSQL holds.
+Cents = Annotated[int, mapped_column(sa.BigInteger)]
 
 
-class UtcDateTime(TypeDecorator[datetime]):
+class UtcDateTime(sa.TypeDecorator[datetime]):
     """An aware UTC datetime on every database; a naive one is refused."""
 
-    impl = DateTime(timezone=True)
+    impl = sa.DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(
-        self, value: datetime | None, dialect: Dialect
+        self, value: datetime | None, dialect: sa.Dialect
     ) -> datetime | None:
         if value is None:
             return None
@@ -40,7 +29,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
 
     def process_result_value(
-        self, value: datetime | None, dialect: Dialect
+        self, value: datetime | None, dialect: sa.Dialect
     ) -> datetime | None:
         if value is None:
             return None
@@ -50,7 +39,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 class Base(DeclarativeBase):
-    metadata = MetaData(
+    metadata = sa.MetaData(
         naming_convention={
             "ix": "ix_%(table_name)s_%(column_0_N_name)s",
             "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -61,26 +50,37 @@ class Base(DeclarativeBase):
     )
     type_annotation_map = {  # noqa: RUF012 (SQLAlchemy reads it as it is)
         datetime: UtcDateTime(),
-        str: Text(),
+        str: sa.Text(),
     }
 
 
-def table(model: type[Base]) -> Table:
+class Numbered(Base):
+    __abstract__ = True
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True, sort_order=-1)
+
+
+def table(model: type[Base]) -> sa.Table:
     """Return the table of a model: quicker where no object is needed."""
     return Base.metadata.tables[model.__tablename__]
 
 
-def one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
+def one_of(column: str, values: tuple[str, ...]) -> sa.CheckConstraint:
     """Return a CHECK that *column* holds one of *values*."""
     listed = ", ".join(f"'{value}'" for value in values)
-    return CheckConstraint(f"{column} IN ({listed})", name=column)
+    return sa.CheckConstraint(f"{column} IN ({listed})", name=column)
 
 
-def contains(text: str, *columns: InstrumentedAttribute[Any]) -> ColumnElement[bool]:
+def contains(text: str, *columns: InstrumentedAttribute[Any]) -> sa.ColumnElement[bool]:
     """Return the condition that *text* is in one of *columns*, in either case."""
-    return or_(*(column.icontains(text, autoescape=True) for column in columns))
+    return sa.or_(*(column.icontains(text, autoescape=True) for column in columns))
 
 
-def where(condition: str) -> dict[str, Any]:
-    """Return the options of an index of only the rows where *condition* is true."""
-    return {"postgresql_where": text(condition), "sqlite_where": text(condition)}
+def index_where(
+    condition: str, name: str, *columns: str, unique: bool = False
+) -> sa.Index:
+    """Return an index of only the rows where *condition* is true."""
+    which = sa.text(condition)
+    return sa.Index(
+        name, *columns, unique=unique, postgresql_where=which, sqlite_where=which
+    )

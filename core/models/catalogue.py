@@ -5,10 +5,10 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from core.models.base import Base, Id
+from core.models.base import Numbered
 
 
-class Product(Base):
+class Product(Numbered):
     __tablename__ = "product"
     __table_args__ = (
         CheckConstraint("stock >= 0", name="stock_not_negative"),
@@ -21,7 +21,6 @@ class Product(Base):
         {"postgresql_with": {"fillfactor": 50}},
     )
 
-    id: Mapped[int] = mapped_column(Id, primary_key=True)
     slug: Mapped[str] = mapped_column(String(200), unique=True)
     sku: Mapped[str] = mapped_column(server_default="")
     name: Mapped[str]

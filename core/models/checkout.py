@@ -2,10 +2,10 @@
 
 from datetime import datetime
 
-from sqlalchemy import Index, String, text
+from sqlalchemy import String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from core.models.base import Base, Id, one_of, where
+from core.models.base import Numbered, index_where, one_of
 
 PENDING = "PENDING"
 CONFIRMED = "CONFIRMED"
@@ -14,7 +14,7 @@ CANCELLED = "CANCELLED"
 STATUSES = (PENDING, CONFIRMED, EXPIRED, CANCELLED)
 
 
-class StoredOffer(Base):
+class StoredOffer(Numbered):
     """
     What payment pages offer by the settings; a row for each set of them there ever was.
 
@@ -24,12 +24,11 @@ class StoredOffer(Base):
 
     __tablename__ = "offer"
 
-    id: Mapped[int] = mapped_column(Id, primary_key=True)
     content: Mapped[str] = mapped_column(unique=True)
     created_at: Mapped[datetime]
 
 
-class Checkout(Base):
+class Checkout(Numbered):
     """
     One attempt to buy. Its status decides for the whole cart.
 
@@ -41,16 +40,15 @@ class Checkout(Base):
     __table_args__ = (
         one_of("status", STATUSES),
         # One open payment page for each visitor: a second one could be paid, too.
-        Index(
+        index_where(
+            "status = 'PENDING' AND NOT awaits_payment",
             "uq_checkout_open_visitor",
             "visitor",
             unique=True,
-            **where("status = 'PENDING' AND NOT awaits_payment"),
         ),
-        Index("ix_checkout_due", "expires_at", **where("status = 'PENDING'")),
+        index_where("status = 'PENDING'", "ix_checkout_due", "expires_at"),
     )
 
-    id: Mapped[int] = mapped_column(Id, primary_key=True)
     visitor: Mapped[str] = mapped_column(String(64))
     address: Mapped[str] = mapped_column(String(64), server_default="")
     status: Mapped[str] = mapped_column(String(9), server_default=PENDING)
@@ -73,7 +71,7 @@ class Checkout(Base):
 PAYMENT_FAILED = "payment failed"
 
 
-class Reconciled(Base):
+class Reconciled(Numbered):
     """
     How far the shop was compared with Stripe; a single row.
 
@@ -84,7 +82,6 @@ class Reconciled(Base):
 
     __tablename__ = "reconciled"
 
-    id: Mapped[int] = mapped_column(Id, primary_key=True)
     until: Mapped[datetime]
     looked_back_at: Mapped[datetime]
     look_on_after: Mapped[str] = mapped_column(server_default="")

@@ -2,10 +2,10 @@
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, String
+from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from core.models.base import Base, Id, one_of, where
+from core.models.base import Numbered, index_where, one_of
 from core.models.checkout import Checkout
 from core.models.records import ToDo
 from core.models.refunds import FAILED, SENT, Refund
@@ -23,7 +23,7 @@ TO_DO_MAIL = "TO_DO"
 MAIL_KINDS = (ORDER_MAIL, REFUND_MAIL, OWED_MAIL, GONE_MAIL, TO_DO_MAIL)
 
 
-class Mail(Base):
+class Mail(Numbered):
     """
     A letter in the outbox, written in the transaction that it is about and sent later.
 
@@ -36,15 +36,12 @@ class Mail(Base):
     __table_args__ = (
         one_of("status", (READY, SENDING, SENT, FAILED)),
         one_of("kind", MAIL_KINDS),
-        Index("ix_mail_due", "due_at", **where("status = 'READY'")),
-        Index(
-            "ix_mail_not_arrived",
-            "created_at",
-            **where("status IN ('SENDING', 'FAILED')"),
+        index_where("status = 'READY'", "ix_mail_due", "due_at"),
+        index_where(
+            "status IN ('SENDING', 'FAILED')", "ix_mail_not_arrived", "created_at"
         ),
     )
 
-    id: Mapped[int] = mapped_column(Id, primary_key=True)
     key: Mapped[str] = mapped_column(String(255), unique=True)
     kind: Mapped[str] = mapped_column(String(6))
     checkout_id: Mapped[int | None] = mapped_column(ForeignKey(Checkout.id), index=True)

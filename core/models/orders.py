@@ -2,18 +2,10 @@
 
 from datetime import date, datetime
 
-from sqlalchemy import (
-    BigInteger,
-    CheckConstraint,
-    ForeignKey,
-    Index,
-    String,
-    UniqueConstraint,
-    text,
-)
+from sqlalchemy import CheckConstraint, ForeignKey, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from core.models.base import Base, Id, one_of, where
+from core.models.base import Base, Cents, Numbered, index_where, one_of
 from core.models.catalogue import Product
 from core.models.checkout import Checkout
 
@@ -23,7 +15,7 @@ FULFILLED = "FULFILLED"
 REFUNDED = "REFUNDED"
 
 
-class Order(Base):
+class Order(Numbered):
     """
     A sale: what is owed to the customer. Written once, at confirm.
 
@@ -39,10 +31,9 @@ class Order(Base):
         CheckConstraint(
             "refunded_cents BETWEEN 0 AND amount_cents", name="refunded_within_amount"
         ),
-        Index("ix_orders_to_review", "created_at", **where("status = 'REVIEW'")),
+        index_where("status = 'REVIEW'", "ix_orders_to_review", "created_at"),
     )
 
-    id: Mapped[int] = mapped_column(Id, primary_key=True)
     checkout_id: Mapped[int] = mapped_column(ForeignKey(Checkout.id), unique=True)
     stripe_session_id: Mapped[str] = mapped_column(String(255), unique=True)
     payment_intent: Mapped[str | None] = mapped_column(String(255), index=True)
@@ -50,13 +41,13 @@ class Order(Base):
     status: Mapped[str] = mapped_column(String(9), server_default=PAID)
     was_late: Mapped[bool] = mapped_column(server_default=text("false"))
     currency: Mapped[str] = mapped_column(String(3))
-    amount_cents: Mapped[int] = mapped_column(BigInteger)
+    amount_cents: Mapped[Cents]
     promised_currency: Mapped[str] = mapped_column(String(3))
-    promised_cents: Mapped[int] = mapped_column(BigInteger)
-    discount_cents: Mapped[int] = mapped_column(BigInteger, server_default="0")
-    shipping_cents: Mapped[int] = mapped_column(BigInteger, server_default="0")
-    tax_cents: Mapped[int] = mapped_column(BigInteger, server_default="0")
-    refunded_cents: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    promised_cents: Mapped[Cents]
+    discount_cents: Mapped[Cents] = mapped_column(server_default="0")
+    shipping_cents: Mapped[Cents] = mapped_column(server_default="0")
+    tax_cents: Mapped[Cents] = mapped_column(server_default="0")
+    refunded_cents: Mapped[Cents] = mapped_column(server_default="0")
     promotion_code: Mapped[str] = mapped_column(server_default="")
     shipping_option: Mapped[str] = mapped_column(server_default="")
     customer_name: Mapped[str] = mapped_column(server_default="")
@@ -69,7 +60,7 @@ class Order(Base):
     fulfilled_at: Mapped[datetime | None]
 
 
-class OrderLine(Base):
+class OrderLine(Numbered):
     """A line of an order; *returned* units came back to the stock."""
 
     __tablename__ = "order_line"
@@ -79,7 +70,6 @@ class OrderLine(Base):
         UniqueConstraint("order_id", "product_id"),
     )
 
-    id: Mapped[int] = mapped_column(Id, primary_key=True)
     order_id: Mapped[int] = mapped_column(ForeignKey(Order.id))
     product_id: Mapped[int] = mapped_column(ForeignKey(Product.id))
     product_name: Mapped[str]
@@ -97,4 +87,4 @@ class SalesDay(Base):
     day: Mapped[date] = mapped_column(primary_key=True)
     currency: Mapped[str] = mapped_column(String(3), primary_key=True)
     orders: Mapped[int]
-    amount_cents: Mapped[int] = mapped_column(BigInteger)
+    amount_cents: Mapped[Cents]

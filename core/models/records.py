@@ -2,14 +2,14 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String
+from sqlalchemy import ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from core.models.base import Base, Id, one_of, where
+from core.models.base import Base, Cents, Numbered, index_where, one_of
 from core.models.checkout import Checkout
 
 
-class CheckoutStep(Base):
+class CheckoutStep(Numbered):
     """
     A step of a checkout or its order that no other row would keep.
 
@@ -19,7 +19,6 @@ class CheckoutStep(Base):
 
     __tablename__ = "checkout_step"
 
-    id: Mapped[int] = mapped_column(Id, primary_key=True)
     checkout_id: Mapped[int] = mapped_column(ForeignKey(Checkout.id), index=True)
     what: Mapped[str]
     cause: Mapped[str] = mapped_column(server_default="")
@@ -58,18 +57,12 @@ RESTOCK = "RESTOCK"
 DISPUTED = "DISPUTED"
 UNKNOWN_SESSION = "UNKNOWN_SESSION"
 TO_DO_KINDS = (
-    AMOUNT,
-    TOO_LATE,
-    PAID_TWICE,
-    REFUND_FAILED,
-    REFUND_WAITS,
-    RESTOCK,
-    DISPUTED,
-    UNKNOWN_SESSION,
+    *(AMOUNT, TOO_LATE, PAID_TWICE, REFUND_FAILED),
+    *(REFUND_WAITS, RESTOCK, DISPUTED, UNKNOWN_SESSION),
 )
 
 
-class ToDo(Base):
+class ToDo(Numbered):
     """
     An entry for the owner, open until somebody ticks it off.
 
@@ -80,16 +73,15 @@ class ToDo(Base):
     __tablename__ = "to_do"
     __table_args__ = (
         one_of("kind", TO_DO_KINDS),
-        Index("ix_to_do_open", "created_at", **where("done_at IS NULL")),
+        index_where("done_at IS NULL", "ix_to_do_open", "created_at"),
     )
 
-    id: Mapped[int] = mapped_column(Id, primary_key=True)
     key: Mapped[str] = mapped_column(String(255), unique=True)
     kind: Mapped[str] = mapped_column(String(20))
     checkout_id: Mapped[int | None] = mapped_column(ForeignKey(Checkout.id), index=True)
     stripe_id: Mapped[str] = mapped_column(server_default="")
     payment_intent: Mapped[str] = mapped_column(server_default="")
-    amount_cents: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    amount_cents: Mapped[Cents] = mapped_column(server_default="0")
     currency: Mapped[str] = mapped_column(String(3), server_default="eur")
     created_at: Mapped[datetime]
     done_at: Mapped[datetime | None]

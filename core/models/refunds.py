@@ -2,10 +2,10 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String
+from sqlalchemy import CheckConstraint, ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from core.models.base import Base, Id, one_of, where
+from core.models.base import Cents, Numbered, index_where, one_of
 from core.models.checkout import Checkout
 from core.models.orders import Order
 
@@ -18,7 +18,7 @@ OWNER = "OWNER"
 STRIPE = "STRIPE"
 
 
-class Refund(Base):
+class Refund(Numbered):
     """
     Money on its way back to a customer.
 
@@ -32,17 +32,16 @@ class Refund(Base):
         one_of("status", (REQUESTED, SENT, DONE, FAILED)),
         one_of("cause", (AUTOMATIC, OWNER, STRIPE)),
         CheckConstraint("amount_cents > 0", name="amount_over_zero"),
-        Index("ix_refund_open", "created_at", **where("status = 'REQUESTED'")),
+        index_where("status = 'REQUESTED'", "ix_refund_open", "created_at"),
     )
 
-    id: Mapped[int] = mapped_column(Id, primary_key=True)
     idempotency_key: Mapped[str] = mapped_column(String(255), unique=True)
     checkout_id: Mapped[int] = mapped_column(ForeignKey(Checkout.id), index=True)
     order_id: Mapped[int | None] = mapped_column(ForeignKey(Order.id), index=True)
     stripe_session_id: Mapped[str] = mapped_column(String(255), index=True)
     payment_intent: Mapped[str] = mapped_column(String(255), index=True)
     stripe_refund_id: Mapped[str | None] = mapped_column(String(255), unique=True)
-    amount_cents: Mapped[int] = mapped_column(BigInteger)
+    amount_cents: Mapped[Cents]
     currency: Mapped[str] = mapped_column(String(3))
     status: Mapped[str] = mapped_column(String(9), server_default=REQUESTED)
     cause: Mapped[str] = mapped_column(String(9), server_default=AUTOMATIC)
@@ -62,16 +61,15 @@ DISPUTE_PREVENTED = "prevented"
 DISPUTE_OVER = ("won", DISPUTE_LOST, "warning_closed", DISPUTE_PREVENTED)
 
 
-class Dispute(Base):
+class Dispute(Numbered):
     """A customer's bank wants a payment back; the status is Stripe's word for it."""
 
     __tablename__ = "dispute"
 
-    id: Mapped[int] = mapped_column(Id, primary_key=True)
     stripe_dispute_id: Mapped[str] = mapped_column(String(255), unique=True)
     payment_intent: Mapped[str] = mapped_column(String(255))
     checkout_id: Mapped[int | None] = mapped_column(ForeignKey(Checkout.id), index=True)
-    amount_cents: Mapped[int] = mapped_column(BigInteger)
+    amount_cents: Mapped[Cents]
     currency: Mapped[str] = mapped_column(String(3))
     reason: Mapped[str] = mapped_column(server_default="")
     status: Mapped[str]

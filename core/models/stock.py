@@ -2,16 +2,16 @@
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from core.models.base import Base, Id, one_of, where
+from core.models.base import Numbered, index_where, one_of
 from core.models.catalogue import Product
 from core.models.checkout import PENDING, STATUSES, Checkout
 from core.models.orders import Order
 
 
-class StockReservation(Base):
+class StockReservation(Numbered):
     """A customer's claim on units of one product, with the price that was promised."""
 
     __tablename__ = "stock_reservation"
@@ -19,16 +19,12 @@ class StockReservation(Base):
         one_of("status", STATUSES),
         CheckConstraint("quantity > 0", name="quantity_over_zero"),
         UniqueConstraint("checkout_id", "product_id"),
-        Index(
-            # By time: one that began with the product would be written at random.
-            "ix_stock_reservation_due",
-            "expires_at",
-            "product_id",
-            **where("status = 'PENDING'"),
+        # By time: one that began with the product would be written at random.
+        index_where(
+            "status = 'PENDING'", "ix_stock_reservation_due", "expires_at", "product_id"
         ),
     )
 
-    id: Mapped[int] = mapped_column(Id, primary_key=True)
     checkout_id: Mapped[int] = mapped_column(ForeignKey(Checkout.id))
     product_id: Mapped[int] = mapped_column(ForeignKey(Product.id))
     stripe_session_id: Mapped[str | None] = mapped_column(String(255))
@@ -47,7 +43,7 @@ RETURNED = "returned"
 ADJUSTED = "adjusted"
 
 
-class StockMovement(Base):
+class StockMovement(Numbered):
     """A line of the append-only ledger: the sum of them is the stock."""
 
     __tablename__ = "stock_movement"
@@ -56,7 +52,6 @@ class StockMovement(Base):
         CheckConstraint("quantity <> 0", name="quantity_not_zero"),
     )
 
-    id: Mapped[int] = mapped_column(Id, primary_key=True)
     product_id: Mapped[int] = mapped_column(ForeignKey(Product.id), index=True)
     quantity: Mapped[int]
     reason: Mapped[str] = mapped_column(String(8))
