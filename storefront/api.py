@@ -22,12 +22,9 @@ blueprint = Blueprint("api", __name__, url_prefix="/api")
 
 @blueprint.get("/products")
 def products() -> Response:
-    return jsonify(
-        products=[
-            {name: getattr(product, name) for name in PRODUCT_FIELDS}
-            for product in catalogue.listed(db.session())
-        ]
-    )
+    listed = catalogue.listed(db.session())
+    told = [{name: getattr(each, name) for name in PRODUCT_FIELDS} for each in listed]
+    return jsonify(products=told)
 
 
 @blueprint.post("/checkout")
@@ -35,14 +32,15 @@ def start_checkout() -> tuple[Response, int]:
     count_checkout()
     page = payment_page.begin(
         current_shop(),
-        _cart_in(_json_body()),
+        _cart(),
         visitor=visit.visitor(),
         notice=visit.payment_notice,
     )
     return jsonify({**vars(page), "expires_at": language.iso(page.expires_at)}), 201
 
 
-def _json_body() -> Any:
+def _cart() -> dict[int, int]:
+    """Read the cart in the body. Raises CartError, ProductNotFoundError or HTTP's."""
     try:
         body = json.loads(request.get_data().decode())
     except (ValueError, RecursionError) as error:
@@ -50,10 +48,6 @@ def _json_body() -> Any:
     if not request.is_json:
         # Another site's form can send JSON as text/plain, but not as application/json.
         raise UnsupportedMediaType("the content type must be application/json")
-    return body
-
-
-def _cart_in(body: Any) -> dict[int, int]:
     items = body.get("items") if isinstance(body, dict) else None
     if not isinstance(items, list):
         raise CartError('the body must be an object with a list "items"')

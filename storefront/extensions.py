@@ -22,17 +22,12 @@ babel = Babel()
 class Sessions(SecureCookieSessionInterface):
     """Flask's own sessions, with one signer for all requests, not two for each."""
 
-    def __init__(self) -> None:
-        self._signer: URLSafeTimedSerializer | None = None
+    _signer: URLSafeTimedSerializer | None = None
 
     def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
         """Return the signer of the cookie; the application's key never changes."""
         self._signer = self._signer or super().get_signing_serializer(app)
         return self._signer
-
-
-def visitor_address() -> str:
-    return request.remote_addr or ""
 
 
 def current_shop() -> Shop:
@@ -47,5 +42,6 @@ checkout_tries = FixedWindowRateLimiter(MemoryStorage())
 def count_checkout() -> None:
     """Count an attempt to check out; refuse one too many from an address (429)."""
     most = current_shop().config.limits.checkouts_per_minute
-    if most and not checkout_tries.hit(RateLimitItemPerMinute(most), visitor_address()):
+    address = request.remote_addr or ""
+    if most and not checkout_tries.hit(RateLimitItemPerMinute(most), address):
         raise TooManyRequests(f"more than {most} checkouts a minute", retry_after=60)

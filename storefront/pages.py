@@ -28,11 +28,8 @@ def cart_count() -> dict[str, int]:
 
 @blueprint.app_template_filter()
 def image_url(image: str) -> str | None:
-    """
-    Return the address of a product's own picture, if the shop has it.
-
-    A picture elsewhere is not shown: fetching it would tell others who looks at what.
-    """
+    """Return the address of a product's own picture, if the shop has it."""
+    # A picture elsewhere is not shown: fetching it would tell who looks at what.
     if not image or "://" in image or image.startswith("//"):
         return None
     return url_for("static", filename=image)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 
-from flask import session
+from flask import request, session
 from flask_babel import force_locale
 from flask_babel import gettext as _
 
@@ -14,7 +14,7 @@ from core.clock import new_token
 from core.stock import holds
 from core.stock.reservations import MOST_LINES
 from storefront import language
-from storefront.extensions import db, visitor_address
+from storefront.extensions import db
 
 LARGEST_QUANTITY = 9999
 # What fits into the database's column; no id is larger.
@@ -23,11 +23,7 @@ LARGEST_ID = 2**63 - 1
 
 @dataclass(frozen=True)
 class CartLine:
-    """
-    A line of the cart with the price and stock of this moment.
-
-    *held* are its units under the visitor's own open checkout.
-    """
+    """A line of the cart now; *held* units are under the visitor's own checkout."""
 
     product: ProductView
     quantity: int
@@ -51,7 +47,7 @@ def visitor() -> Visitor:
     if "visitor" not in session:
         session.permanent = True
         session["visitor"] = new_token()
-    return Visitor(session["visitor"], visitor_address(), language.choose())
+    return Visitor(session["visitor"], request.remote_addr or "", language.choose())
 
 
 def visitor_id() -> str:

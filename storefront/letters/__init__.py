@@ -1,7 +1,3 @@
-"""
-The words of the shop's letters, in the language of whoever gets them.
-
-They are written when a letter is sent, from the rows that it is about.
-"""
+"""The words of the shop's letters, written from the rows when a letter is sent."""
 
 __all__ = ["writer"]

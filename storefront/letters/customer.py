@@ -14,7 +14,7 @@ from core.orders.views import OrderView, Wanted
 from core.refunds import owed, refunds
 from storefront import language
 from storefront.extensions import current_shop
-from storefront.letters.parts import Content, Link, Place, Row
+from storefront.letters.parts import Content, Place, Row
 
 
 def order(session: Session, mail: Mail) -> Content | None:
@@ -59,14 +59,14 @@ def _content(
         opening=(_("Hello %(name)s,", name=name) if name else _("Hello,"), *told),
         rows=tuple(rows),
         places=places,
-        link=_link(order) if order else None,
+        order_url=_url_of(order) if order else "",
         closing=tuple(closing),
     )
 
 
-def _link(found: OrderView) -> Link:
-    path = current_app.url_map.bind("").build("pages.order", {"token": found.token})
-    return Link(_("Look at your order"), current_shop().config.shop_url + path)
+def _url_of(order: OrderView) -> str:
+    path = current_app.url_map.bind("").build("pages.order", {"token": order.token})
+    return current_shop().config.shop_url + path
 
 
 def _bill(found: OrderView) -> Iterator[Row]:

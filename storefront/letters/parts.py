@@ -18,12 +18,6 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Link:
-    label: str
-    address: str
-
-
-@dataclass(frozen=True)
 class Content:
     """A letter's content, in the language of whoever gets it."""
 
@@ -32,5 +26,5 @@ class Content:
     opening: tuple[str, ...]
     rows: tuple[Row, ...] = ()
     places: tuple[Place, ...] = ()
-    link: Link | None = None
+    order_url: str = ""
     closing: tuple[str, ...] = ()
