@@ -234,19 +234,16 @@ def keep(path: Path, secret: str) -> None:
             os.link(draft, path)
         draft.unlink()
     except OSError as error:
-        raise ConfigError(
-            "DATA_DIR", f"cannot write {path.name} there: {error.strerror}"
-        ) from error
+        problem = f"cannot write {path.name} there: {error.strerror}"
+        raise ConfigError("DATA_DIR", problem) from error
 
 
 def _stripe(env: _Environment) -> tuple[str, str]:
     """Return Stripe's key and the address of its API, each "" if it is not set."""
     key, api_base = env.text("STRIPE_SECRET_KEY"), env.url("STRIPE_API_BASE")
     if key and not re.match(r"(sk|rk)_(test|live)_.", key):
-        raise ConfigError(
-            "STRIPE_SECRET_KEY",
-            "must be a secret key (sk_test_…, rk_test_…, sk_live_… or rk_live_…)",
-        )
+        expected = "a secret key (sk_test_…, rk_test_…, sk_live_… or rk_live_…)"
+        raise ConfigError("STRIPE_SECRET_KEY", f"must be {expected}")
     if is_live_key(key):
         if api_base:
             raise ConfigError("STRIPE_API_BASE", "is accepted only with a test key")

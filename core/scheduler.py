@@ -49,10 +49,8 @@ class Scheduler:
         self._halt = threading.Event()
         interval = shop.config.cleanup_interval_seconds
         self._sweeper = self._thread("the sweep", self.run_once, interval)
-        self._threads = [
-            self._sweeper,
-            self._thread("reconcile", self._reconcile, LOOK_SECONDS, at_once=False),
-        ]
+        look = self._thread("reconcile", self._reconcile, LOOK_SECONDS, at_once=False)
+        self._threads = [self._sweeper, look]
         if write_letters is not None:
             send = partial(self._send_letters, write_letters)
             self._threads.append(self._thread("the outbox", send, LOOK_SECONDS))

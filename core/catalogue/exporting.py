@@ -26,6 +26,7 @@ FIXED_CELLS = {
     "Variant Requires Shipping": "true",
     "Variant Taxable": "true",
 }
+SHARED = ("title", "description", "vendor", "kind", "tags")
 EXPORTED = (
     *(names[0] for name, names in COLUMN_NAMES.items() if name != "status"),
     *FIXED_CELLS,
@@ -53,6 +54,8 @@ def _cells(product: Row[Any], variants: Sequence[Row[Any]]) -> dict[str, str]:
     """Return the row of *product*; what it shares with the first variant is blank."""
     first = None if product.id == variants[0].id else variants[0]
     imported = product.imported_quantity
+    has_blank = not all(row.image for row in variants)
+    own, shared = product._mapping, first._mapping if first else {}
     cells = {
         "handle": product.handle,
         "published": "true" if product.is_listed else "false",
@@ -61,19 +64,11 @@ def _cells(product: Row[Any], variants: Sequence[Row[Any]]) -> dict[str, str]:
         "price": f"{product.price_cents // 100}.{product.price_cents % 100:02d}",
         "stock_at_export": str(product.stock),
         "imported_quantity": "" if imported is None else str(imported),
-        **_shared_cells(product, first),
+        **{name: own[name] for name in SHARED if own[name] != shared.get(name)},
         **_option_cells(product, first),
-        **_image_cells(
-            product, first, has_blank=any(not row.image for row in variants)
-        ),
+        **_image_cells(product, first, has_blank=has_blank),
     }
     return FIXED_CELLS | {COLUMN_NAMES[name][0]: text for name, text in cells.items()}
-
-
-def _shared_cells(product: Row[Any], first: Row[Any] | None) -> dict[str, str]:
-    names = ("title", "description", "vendor", "kind", "tags")
-    own, shared = product._mapping, first._mapping if first else {}
-    return {name: own[name] for name in names if own[name] != shared.get(name)}
 
 
 def _option_cells(product: Row[Any], first: Row[Any] | None) -> dict[str, str]:

@@ -8,7 +8,7 @@ a file from before a sale does not bring the sold units back.
 
 import re
 import unicodedata
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -179,11 +179,11 @@ def _create_products(
     """Insert the products in the file's order; return the movements."""
     if not rows:
         return []
-    slug_of = _Slugs(slugs)
+    counts: Counter[str] = Counter()
     values = [
         {
             **{column: getattr(row, column) for column in DESCRIBED},
-            "slug": slug_of(row),
+            "slug": _new_slug(row, slugs, counts),
             "handle": row.handle,
             "option_values": row.option_values,
             "stock": row.quantity or 0,
@@ -205,21 +205,15 @@ def _movement(product_id: int, quantity: int, reason: str) -> Movement:
     return {"product_id": product_id, "quantity": quantity, "reason": reason}
 
 
-class _Slugs:
-    """Gives each new product a slug that no other has."""
-
-    def __init__(self, taken: set[str]) -> None:
-        self.taken = taken
-        self.counts: dict[str, int] = defaultdict(int)
-
-    def __call__(self, row: ProductRow) -> str:
-        text = unicodedata.normalize("NFKD", f"{row.handle} {row.option_values}")
-        plain = text.encode("ascii", "ignore").decode().lower()
-        base = re.sub("[^a-z0-9]+", "-", plain).strip("-") or "product"
-        slug = base[:LONGEST_SLUG]
-        while slug in self.taken:
-            self.counts[base] += 1
-            suffix = f"-{self.counts[base] + 1}"
-            slug = base[: LONGEST_SLUG - len(suffix)] + suffix
-        self.taken.add(slug)
-        return slug
+def _new_slug(row: ProductRow, taken: set[str], counts: Counter[str]) -> str:
+    """Take a slug that no other product has; *counts* those made of the same words."""
+    text = unicodedata.normalize("NFKD", f"{row.handle} {row.option_values}")
+    plain = text.encode("ascii", "ignore").decode().lower()
+    base = re.sub("[^a-z0-9]+", "-", plain).strip("-") or "product"
+    slug = base[:LONGEST_SLUG]
+    while slug in taken:
+        counts[base] += 1
+        suffix = f"-{counts[base] + 1}"
+        slug = base[: LONGEST_SLUG - len(suffix)] + suffix
+    taken.add(slug)
+    return slug

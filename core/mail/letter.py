@@ -50,7 +50,13 @@ def compose(config: Config, mail: Mail, letter: Letter | None) -> Message:
     """
     if letter is None:
         raise NotTakenError("what it tells about is not there", is_final=True)
-    sender, recipients = _sender(config), _addresses(mail, letter)
+    name, address = parseaddr(config.mail_from)
+    try:
+        sender = Address(name, addr_spec=ascii_address(address))
+    except NotTakenError as error:
+        # Not final: the letters wait until the setting is corrected.
+        raise NotTakenError("MAIL_FROM is no address that can be sent from") from error
+    recipients = _addresses(mail, letter)
     made = EmailMessage(policy=SMTP)
     made["From"] = sender
     made["To"] = [Address(addr_spec=each) for each in recipients]
@@ -92,15 +98,6 @@ def keep_copy(config: Config, key: str, message: Message) -> None:
         draft.replace(path)
     except OSError as error:
         raise NotTakenError(f"cannot write {path.name}: {error.strerror}") from error
-
-
-def _sender(config: Config) -> Address:
-    name, address = parseaddr(config.mail_from)
-    try:
-        return Address(name, addr_spec=ascii_address(address))
-    except NotTakenError as error:
-        # Not final: the letters wait until the setting is corrected.
-        raise NotTakenError("MAIL_FROM is no address that can be sent from") from error
 
 
 def _addresses(mail: Mail, letter: Letter) -> tuple[str, ...]:

@@ -22,7 +22,6 @@ from core.database.engine import Database, connect, is_postgresql
 from core.database.locks import COPY_KEY
 from core.errors import ConfigError, CopyError
 from core.maintenance import doctor
-from core.maintenance.doctor import Finding
 from core.models.every import METADATA, TABLES
 
 Sums = dict[str, set[tuple[Any, ...]]]
@@ -38,7 +37,7 @@ class Side:
     """What one of the two databases holds, and the doctor's findings on it."""
 
     sums: Sums
-    findings: list[Finding]
+    findings: list[doctor.Finding]
 
     @property
     def rows(self) -> dict[str, int]:
@@ -155,10 +154,10 @@ def _require_empty(connection: Connection) -> None:
     ours = [table for table in TABLES if table.name in there]
     if is_postgresql(connection):
         if not connection.scalar(select(func.pg_try_advisory_xact_lock(COPY_KEY))):
-            raise CopyError(
-                "the target is the shop's own database, or another copy is made of it"
-                " or to it"
+            problem = (
+                "the target is the shop's own database, or another copy is made of"
             )
+            raise CopyError(f"{problem} it or to it")
         if ours:
             names = ", ".join(table.name for table in ours)
             connection.execute(text(f"LOCK TABLE {names} IN EXCLUSIVE MODE"))
@@ -171,10 +170,8 @@ def _require_empty(connection: Connection) -> None:
 def _require_unchanged(source: Database, before: Side) -> None:
     with source.engine.connect() as connection:
         if _sums(connection) != before.sums:
-            raise CopyError(
-                "nothing was copied: the shop was at work meanwhile; stop it, then copy"
-                " it again"
-            )
+            problem = "nothing was copied: the shop was at work meanwhile; stop it"
+            raise CopyError(f"{problem}, then copy it again")
 
 
 def _copy_tables(

@@ -11,18 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 
-from sqlalchemy import (
-    ColumnElement,
-    Date,
-    bindparam,
-    cast,
-    func,
-    literal,
-    select,
-    text,
-    union_all,
-    update,
-)
+import sqlalchemy as sa
+from sqlalchemy import bindparam, func, literal, select
 from sqlalchemy.orm import Session
 
 from core.database.engine import Database, is_postgresql
@@ -37,14 +27,14 @@ DAYS_AT_ONCE = 100
 
 # A day has the same sums whenever it is summed, so it may be summed twice, also by two
 # processes at once.
-_SUM_UP = text(
+_SUM_UP = sa.text(
     "INSERT INTO sales_day (day, currency, orders, amount_cents)"
     " SELECT :day, currency, count(*), sum(amount_cents) FROM orders"
     " WHERE created_at >= :start AND created_at < :end GROUP BY currency"
     " ON CONFLICT (day, currency) DO UPDATE"
     " SET orders = excluded.orders, amount_cents = excluded.amount_cents"
 ).bindparams(
-    bindparam("day", type_=Date()),
+    bindparam("day", type_=sa.Date()),
     bindparam("start", type_=UtcDateTime()),
     bindparam("end", type_=UtcDateTime()),
 )
@@ -62,18 +52,12 @@ class Drift:
 
 def total(session: Session) -> tuple[int, int]:
     """Return the number of all orders and their sum in cents."""
-    last, orders, cents = session.execute(
-        select(
-            func.max(SalesDay.day),
-            func.coalesce(func.sum(SalesDay.orders), 0),
-            func.coalesce(func.sum(SalesDay.amount_cents), 0),
-        )
-    ).one()
-    later = select(func.count(), func.coalesce(func.sum(Order.amount_cents), 0))
-    if last is not None:
-        later = later.where(Order.created_at >= _start(last + ONE_DAY))
-    more_orders, more_cents = session.execute(later.select_from(Order)).one()
-    return int(orders) + more_orders, int(cents) + int(more_cents)
+    sums = func.sum(SalesDay.orders), func.sum(SalesDay.amount_cents)
+    kept = select(func.max(SalesDay.day), *sums)
+    last, orders, cents = session.execute(kept).one()
+    later = select(func.count(), func.sum(Order.amount_cents)).where(_is_after(last))
+    more_orders, more_cents = session.execute(later).one()
+    return int(orders or 0) + more_orders, int(cents or 0) + int(more_cents or 0)
 
 
 def roll_up(database: Database, *, now: datetime) -> int:
@@ -94,19 +78,12 @@ def roll_up(database: Database, *, now: datetime) -> int:
 def drift(session: Session) -> Iterator[Drift]:
     """Yield the days whose kept sums differ from the orders, in one statement."""
     day = _utc_day_of_order(session)
-    none = literal(0)
-    sides = union_all(
-        select(
-            SalesDay.day.label("day"),
-            SalesDay.currency.label("currency"),
-            SalesDay.orders.label("kept_orders"),
-            SalesDay.amount_cents.label("kept_cents"),
-            none.label("orders"),
-            none.label("cents"),
-        ),
-        select(
-            day, Order.currency, none, none, func.count(), func.sum(Order.amount_cents)
-        )
+    kept = SalesDay.orders, SalesDay.amount_cents
+    found = func.count(), func.sum(Order.amount_cents)
+    none = literal(0).label("orders_found"), literal(0).label("cents_found")
+    sides = sa.union_all(
+        select(SalesDay.day, SalesDay.currency, *kept, *none),
+        select(day, Order.currency, *none, *found)
         .where(day <= select(func.max(SalesDay.day)).scalar_subquery())
         .group_by(day, Order.currency),
     ).subquery()
@@ -118,17 +95,17 @@ def drift(session: Session) -> Iterator[Drift]:
         yield Drift(day, currency, (kept_orders, kept_cents), (orders, cents))
 
 
-def _utc_day_of_order(session: Session) -> ColumnElement[date]:
+def _utc_day_of_order(session: Session) -> sa.ColumnElement[date]:
     """Return the day (UTC) of an order; each database has its own way to get it."""
     if is_postgresql(session):
-        return cast(func.timezone(text("'UTC'"), Order.created_at), Date)
-    return func.date(Order.created_at, type_=Date)
+        return sa.cast(func.timezone(sa.text("'UTC'"), Order.created_at), sa.Date)
+    return func.date(Order.created_at, type_=sa.Date)
 
 
 def sum_again(session: Session, day: date) -> None:
     """Set a day's sums to those of its orders; safe to repeat."""
     session.execute(
-        update(SalesDay).where(SalesDay.day == day).values(orders=0, amount_cents=0)
+        sa.update(SalesDay).where(SalesDay.day == day).values(orders=0, amount_cents=0)
     )
     _sum_up(session, day)
 
@@ -142,13 +119,15 @@ def _sum_up(session: Session, day: date) -> None:
 def _next_day(session: Session, now: datetime) -> date | None:
     """Return the first day with orders that is over and has no sums."""
     last = session.scalar(select(func.max(SalesDay.day)))
-    first = select(func.min(Order.created_at))
-    if last is not None:
-        first = first.where(Order.created_at >= _start(last + ONE_DAY))
-    moment = session.scalar(first)
+    moment = session.scalar(select(func.min(Order.created_at)).where(_is_after(last)))
     if moment is None or _start(moment.date() + ONE_DAY) + SETTLED_AFTER > now:
         return None
     return moment.date()
+
+
+def _is_after(day: date | None) -> sa.ColumnElement[bool]:
+    """Return the condition that an order came after *day*; if that is None, any did."""
+    return Order.created_at >= _start(day + ONE_DAY) if day else sa.true()
 
 
 def _start(day: date) -> datetime:

@@ -192,9 +192,8 @@ def views(session: Session, query: Select[Order]) -> list[OrderView]:
     lines: defaultdict[int, list[OrderLineView]] = defaultdict(list)
     sold = select(OrderLine).where(OrderLine.order_id.in_(ids)).order_by(OrderLine.id)
     for line in session.scalars(sold):
-        lines[line.order_id].append(
-            view_of(OrderLineView, line, name=line.product_name)
-        )
+        view = view_of(OrderLineView, line, name=line.product_name)
+        lines[line.order_id].append(view)
     is_open = Refund.status.in_((refunds.REQUESTED, refunds.SENT))
     owed = select(Refund.order_id).where(Refund.order_id.in_(ids), is_open)
     under_way = set(session.scalars(owed))

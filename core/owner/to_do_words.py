@@ -149,13 +149,9 @@ WORDS: Mapping[str, Mapping[str, tuple[str, str]]] = {
 
 def words_of(entry: ToDoView, locale: str) -> tuple[str, str]:
     """Return the title and the explanation of *entry* now; *locale* is nl or en."""
-    return WORDS[locale][_end_of(entry) or entry.kind]
-
-
-def _end_of(entry: ToDoView) -> str | None:
-    dispute = entry.dispute
-    if dispute is None or dispute.status not in DISPUTE_OVER:
-        return None
-    if dispute.status == DISPUTE_LOST:
-        return UNPAID if entry.is_order_unpaid else LOST
-    return PREVENTED if dispute.status == DISPUTE_PREVENTED else KEPT
+    kind, dispute = entry.kind, entry.dispute
+    if dispute and dispute.status == DISPUTE_LOST:
+        kind = UNPAID if entry.is_order_unpaid else LOST
+    elif dispute and dispute.status in DISPUTE_OVER:
+        kind = PREVENTED if dispute.status == DISPUTE_PREVENTED else KEPT
+    return WORDS[locale][kind]
