@@ -13,15 +13,8 @@ from admin_dashboard.words.figures import moment, plain
 from core.clock import utcnow
 from core.mail import outbox
 from core.mail.letter import copy_of
-from core.models.mail import (
-    GONE_MAIL,
-    ORDER_MAIL,
-    OWED_MAIL,
-    READY,
-    REFUND_MAIL,
-    SENDING,
-    TO_DO_MAIL,
-)
+from core.models import mail as models
+from core.models.mail import READY, SENDING
 from core.models.refunds import FAILED, SENT
 from core.owner.reports import MailView
 
@@ -32,11 +25,11 @@ HOW_TO_SET_UP = (
     " afzender (`Winkel <winkel@voorbeeld.nl>`), en start de winkel opnieuw."
 )
 KINDS = {
-    ORDER_MAIL: "Bevestiging van een bestelling",
-    REFUND_MAIL: "Bericht van een terugbetaling",
-    OWED_MAIL: "Bericht dat terugbetalen niet lukte",
-    GONE_MAIL: "Bericht dat de goederen weg waren",
-    TO_DO_MAIL: "Bericht voor u: iets te doen",
+    models.ORDER_MAIL: "Bevestiging van een bestelling",
+    models.REFUND_MAIL: "Bericht van een terugbetaling",
+    models.OWED_MAIL: "Bericht dat terugbetalen niet lukte",
+    models.GONE_MAIL: "Bericht dat de goederen weg waren",
+    models.TO_DO_MAIL: "Bericht voor u: iets te doen",
 }
 STATUSES = {
     READY: "Wacht op verzending",
@@ -52,18 +45,11 @@ WHAT_WENT_WRONG = {
     ),
     FAILED: "Deze brief is niet aangekomen.",
 }
-
-
-def send_again(mail_id: int) -> None:
-    def work(session: Session, _owner: str) -> bool:
-        return outbox.send_again(session, mail_id, now=utcnow())
-
-    acting.act(
-        work,
-        "De brief gaat zo opnieuw de deur uit.",
-        "Deze brief is al onderweg, of wordt misschien nog verstuurd. Probeer het over"
-        " tien minuten nog eens.",
-    )
+SENT_AGAIN = "De brief gaat zo opnieuw de deur uit."
+NOT_YET = (
+    "Deze brief is al onderweg, of wordt misschien nog verstuurd. Probeer het over"
+    " tien minuten nog eens."
+)
 
 
 def show_settings() -> None:
@@ -83,64 +69,57 @@ def show_settings() -> None:
 
 
 @st.fragment(run_every="5s")
+@shop_data.told_plainly()
 def letters() -> None:
     acting.show_notice()
-    with shop_data.told_plainly():
-        mails = shop_data.mails(limit=ROWS)
-        if not mails:
-            st.info("Er is nog geen post.")
-            return
-        for each in mails:
-            if each.status in WHAT_WENT_WRONG:
-                show_troubled(each)
-        numbers = shop_data.numbers_of([each.checkout_id for each in mails])
-        st.dataframe(table_of(mails, numbers), hide_index=True, alt="Post")
-        if len(mails) == ROWS:
-            st.caption(f"De nieuwste {ROWS}.")
-        if shop_data.config().smtp is None:
-            show_text(mails)
+    mails = shop_data.mails(limit=ROWS)
+    if not mails:
+        st.info("Er is nog geen post.")
+        return
+    for each in mails:
+        if each.status in WHAT_WENT_WRONG:
+            show_troubled(each)
+    numbers = shop_data.numbers_of([each.checkout_id for each in mails])
+    st.dataframe(table_of(mails, numbers), hide_index=True, alt="Post")
+    if len(mails) == ROWS:
+        st.caption(f"De nieuwste {ROWS}.")
+    if shop_data.config().smtp is None:
+        show_text(mails)
 
 
 def show_troubled(each: MailView) -> None:
+    def send_again(session: Session, _owner: str) -> bool:
+        return outbox.send_again(session, each.id, now=utcnow())
+
     with st.container(border=True):
         st.markdown(f"**{plain(label_of(each))}**")
         st.markdown(WHAT_WENT_WRONG[each.status])
         if each.error:
             st.caption(plain(each.error))
-        st.button(
-            "Opnieuw sturen",
-            key=f"send-{each.id}",
-            on_click=send_again,
-            args=(each.id,),
-        )
+        key = f"send-{each.id}"
+        acting.button("Opnieuw sturen", key, send_again, SENT_AGAIN, NOT_YET)
 
 
 def label_of(each: MailView) -> str:
     parts = (moment(each.created_at), KINDS[each.kind], each.recipient)
-    return " \N{MIDDLE DOT} ".join(part for part in parts if part)
-
-
-def status_of(each: MailView) -> str:
-    if each.status == SENT and shop_data.config().smtp is None:
-        return "Bewaard als bestand"
-    return STATUSES[each.status]
+    return " \N{MIDDLE DOT} ".join(filter(None, parts))
 
 
 def table_of(mails: Sequence[MailView], numbers: dict[int | None, int]) -> pd.DataFrame:
+    is_real = shop_data.config().smtp is not None
+    statuses = STATUSES if is_real else STATUSES | {SENT: "Bewaard als bestand"}
     return pd.DataFrame(
-        [
-            {
-                "Geschreven": moment(each.created_at),
-                "Wat": KINDS[each.kind],
-                "Aan": each.recipient or "de eigenaar",
-                "Status": status_of(each),
-                "Verstuurd": moment(each.sent_at) if each.sent_at else "",
-                "Pogingen": each.tries,
-                "Bestelling": str(numbers.get(each.checkout_id, "")),
-                "Fout": each.error,
-            }
-            for each in mails
-        ]
+        {
+            "Geschreven": moment(each.created_at),
+            "Wat": KINDS[each.kind],
+            "Aan": each.recipient or "de eigenaar",
+            "Status": statuses[each.status],
+            "Verstuurd": moment(each.sent_at),
+            "Pogingen": each.tries,
+            "Bestelling": str(numbers.get(each.checkout_id, "")),
+            "Fout": each.error,
+        }
+        for each in mails
     )
 
 

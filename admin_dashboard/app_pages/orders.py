@@ -18,6 +18,7 @@ STATUSES = {label: status for status, label in words.STATUSES.items()}
 
 
 @st.fragment(run_every="5s")
+@shop_data.told_plainly()
 def sold() -> None:
     search, choice = st.columns([3, 1])
     text = search.text_input(
@@ -27,14 +28,13 @@ def sold() -> None:
     ).strip()
     chosen = choice.selectbox("Status", [ALL, *STATUSES], key="status")
     status = STATUSES.get(chosen, "")
-    with shop_data.told_plainly():
-        orders = shop_data.orders(text=text, status=status, limit=ROWS)
-        if orders:
-            show(orders, text, status)
-        elif text or status:
-            st.info("Geen bestelling gevonden.")
-        else:
-            st.info("Er is nog niets verkocht.")
+    orders = shop_data.orders(text=text, status=status, limit=ROWS)
+    if orders:
+        show(orders, text, status)
+    elif text or status:
+        st.info("Geen bestelling gevonden.")
+    else:
+        st.info("Er is nog niets verkocht.")
 
 
 def show(orders: Sequence[OrderView], text: str, status: str) -> None:
@@ -48,7 +48,10 @@ def show(orders: Sequence[OrderView], text: str, status: str) -> None:
         on_select="rerun",
         selection_mode="single-row",
     )
-    open_picked(picked["selection"]["rows"], orders)
+    rows = picked["selection"]["rows"]
+    if rows and rows[0] < len(orders):
+        number = orders[rows[0]].number
+        st.switch_page("app_pages/order.py", query_params={"order": str(number)})
     if len(orders) == ROWS:
         st.caption(f"De nieuwste {ROWS}; zoek om oudere te zien.")
     export.show_button(
@@ -59,41 +62,34 @@ def show(orders: Sequence[OrderView], text: str, status: str) -> None:
     )
 
 
-def open_picked(rows: Sequence[int], orders: Sequence[OrderView]) -> None:
-    if rows and rows[0] < len(orders):
-        number = orders[rows[0]].number
-        st.switch_page("app_pages/order.py", query_params={"order": str(number)})
-
-
 @st.fragment(run_every="5s")
+@shop_data.told_plainly()
 def refunded() -> None:
     st.header("Terugbetalingen")
-    with shop_data.told_plainly():
-        refunds = shop_data.refunds(limit=ROWS)
-        if not refunds:
-            st.info("Er hoefde niets terugbetaald te worden.")
-            return
-        numbers = shop_data.numbers_of([refund.checkout_id for refund in refunds])
-        for refund in refunds:
-            if refund.owed_cents:
-                refund_window.show_failed(refund, numbers.get(refund.checkout_id))
-        columns.show(money_tables.of_refunds(refunds, numbers), "Terugbetalingen")
-        if len(refunds) == ROWS:
-            st.caption(f"De nieuwste {ROWS}.")
+    refunds = shop_data.refunds(limit=ROWS)
+    if not refunds:
+        st.info("Er hoefde niets terugbetaald te worden.")
+        return
+    numbers = shop_data.numbers_of([refund.checkout_id for refund in refunds])
+    for refund in refunds:
+        if refund.owed_cents:
+            refund_window.show_failed(refund, numbers.get(refund.checkout_id))
+    columns.show(money_tables.of_refunds(refunds, numbers), "Terugbetalingen")
+    if len(refunds) == ROWS:
+        st.caption(f"De nieuwste {ROWS}.")
 
 
 @st.fragment(run_every="5s")
+@shop_data.told_plainly()
 def disputed() -> None:
     st.header("Betwiste betalingen")
-    with shop_data.told_plainly():
-        disputes = shop_data.disputes(limit=ROWS)
-        if not disputes:
-            st.info("Er wordt geen betaling betwist.")
-            return
-        numbers = shop_data.numbers_of([dispute.checkout_id for dispute in disputes])
-        st.caption("Antwoorden doet u bij Stripe, voor de termijn om is.")
-        table = money_tables.of_disputes(disputes, numbers)
-        columns.show(table, "Betwiste betalingen")
+    disputes = shop_data.disputes(limit=ROWS)
+    if not disputes:
+        st.info("Er wordt geen betaling betwist.")
+        return
+    numbers = shop_data.numbers_of([dispute.checkout_id for dispute in disputes])
+    st.caption("Antwoorden doet u bij Stripe, voor de termijn om is.")
+    columns.show(money_tables.of_disputes(disputes, numbers), "Betwiste betalingen")
 
 
 st.title("Bestellingen")

@@ -1,7 +1,5 @@
 """The entries that a person has to look at, and those that are done."""
 
-from collections.abc import Sequence
-
 import streamlit as st
 from sqlalchemy.orm import Session
 
@@ -15,49 +13,38 @@ from core.owner.to_do_words import words_of
 from core.owner.to_dos import ToDoView
 
 ROWS = 50
-
-
-def tick_off(to_do_id: int) -> None:
-    def work(session: Session, owner: str) -> bool:
-        return records.tick_off(session, to_do_id, who=owner, now=utcnow())
-
-    acting.act(work, "Afgevinkt; hieronder kunt u het terugzetten.", "Dat was al zo.")
-
-
-def put_back(to_do_id: int) -> None:
-    def work(session: Session, _owner: str) -> bool:
-        return records.untick(session, to_do_id)
-
-    acting.act(work, "Het staat weer op de lijst.", "Dat was al zo.")
+ALREADY = "Dat was al zo."
 
 
 @st.fragment(run_every="5s")
+@shop_data.told_plainly()
 def entries() -> None:
     acting.show_notice()
-    with shop_data.told_plainly():
-        entered = shop_data.to_dos(limit=ROWS)
-        if not entered:
-            st.info("Er is niets te doen.")
-        for entry in entered:
-            show_open(entry)
-        if len(entered) == ROWS:
-            st.caption(f"De oudste {ROWS}; daarna komen de andere.")
-        show_done(shop_data.to_dos(limit=ROWS, done=True))
+    entered = shop_data.to_dos(limit=ROWS)
+    if not entered:
+        st.info("Er is niets te doen.")
+    for entry in entered:
+        show_open(entry)
+    if len(entered) == ROWS:
+        st.caption(f"De oudste {ROWS}; daarna komen de andere.")
+    if done := shop_data.to_dos(limit=ROWS, done=True):
+        with st.expander(f"Afgevinkt ({len(done)})"):
+            for entry in done:
+                show_done(entry)
 
 
 def show_open(entry: ToDoView) -> None:
+    def tick_off(session: Session, owner: str) -> bool:
+        return records.tick_off(session, entry.id, who=owner, now=utcnow())
+
     with st.container(border=True):
         title, explanation = words_of(entry, LOCALE)
         st.markdown(f"**{title}**")
         st.markdown(explanation)
         st.caption(facts_of(entry))
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.button(
-                "Afvinken",
-                key=f"tick-{entry.id}",
-                on_click=tick_off,
-                args=(entry.id,),
-            )
+            done = "Afgevinkt; hieronder kunt u het terugzetten."
+            acting.button("Afvinken", f"tick-{entry.id}", tick_off, done, ALREADY)
             show_link(entry)
 
 
@@ -87,23 +74,16 @@ def show_link(entry: ToDoView) -> None:
             return
 
 
-def show_done(done: Sequence[ToDoView]) -> None:
-    if not done:
-        return
-    with st.expander(f"Afgevinkt ({len(done)})"):
-        for entry in done:
-            ticked = moment(entry.done_at) if entry.done_at else ""
-            title, _ = words_of(entry, LOCALE)
-            who = entry.done_by or SHOP
-            by = plain(f"afgevinkt op {ticked} door {who}")
-            st.markdown(f"{title}  \n{by}")
-            st.caption(facts_of(entry))
-            st.button(
-                "Terugzetten",
-                key=f"put-back-{entry.id}",
-                on_click=put_back,
-                args=(entry.id,),
-            )
+def show_done(entry: ToDoView) -> None:
+    def put_back(session: Session, _owner: str) -> bool:
+        return records.untick(session, entry.id)
+
+    title, _ = words_of(entry, LOCALE)
+    by = f"afgevinkt op {moment(entry.done_at)} door {entry.done_by or SHOP}"
+    st.markdown(f"{title}  \n{plain(by)}")
+    st.caption(facts_of(entry))
+    done = "Het staat weer op de lijst."
+    acting.button("Terugzetten", f"put-back-{entry.id}", put_back, done, ALREADY)
 
 
 st.title("Te doen")

@@ -1,7 +1,3 @@
-"""
-Who may in: the login's pages, and the gate in front of everything else.
-
-Invariant: without an open login nothing that Streamlit serves leaves this process.
-"""
+"""Who may in: the login's pages, and the gate in front of everything else."""
 
 __all__ = ["gate", "logins", "pages"]

@@ -8,15 +8,10 @@ anything, and an open websocket is closed when its login ends.
 import logging
 
 from sqlalchemy.exc import SQLAlchemyError
+from starlette import responses
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
-from starlette.responses import (
-    JSONResponse,
-    PlainTextResponse,
-    RedirectResponse,
-    Response,
-)
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
@@ -48,63 +43,50 @@ class Gate:
         elif scope["type"] == "websocket":
             await self._websocket(scope, receive, send)
         else:
-            await self._http(scope, receive, _with_headers(send))
+            answer = self._app
+            if scope["path"] not in OPEN_PATHS:
+                answer = await self._answer(scope)
+            await answer(scope, receive, _with_headers(send))
 
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        answer: ASGIApp = self._app
-        if scope["path"] not in OPEN_PATHS:
-            try:
-                if not await self._is_open(scope):
-                    answer = _refusal(scope["path"])
-            except SQLAlchemyError:
-                logger.exception("the login could not be checked")
-                answer = _unavailable()
-        await answer(scope, receive, send)
+    async def _answer(self, scope: Scope) -> ASGIApp:
+        is_open = await self._is_open(scope)
+        if is_open is None:
+            return responses.PlainTextResponse(
+                "De database van de winkel is nu niet bereikbaar. Probeer het zo weer.",
+                status_code=503,
+                headers={"Retry-After": "5"},
+            )
+        if is_open:
+            return self._app
+        if scope["path"].startswith(MACHINE_PATHS):
+            # A page whose login has ended shows the sentence if it comes as JSON.
+            return responses.JSONResponse(LOGGED_OUT, status_code=401)
+        return responses.RedirectResponse("/login", 303)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            is_open = await self._is_open(scope)
-        except SQLAlchemyError:
-            logger.exception("the login could not be checked")
-            is_open = False
-        if not is_open:
+        if not await self._is_open(scope):
             await WebSocketClose(LOGIN_ENDED)(scope, receive, send)
             return
 
         async def receive_while_open() -> Message:
             message = await receive()
-            if message["type"] != "websocket.receive" or await self._stays_open(scope):
+            # While the database cannot tell, the page has no data either and says so.
+            is_sent = message["type"] == "websocket.receive"
+            if not is_sent or await self._is_open(scope) is not False:
                 return message
             await send({"type": "websocket.close", "code": LOGIN_ENDED})
             return {"type": "websocket.disconnect", "code": LOGIN_ENDED}
 
         await self._app(scope, receive_while_open, send)
 
-    async def _is_open(self, scope: Scope) -> bool:
+    async def _is_open(self, scope: Scope) -> bool | None:
+        """Tell whether the login is open; None if the database cannot be reached."""
         cookie = HTTPConnection(scope).cookies.get(COOKIE, "")
-        return await run_in_threadpool(self._logins.is_open, cookie)
-
-    async def _stays_open(self, scope: Scope) -> bool:
         try:
-            return await self._is_open(scope)
+            return await run_in_threadpool(self._logins.is_open, cookie)
         except SQLAlchemyError:
-            # The page has no data either, and says so.
-            return True
-
-
-def _refusal(path: str) -> Response:
-    if path.startswith(MACHINE_PATHS):
-        # A page whose login has ended shows the sentence if it comes as JSON.
-        return JSONResponse(LOGGED_OUT, status_code=401)
-    return RedirectResponse("/login", 303)
-
-
-def _unavailable() -> Response:
-    return PlainTextResponse(
-        "De database van de winkel is nu niet bereikbaar. Probeer het zo weer.",
-        status_code=503,
-        headers={"Retry-After": "5"},
-    )
+            logger.exception("the login could not be checked")
+            return None
 
 
 def _with_headers(send: Send) -> Send:

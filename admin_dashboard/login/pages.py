@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from itsdangerous import BadData, URLSafeTimedSerializer
@@ -35,6 +36,14 @@ POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self';"
     " base-uri 'none'; frame-ancestors 'none'"
 )
+# The status of a page by what it tells: a key of the words.
+STATUSES = {
+    "": 200,
+    "wrong": 401,
+    "form_ended": 403,
+    "too_often": 429,
+    "unavailable": 503,
+}
 
 
 class LoginPages:
@@ -55,8 +64,8 @@ class LoginPages:
             Route("/logout", self.show_logout),
             Route("/logout", self.log_out, methods=["POST"]),
             Route("/healthz", alive),
-            Route("/login.css", stylesheet),
-            Route("/favicon.svg", icon),
+            Route("/login.css", static_file),
+            Route("/favicon.svg", static_file),
         ]
 
     async def show_login(self, request: Request) -> Response:
@@ -65,14 +74,16 @@ class LoginPages:
     async def log_in(self, request: Request) -> Response:
         form = await self._form(request)
         if form is None:
-            return self._page(request, "login.html", 403, problem="form_ended")
+            return self._page(request, "login.html", "form_ended")
         email, password = form.get("email", ""), form.get("password", "")
         address = request.client.host if request.client else ""
         owner = f"{address} {email.strip().lower()}"
         throttles = ((self._by_owner, owner), (self._by_address, address))
         pause = max(throttle.pause(key) for throttle, key in throttles)
         if pause > 0:
-            return self._paused(request, email, pause)
+            answer = self._page(request, "login.html", "too_often", email)
+            answer.headers["Retry-After"] = str(int(pause) + 1)
+            return answer
         # Counted before the check, so that a hundred attempts at once count, too.
         for throttle, key in throttles:
             throttle.count(key)
@@ -80,20 +91,13 @@ class LoginPages:
             async with self._checks:
                 cookie = await run_in_threadpool(self._logins.open, email, password)
         except SQLAlchemyError:
-            return self._page(
-                request, "login.html", 503, problem="unavailable", email=email
-            )
+            return self._page(request, "login.html", "unavailable", email)
         if cookie is None:
-            return self._page(request, "login.html", 401, problem="wrong", email=email)
+            return self._page(request, "login.html", "wrong", email)
         for throttle, key in throttles:
             throttle.forget(key)
-        return _entered(request, cookie)
-
-    def _paused(self, request: Request, email: str, pause: float) -> Response:
-        answer = self._page(
-            request, "login.html", 429, problem="too_often", email=email
-        )
-        answer.headers["Retry-After"] = str(int(pause) + 1)
+        answer = RedirectResponse("/", 303)
+        _set(answer, request, COOKIE, cookie, max_age=LONGEST_SECONDS, samesite="lax")
         return answer
 
     async def show_logout(self, request: Request) -> Response:
@@ -101,38 +105,31 @@ class LoginPages:
 
     async def log_out(self, request: Request) -> Response:
         if await self._form(request) is None:
-            return self._page(request, "logout.html", 403, problem="form_ended")
+            return self._page(request, "logout.html", "form_ended")
         self._logins.close(request.cookies.get(COOKIE, ""))
         answer = RedirectResponse("/login", 303)
         answer.delete_cookie(COOKIE, httponly=True, samesite="lax")
         return answer
 
     def _page(
-        self, request: Request, template: str, status: int = 200, **context: str
+        self, request: Request, template: str, problem: str = "", email: str = ""
     ) -> Response:
         words = words_for(request.headers.get("accept-language", ""))
         # Kept if it is there, so that two open tabs do not invalidate each other.
         number = request.cookies.get(FORM_COOKIE) or secrets.token_urlsafe(16)
-        problem = words[context.pop("problem")] if "problem" in context else ""
         answer = self._templates.TemplateResponse(
             request,
             template,
             {
-                **context,
                 "words": words,
-                "problem": problem,
+                "problem": words.get(problem),
+                "email": email,
                 "csrf_token": self._forms.dumps(number),
             },
-            status_code=status,
+            status_code=STATUSES[problem],
             headers={"Content-Security-Policy": POLICY, "Cache-Control": "no-store"},
         )
-        answer.set_cookie(
-            FORM_COOKIE,
-            number,
-            httponly=True,
-            samesite="strict",
-            secure=request.url.scheme == "https",
-        )
+        _set(answer, request, FORM_COOKIE, number, samesite="strict")
         return answer
 
     async def _form(self, request: Request) -> dict[str, str] | None:
@@ -161,26 +158,14 @@ def _is_from_here(request: Request) -> bool:
     return origin is None or urlsplit(origin).netloc == request.headers.get("host")
 
 
-def _entered(request: Request, cookie: str) -> Response:
-    answer = RedirectResponse("/", 303)
-    answer.set_cookie(
-        COOKIE,
-        cookie,
-        max_age=LONGEST_SECONDS,
-        httponly=True,
-        samesite="lax",
-        secure=request.url.scheme == "https",
-    )
-    return answer
+def _set(answer: Response, request: Request, key: str, value: str, **how: Any) -> None:
+    is_https = request.url.scheme == "https"
+    answer.set_cookie(key, value, httponly=True, secure=is_https, **how)
 
 
 async def alive(_request: Request) -> Response:
     return PlainTextResponse("ok")
 
 
-async def stylesheet(_request: Request) -> Response:
-    return FileResponse(HERE / "static" / "login.css", media_type="text/css")
-
-
-async def icon(_request: Request) -> Response:
-    return FileResponse(HERE / "static" / "favicon.svg", media_type="image/svg+xml")
+async def static_file(request: Request) -> Response:
+    return FileResponse(HERE / "static" / Path(request.url.path).name)

@@ -46,12 +46,19 @@ def change(work: Callable[[Session, str], T]) -> T:
         st.cache_data.clear()
 
 
-def act(work: Callable[[Session, str], object], done: str, refused: str) -> None:
+def act(work: Callable[[Session, str], bool], done: str, refused: str) -> None:
     """Do *work* and leave a notice: what was *done*, or why it was *refused*."""
     try:
         tell(done) if change(work) else warn(refused)
     except NotDoneError as error:
         warn(str(error))
+
+
+def button(
+    label: str, key: str, work: Callable[[Session, str], bool], done: str, refused: str
+) -> None:
+    """Show a button that does *work* as act does."""
+    st.button(label, key=key, on_click=act, args=(work, done, refused))
 
 
 def tell(text: str) -> None:

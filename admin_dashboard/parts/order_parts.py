@@ -9,10 +9,11 @@ from admin_dashboard.tables import columns, export
 from admin_dashboard.tables import money as money_tables
 from admin_dashboard.words import history
 from admin_dashboard.words import orders as words
-from admin_dashboard.words.figures import exact_moment, moment, money, plain
+from admin_dashboard.words.figures import LOCALE, TO_THE_SECOND, moment, money, plain
 from admin_dashboard.words.refunds import dispute_reason, dispute_status
+from core import formats
 from core.models.refunds import DISPUTE_LOST, DISPUTE_OVER
-from core.orders.views import OrderLineView, OrderView
+from core.orders.views import OrderView, Wanted
 from core.owner.case import Case
 from core.refunds.views import DisputeView
 
@@ -25,12 +26,11 @@ def show_disputes(disputes: Sequence[DisputeView]) -> None:
     """Warn on top: a disputed payment may be lost, and so would goods sent now."""
     for dispute in disputes:
         if is_open(dispute) or dispute.status == DISPUTE_LOST:
-            until = ""
-            if is_open(dispute) and dispute.due_by:
-                until = f" Antwoord bij Stripe voor {moment(dispute.due_by)}."
+            until = moment(dispute.due_by) if is_open(dispute) else ""
+            answer = f" Antwoord bij Stripe voor {until}." if until else ""
             st.error(
                 f"Betwiste betaling van {money(dispute.amount_cents, dispute.currency)}"
-                f": {dispute_reason(dispute)}. {dispute_status(dispute)}.{until}"
+                f": {dispute_reason(dispute)}. {dispute_status(dispute)}.{answer}"
             )
 
 
@@ -38,44 +38,37 @@ def show_facts(order: OrderView) -> None:
     st.markdown(f"**{words.status_of(order)}**, {words.since(order)}")
     if told := words.note(order):
         st.warning(f"{plain(told[:1].upper() + told[1:])}.")
-    customer, address = st.columns(2)
-    with customer:
+    left, right = st.columns(2)
+    with left:
         st.header("Klant")
         show_lines(order.customer_name, order.customer_email, order.customer_phone)
-    with address:
+    with right:
         st.header("Adres")
-        show_lines(*words.address_of(order))
+        name, address = order.shipping_name, order.shipping_address
+        show_lines(*formats.address_lines(name, address, LOCALE))
 
 
 def show_lines(*lines: str) -> None:
-    told = [plain(line) for line in lines if line]
-    st.markdown("  \n".join(told) or "niet gevraagd")
+    st.markdown("  \n".join(map(plain, filter(None, lines))) or "niet gevraagd")
 
 
-def show_lines_of(
-    lines: Sequence[OrderLineView], currency: str, *, title: str, alt: str
-) -> None:
+def show_wanted(wanted: Wanted, title: str, alt: str) -> None:
     st.header(title)
     table = pd.DataFrame(
-        [
-            {
-                "Product": plain(line.name),
-                "Aantal": line.quantity,
-                "Prijs": line.unit_price_cents,
-                "Bedrag": line.total_cents,
-                "Terug": line.returned,
-            }
-            for line in lines
-        ]
+        {
+            "Product": plain(line.name),
+            "Aantal": line.quantity,
+            "Prijs": line.unit_price_cents,
+            "Bedrag": line.total_cents,
+            "Terug": line.returned,
+        }
+        for line in wanted.lines
     )
     if not any(table["Terug"]):
         table = table.drop(columns="Terug")
-    st.table(
-        columns.with_amounts(table, ["Prijs", "Bedrag"], [currency] * len(lines)),
-        border="horizontal",
-        hide_index=True,
-        alt=alt,
-    )
+    currencies = [wanted.currency] * len(wanted.lines)
+    table = columns.with_amounts(table, ["Prijs", "Bedrag"], currencies)
+    st.table(table, border="horizontal", hide_index=True, alt=alt)
 
 
 def show_sums(order: OrderView) -> None:
@@ -109,27 +102,21 @@ def show_money(found: Case) -> None:
 
 def show_history(found: Case) -> None:
     st.header("Wat er gebeurd is")
-    table = history_of(found)
-    columns.show(table, "Verloop")
-    export.show_button(lambda: table, f"verloop-{found.checkout_id}.csv")
-
-
-def history_of(found: Case) -> pd.DataFrame:
     order = found.order
     products = {line.product_id: line.name for line in order.lines} if order else {}
     currency = order.currency if order else found.wanted.currency
-    return pd.DataFrame(
-        [
-            {
-                "Wanneer": exact_moment(step.at),
-                "Wat": history.what_of(step),
-                "Waarom": history.cause_of(step, products),
-                "Wie": history.who_of(step),
-                "Bedrag": ""
-                if step.amount_cents is None
-                else money(step.amount_cents, currency),
-                "Bij Stripe": step.stripe_id,
-            }
-            for step in found.steps
-        ]
+    table = pd.DataFrame(
+        {
+            "Wanneer": moment(step.at, TO_THE_SECOND),
+            "Wat": history.what_of(step),
+            "Waarom": history.cause_of(step, products),
+            "Wie": history.who_of(step),
+            "Bedrag": ""
+            if step.amount_cents is None
+            else money(step.amount_cents, currency),
+            "Bij Stripe": step.stripe_id,
+        }
+        for step in found.steps
     )
+    columns.show(table, "Verloop")
+    export.show_button(lambda: table, f"verloop-{found.checkout_id}.csv")

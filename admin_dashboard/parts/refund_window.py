@@ -42,12 +42,16 @@ class Window:
     is_filled_in: bool = False
     token: str = field(default_factory=lambda: secrets.token_hex(16))
 
+    @property
+    def is_again(self) -> bool:
+        """Tell whether a failed refund is to be tried once more."""
+        return self.asked is not None and self.asked.again is not None
 
-def open_for(order: OrderView, *, with_money: bool) -> None:
+
+def open_for(order: OrderView, with_money: bool) -> None:
     customer = order.customer_name or order.customer_email
-    st.session_state[OPEN] = Window(
-        order.checkout_id, order.number, with_money, customer
-    )
+    window = Window(order.checkout_id, order.number, with_money, customer)
+    st.session_state[OPEN] = window
 
 
 def show_failed(failed: RefundView, number: int | None) -> None:
@@ -67,22 +71,21 @@ def show_failed(failed: RefundView, number: int | None) -> None:
 
 
 def _open_again(failed: RefundView) -> None:
-    refunded_cents, customer = 0, failed.customer_email
     found = shop_data.case_of_checkout(failed.checkout_id)
-    if found is not None and found.order is not None:
-        refunded_cents = found.order.refunded_cents
-        customer = found.customer
-    window = Window(
-        failed.checkout_id, failed.order_id, customer=customer, is_filled_in=True
+    order = found.order if found else None
+    st.session_state[OPEN] = Window(
+        failed.checkout_id,
+        failed.order_id,
+        customer=found.customer if found and order else failed.customer_email,
+        asked=RefundAndReturn(
+            number=failed.order_id,
+            cents=failed.owed_cents,
+            currency=failed.currency,
+            seen_refunded_cents=order.refunded_cents if order else 0,
+            again=failed.id,
+        ),
+        is_filled_in=True,
     )
-    asked = RefundAndReturn(
-        number=failed.order_id,
-        cents=failed.owed_cents,
-        currency=failed.currency,
-        seen_refunded_cents=refunded_cents,
-        again=failed.id,
-    )
-    st.session_state[OPEN] = replace(window, asked=asked)
 
 
 def close() -> None:
@@ -95,16 +98,11 @@ def is_open_for(checkout_id: int) -> bool:
 
 
 def show(order: OrderView | None, *, of_checkout: int | None = None) -> None:
-    """
-    Show the window if one is open for *order*, or for a refund to be tried again.
-
-    With *of_checkout* only a window about that checkout.
-    """
+    """Show the window open for *order* or for another try, if it is *of_checkout*."""
     window: Window | None = st.session_state.get(OPEN)
-    if window is None or (of_checkout is not None and not is_open_for(of_checkout)):
+    if window is None or of_checkout not in (None, window.checkout_id):
         return
-    is_again = window.asked is not None and window.asked.again is not None
-    if is_again or (order is not None and window.number == order.number):
+    if window.is_again or (order is not None and window.number == order.number):
         _window(window, order)
 
 
@@ -120,9 +118,8 @@ def _window(window: Window, order: OrderView | None) -> None:
 
 
 def _ask_what(window: Window, order: OrderView) -> None:
-    before = window.asked
-    left = order.left_cents
-    typed, reason = "", ""
+    before, left = window.asked, order.left_cents
+    typed, reason = "0", ""
     with st.form("refund", border=False):
         if window.with_money:
             typed = st.text_input(
@@ -139,29 +136,27 @@ def _ask_what(window: Window, order: OrderView) -> None:
             if line.returned < line.quantity
         }
         is_next = st.form_submit_button("Verder", type="primary")
-    if is_next:
-        cents = cents_of(typed) if window.with_money else 0
-        problem = _problem_with(cents, units, left, order.currency)
-        if problem or cents is None:
-            st.error(problem)
-        else:
-            _go_on(window, order, cents, reason, units)
-
-
-def _go_on(
-    window: Window, order: OrderView, cents: int, reason: str, units: dict[int, int]
-) -> None:
-    asked = RefundAndReturn(
-        number=order.number,
-        cents=cents,
-        currency=order.currency,
-        seen_refunded_cents=order.refunded_cents,
-        reason=reason.strip(),
-        units={each: count for each, count in units.items() if count},
-        seen_returned={line.product_id: line.returned for line in order.lines},
-    )
-    st.session_state[OPEN] = replace(window, asked=asked, is_filled_in=True)
-    st.rerun()
+    if not is_next:
+        return
+    cents = cents_of(typed)
+    if cents is None:
+        st.error(UNCLEAR)
+    elif cents > left:
+        st.error(_too_much(left, order.currency))
+    elif not cents and not any(units.values()):
+        st.error("Vul in wat er terug moet.")
+    else:
+        asked = RefundAndReturn(
+            number=order.number,
+            cents=cents,
+            currency=order.currency,
+            seen_refunded_cents=order.refunded_cents,
+            reason=reason.strip(),
+            units={each: count for each, count in units.items() if count},
+            seen_returned={line.product_id: line.returned for line in order.lines},
+        )
+        st.session_state[OPEN] = replace(window, asked=asked, is_filled_in=True)
+        st.rerun()
 
 
 def _units_of(line: OrderLineView, before: RefundAndReturn | None) -> int:
@@ -177,16 +172,6 @@ def _units_of(line: OrderLineView, before: RefundAndReturn | None) -> int:
     return int(count)
 
 
-def _problem_with(
-    cents: int | None, units: dict[int, int], left: int, currency: str
-) -> str:
-    if cents is None:
-        return UNCLEAR
-    if cents == 0 and not any(units.values()):
-        return "Vul in wat er terug moet."
-    return _too_much(left, currency) if cents > left else ""
-
-
 def _too_much(left: int, currency: str) -> str:
     return f"Er kan niet meer terug dan wat er nog over is: {money(left, currency)}."
 
@@ -200,9 +185,9 @@ def _ask_whether_sure(
         of_order = f", van bestelling {window.number}" if window.number else ""
         st.markdown(f"**{amount}** gaat terug naar {customer}{of_order}.")
     names = {line.product_id: line.name for line in order.lines} if order else {}
-    for product_id, count in asked.units.items():
-        name = plain(names[product_id])
-        st.markdown(f"**{count} {TIMES} {name}** komt terug in de voorraad.")
+    for each, count in asked.units.items():
+        what = f"{count} {TIMES} {plain(names[each])}"
+        st.markdown(f"**{what}** komt terug in de voorraad.")
     if not asked.units:
         st.markdown("Er komt niets terug in de voorraad.")
     st.caption("Dit is niet terug te draaien.")
@@ -221,7 +206,7 @@ def _ask_whether_sure(
 
 
 def _go_back(window: Window) -> None:
-    if _take_token(window) and window.asked and window.asked.again is None:
+    if _take_token(window) and not window.is_again:
         st.session_state[OPEN] = replace(window, is_filled_in=False)
 
 

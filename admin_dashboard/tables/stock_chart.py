@@ -11,6 +11,7 @@ RESERVED = "Gereserveerd"
 AVAILABLE = "Beschikbaar"
 # They differ in brightness, too, for people who are colour-blind.
 COLOURS = {RESERVED: "#c8791b", AVAILABLE: "#1f4b6b"}
+TIPS = {"product": "Product", "part": "Deel", "units": "Stuks", "stock": "Voorraad"}
 INK = "#2a2622"
 BAR_PIXELS = 26
 FRAME_PIXELS = 150
@@ -32,12 +33,7 @@ def stock_chart(levels: Sequence[StockLevel]) -> alt.Chart:
             .scale(domain=list(COLOURS), range=list(COLOURS.values()))
             .legend(orient="top", direction="vertical", labelColor=INK),
             order=alt.Order("order:Q"),
-            tooltip=[
-                alt.Tooltip("product:N", title="Product"),
-                alt.Tooltip("part:N", title="Deel"),
-                alt.Tooltip("units:Q", title="Stuks"),
-                alt.Tooltip("stock:Q", title="Voorraad"),
-            ],
+            tooltip=[alt.Tooltip(part, title=title) for part, title in TIPS.items()],
         )
     )
     return chart
@@ -60,17 +56,15 @@ def _labels(levels: Sequence[StockLevel]) -> list[str]:
 
 def _parts(levels: Sequence[StockLevel], names: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(
-        [
-            {
-                "product": name,
-                "part": part,
-                "order": order,
-                "units": units,
-                "stock": level.stock,
-            }
-            for level, name in zip(levels, names, strict=True)
-            for order, (part, units) in enumerate(
-                ((RESERVED, level.reserved), (AVAILABLE, level.available))
-            )
-        ]
+        {
+            "product": name,
+            "part": part,
+            "order": order,
+            "units": units,
+            "stock": level.stock,
+        }
+        for level, name in zip(levels, names, strict=True)
+        for order, (part, units) in enumerate(
+            ((RESERVED, level.reserved), (AVAILABLE, level.available))
+        )
     )

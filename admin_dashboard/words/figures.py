@@ -1,7 +1,7 @@
 """Amounts, numbers and times in Dutch, and amounts that an owner types."""
 
 import re
-from datetime import datetime, timedelta
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_datetime
@@ -15,6 +15,11 @@ TIMES = "\N{MULTIPLICATION SIGN}"
 ZONE = ZoneInfo("Europe/Amsterdam")
 AMOUNT = re.compile(r"([0-9]{1,9})(?:[.,]([0-9]{1,2}))?")
 THOUSANDS = re.compile(r"[0-9]{1,3}(?:\.[0-9]{3})+,[0-9]{1,2}")
+TO_THE_SECOND = "d MMM y HH:mm:ss"
+# Every spreadsheet reads '2026-11-22 14:32' as date and time.
+FOR_A_SHEET = "yyyy-MM-dd HH:mm"
+# It does not break between lines.
+SHORT = "d MMM HH:mm".replace(" ", "\N{NO-BREAK SPACE}")
 PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 
 
@@ -32,34 +37,13 @@ def number(value: int) -> str:
 
 def counted(value: int) -> str:
     """Write a count; those beyond MOST_COUNTED are not known exactly."""
-    if value > MOST_COUNTED:
-        return f"meer dan {number(MOST_COUNTED)}"
-    return number(value)
+    most = number(MOST_COUNTED)
+    return f"meer dan {most}" if value > MOST_COUNTED else number(value)
 
 
-def moment(at: datetime, pattern: str = "d MMM y HH:mm") -> str:
-    """Return date and time as the shop's clock shows them, '22 nov 2026 14:32'."""
-    return format_datetime(at, pattern, tzinfo=ZONE, locale=LOCALE)
-
-
-def short_moment(at: datetime) -> str:
-    """Return '22 nov 14:32', which does not break between lines."""
-    return moment(at, "d MMM HH:mm").replace(" ", "\N{NO-BREAK SPACE}")
-
-
-def sheet_moment(at: datetime) -> str:
-    """Return '2026-11-22 14:32', which every spreadsheet reads as date and time."""
-    return moment(at, "yyyy-MM-dd HH:mm")
-
-
-def exact_moment(at: datetime) -> str:
-    """Return date and time to the second, '22 nov 2026 14:32:05'."""
-    return moment(at, "d MMM y HH:mm:ss")
-
-
-def duration(left: timedelta) -> str:
-    minutes, seconds = divmod(int(left.total_seconds()), 60)
-    return f"{minutes:02}:{seconds:02}"
+def moment(at: datetime | None, pattern: str = "d MMM y HH:mm") -> str:
+    """Return date and time by the shop's clock, '22 nov 2026 14:32'; "" for None."""
+    return format_datetime(at, pattern, tzinfo=ZONE, locale=LOCALE) if at else ""
 
 
 def plain(text: str) -> str:

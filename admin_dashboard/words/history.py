@@ -4,13 +4,9 @@ import re
 from collections.abc import Mapping
 
 from admin_dashboard.words.figures import LOCALE, TIMES
-from admin_dashboard.words.refunds import (
-    DISPUTE_REASONS,
-    DISPUTE_STATUSES,
-    reason_of,
-)
+from admin_dashboard.words.refunds import DISPUTE_REASONS, DISPUTE_STATUSES, reason_of
+from core.models import mail
 from core.models.checkout import CANCELLED, CONFIRMED, EXPIRED, PAYMENT_FAILED
-from core.models.mail import GONE_MAIL, ORDER_MAIL, OWED_MAIL, REFUND_MAIL, TO_DO_MAIL
 from core.models.orders import FULFILLED, PAID, REVIEW
 from core.models.refunds import STRIPE
 from core.owner.history import Step
@@ -19,11 +15,11 @@ from core.refunds.owed import SENT_BACK_BEFORE
 from core.refunds.refunds import NO_PAYMENT
 
 LETTERS = {
-    ORDER_MAIL: "bevestiging",
-    REFUND_MAIL: "bericht van terugbetaling",
-    OWED_MAIL: "bericht dat terugbetalen niet lukte",
-    GONE_MAIL: "bericht dat de goederen weg waren",
-    TO_DO_MAIL: "bericht aan u",
+    mail.ORDER_MAIL: "bevestiging",
+    mail.REFUND_MAIL: "bericht van terugbetaling",
+    mail.OWED_MAIL: "bericht dat terugbetalen niet lukte",
+    mail.GONE_MAIL: "bericht dat de goederen weg waren",
+    mail.TO_DO_MAIL: "bericht aan u",
 }
 WHAT = {
     "RESERVED": "Goederen gereserveerd",
@@ -141,9 +137,8 @@ def cause_of(step: Step, products: Mapping[int, str]) -> str:
 def failure_of(failure: str) -> str:
     """Say why a refund failed, as far as that is known."""
     if refusal := _REFUSAL.fullmatch(failure):
-        code = refusal[1] or ""
-        refused = f"Stripe weigerde het ({code})" if code else "Stripe weigerde het"
-        return FAILURES.get(code, refused)
+        code = f" ({refusal[1]})" if refusal[1] else ""
+        return FAILURES.get(refusal[1], f"Stripe weigerde het{code}")
     return FAILURES.get(failure) or CAUSES.get(failure, failure)
 
 

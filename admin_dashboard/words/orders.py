@@ -2,15 +2,7 @@
 
 from collections.abc import Iterator
 
-from admin_dashboard.words.figures import (
-    LOCALE,
-    TIMES,
-    moment,
-    money,
-    percentage,
-    plain,
-)
-from core import formats
+from admin_dashboard.words.figures import TIMES, moment, money, percentage, plain
 from core.models.orders import FULFILLED, PAID, REFUNDED, REVIEW
 from core.orders.views import OrderView
 
@@ -57,11 +49,6 @@ def note(order: OrderView) -> str:
         lost = money(order.lost_cents, order.currency)
         notes.append(f"de bank heeft {lost} teruggehaald")
     return "; ".join(notes)
-
-
-def address_of(order: OrderView) -> tuple[str, ...]:
-    """Return where the goods go, line by line."""
-    return formats.address_lines(order.shipping_name, order.shipping_address, LOCALE)
 
 
 def since(order: OrderView) -> str:
