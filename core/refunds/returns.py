@@ -13,7 +13,6 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core.errors import RefundRefusedError
 from core.models.orders import Order, OrderLine
 from core.orders import orders
 from core.refunds import refunds
@@ -56,7 +55,9 @@ def carry_out(
     if asked.again is not None:
         refunds.request_again(session, asked.again, who=who, now=now)
     elif number is not None and asked.cents:
-        _request(session, number, asked, who=who, now=now)
+        refunds.request_by_owner(
+            session, number, asked.cents, reason=asked.reason, who=who, now=now
+        )
     if number is not None:
         orders.return_units(session, number, asked.units, who=who, now=now)
         session.flush()
@@ -64,28 +65,10 @@ def carry_out(
     return True
 
 
-def _request(
-    session: Session, number: int, asked: RefundAndReturn, *, who: str, now: datetime
-) -> None:
-    try:
-        refunds.request_by_owner(
-            session, number, asked.cents, reason=asked.reason, who=who, now=now
-        )
-    except RefundRefusedError as error:
-        if _refunded(session, number) != asked.seen_refunded_cents:
-            raise ChangedMeanwhileError from error
-        raise
-
-
-def _refunded(session: Session, number: int) -> int:
-    query = select(Order.refunded_cents).where(Order.id == number)
-    return session.scalars(query).one()
-
-
 def _check(session: Session, number: int, asked: RefundAndReturn) -> None:
     # The rows changed above are locked: nobody else can change them before the end.
-    seen = asked.seen_refunded_cents
-    if asked.cents and _refunded(session, number) != seen + asked.cents:
+    refunded = session.scalar(select(Order.refunded_cents).where(Order.id == number))
+    if asked.cents and refunded != asked.seen_refunded_cents + asked.cents:
         raise ChangedMeanwhileError
     lines = session.execute(
         select(OrderLine.product_id, OrderLine.returned).where(
