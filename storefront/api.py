@@ -36,7 +36,13 @@ def start_checkout() -> tuple[Response, int]:
         visitor=visit.visitor(),
         notice=visit.payment_notice,
     )
-    return jsonify({**vars(page), "expires_at": language.iso(page.expires_at)}), 201
+    answer = jsonify(
+        checkout_id=page.checkout_id,
+        stripe_session_id=page.stripe_session_id,
+        url=page.url,
+        expires_at=language.iso(page.expires_at),
+    )
+    return answer, 201
 
 
 def _cart() -> dict[int, int]:
