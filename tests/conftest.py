@@ -138,6 +138,14 @@ def postgres_url(own_databases: OwnDatabases) -> Iterator[str]:
     own_databases.take_back(address)
 
 
+@pytest.fixture
+def fresh_postgres_url(own_databases: OwnDatabases) -> Iterator[str]:
+    """Give a database that nobody had before: what is counted of it begins at 0."""
+    address = own_databases.create()
+    yield address
+    own_databases.drop(address)
+
+
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("template") / "voorraad.db"

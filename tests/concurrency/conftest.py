@@ -7,18 +7,15 @@ from pathlib import Path
 import pytest
 
 from tests.emulator import EmulatorServer
-from tests.own_databases import OwnDatabases
 from tests.storefront_server import StorefrontServer
 
 OpenStorefront = Callable[..., StorefrontServer]
 
 
 @pytest.fixture
-def postgres_url(own_databases: OwnDatabases) -> Iterator[str]:
-    """Give a database that nobody had before: what is counted of it begins at 0."""
-    address = own_databases.create()
-    yield address
-    own_databases.drop(address)
+def postgres_url(fresh_postgres_url: str) -> str:
+    """Give a database whose deadlocks are counted from 0."""
+    return fresh_postgres_url
 
 
 @pytest.fixture

@@ -43,8 +43,8 @@ Change = Callable[[Executor, int, datetime], object]
 
 
 @pytest.fixture
-def database(postgres_url: str) -> Iterator[Database]:
-    opened = connect(postgres_url)
+def database(fresh_postgres_url: str) -> Iterator[Database]:
+    opened = connect(fresh_postgres_url)
     yield opened
     opened.engine.dispose()
 
