@@ -35,7 +35,7 @@ from core.models.mail import Mail
 from core.models.refunds import REQUESTED, Refund
 from core.offers import Offers
 from core.payments.gateway import StripeGateway
-from core.refunds import refunds
+from core.refunds import refunds, sending
 from core.shop import Shop
 from core.stock import ledger, reservations
 from core.stock.reservations import Closed, Reserved, Terms
@@ -264,13 +264,8 @@ class World:
             requested = session.scalars(query).all()
         if requested:
             refund = requested[number % len(requested)]
-            _tried(
-                lambda: self.shop.gateway.refund(
-                    refund.payment_intent,
-                    refund.amount_cents,
-                    key=refund.idempotency_key,
-                )
-            )
+            # As the shop asks: one older than Stripe's memory of its key is looked up.
+            _tried(lambda: sending._refunded(self.shop, refund))
 
     def copy_of(self, session_id: str) -> str | None:
         """Have Stripe make a copy of an expired page, which can be paid."""
