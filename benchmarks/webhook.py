@@ -101,12 +101,10 @@ def _webhook(
     def confirm() -> float:
         ids = next(portions)
         if engine == POSTGRESQL:
-            statement = postgres.CONFIRM
-            work = floors.Ending(other, statement, floors.sale, ids)
+            work = floors.Ending(other, postgres.CONFIRM, floors.sale, ids)
             return rate_of(stand, work, SIXTEEN)()
-        return rate_of(
-            stand, raw_sqlite.Ending(other, raw_sqlite.CONFIRM, ids), ALONE
-        )()
+        raw = raw_sqlite.Ending(other, raw_sqlite.CONFIRM, ids)
+        return rate_of(stand, raw, ALONE)()
 
     taken = stand.in_turn({ORDERS: deliver, floor: confirm}, what=f"webhook, {engine}")
     return Finding(

@@ -119,8 +119,7 @@ class Config:
         database = env.text("DATABASE_URL", f"sqlite:///{data_dir / 'voorraad.db'}")
         minutes = env.decimal("RESERVATION_MINUTES", 15, 0.05, LONGEST_HOLD_MINUTES)
         days = env.number("DELAYED_PAYMENT_DAYS", 14, 1, 60)
-        owner = env.text("OWNER_EMAIL", "owner@localhost")
-        _require(EMAIL.fullmatch(owner), "OWNER_EMAIL", owner, "an email address")
+        reconcile_interval = env.number("RECONCILE_INTERVAL_SECONDS", 30, 1, 86_400)
         return cls(
             data_dir=data_dir,
             database_url=checked_database_url(database),
@@ -136,15 +135,13 @@ class Config:
             hold_for=timedelta(minutes=minutes),
             cleanup_interval_seconds=env.number("CLEANUP_INTERVAL_SECONDS", 5, 1, 3600),
             cron_secret=env.secret("CRON_SECRET", data_dir),
-            owner_email=owner,
+            owner_email=_owner_email(env),
             owner_password=env.text("OWNER_PASSWORD") or None,
             limits=_limits(env),
             timezone=ZoneInfo("Europe/Amsterdam"),
             offer=_offer(env, shop_url),
             delayed_payment_for=timedelta(days=days),
-            reconcile_interval_seconds=env.number(
-                "RECONCILE_INTERVAL_SECONDS", 30, 1, 86_400
-            ),
+            reconcile_interval_seconds=reconcile_interval,
             smtp=_smtp(env),
             mail_from=_mail_from(env, shop_url),
         )
@@ -285,6 +282,12 @@ def _postgresql_url(url: URL) -> str:
         # All hosts but one are standbys, where nothing can be reserved.
         url = url.update_query_dict({"target_session_attrs": "read-write"})
     return url.render_as_string(hide_password=False)
+
+
+def _owner_email(env: _Environment) -> str:
+    owner = env.text("OWNER_EMAIL", "owner@localhost")
+    _require(EMAIL.fullmatch(owner), "OWNER_EMAIL", owner, "an email address")
+    return owner
 
 
 def _limits(env: _Environment) -> Limits:

@@ -5,7 +5,7 @@ import importlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
-from graphlib import TopologicalSorter
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -139,8 +139,17 @@ def test_everything_imports_only_what_it_may(check: Check) -> None:
     assert list(check(read())) == []
 
 
+def circle_in(imports: Imports) -> list[str]:
+    """Return the modules of a circle of imports, none if there is no circle."""
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
 def test_no_module_imports_itself_by_way_of_others() -> None:
-    TopologicalSorter(read()).prepare()
+    assert circle_in(read()) == []
 
 
 @pytest.mark.parametrize(
@@ -173,8 +182,7 @@ def test_a_circle_is_found() -> None:
     ledger = read()["core.stock.ledger"]
     imports = {**read(), "core.stock.ledger": ledger | {"core.orders.orders"}}
 
-    with pytest.raises(ValueError, match="cycle"):
-        TopologicalSorter(imports).prepare()
+    assert {"core.stock.ledger", "core.orders.orders"} <= {*circle_in(imports)}
 
 
 @pytest.mark.parametrize("room", DOORS)

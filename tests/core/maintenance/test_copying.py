@@ -105,15 +105,9 @@ def stock_up(database: Database, now: datetime) -> int:
     gone = reserved(database, {mug: 2}, odd)
     waiting = reserved(database, {mug: 3}, odd)
     reserved(database, {mug: 4}, odd + timedelta(days=1))
+    event = {"type": "x", "object_id": "cs", "effect": "x", "outcome": ""}
     rest = [
-        StripeEvent(
-            id="evt_Z",
-            type="x",
-            object_id="cs",
-            effect="x",
-            outcome="",
-            received_at=odd,
-        ),
+        StripeEvent(id="evt_Z", received_at=odd, **event),
         StoredOffer(content=ODD_NAME, created_at=odd),
         Reconciled(id=1, until=odd, looked_back_at=odd, taken_until=odd),
         Dispute(
