@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 
-from flask import request, session
+from flask import g, request, session
 from flask_babel import force_locale
 from flask_babel import gettext as _
 
@@ -60,14 +60,22 @@ def cart() -> dict[int, int]:
     return {int(key): units for key, units in session.get("cart", {}).items()}
 
 
-def put(product_id: int, quantity: int) -> None:
-    """Set the quantity of a product in the cart; 0 takes it out."""
+def put(product_id: int, quantity: int) -> bool:
+    """
+    Set the quantity of a product in the cart; 0 takes it out.
+
+    Returns False and changes nothing if the cart has no room for another product. No
+    line gets more than LARGEST_QUANTITY.
+    """
     lines = cart()
     lines[product_id] = min(quantity, LARGEST_QUANTITY)
-    if quantity < 1 or len(lines) > MOST_LINES:
+    if quantity < 1:
         del lines[product_id]
+    elif len(lines) > MOST_LINES:
+        return False
     session.permanent = True
     session["cart"] = {str(key): units for key, units in lines.items()}
+    return True
 
 
 def remember_checkout(checkout_id: int) -> None:
@@ -93,6 +101,13 @@ def _take_out_paid() -> None:
             lines[str(product_id)] = left
     session["cart"] = lines
     session.pop("checkout")
+    g.just_bought = checkout_id
+
+
+def just_bought() -> int | None:
+    """Return the checkout that this very request found to be paid, if it did."""
+    found: int | None = g.get("just_bought")
+    return found
 
 
 def payment_notice(deadline: datetime) -> str:
