@@ -19,6 +19,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 from zoneinfo import ZoneInfo
 
+import idna
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -115,7 +116,7 @@ class Config:
         emulator_port = env.number("STRIPE_EMULATOR_PORT", 8420, *PORTS)
         if not key and not api_base:
             api_base = f"http://127.0.0.1:{emulator_port}"
-        shop_url = env.url("SHOP_URL", f"http://127.0.0.1:{port}")
+        shop_url = _shop_url(env, f"http://127.0.0.1:{port}")
         database = env.text("DATABASE_URL", f"sqlite:///{data_dir / 'voorraad.db'}")
         minutes = env.decimal("RESERVATION_MINUTES", 15, 0.05, LONGEST_HOLD_MINUTES)
         days = env.number("DELAYED_PAYMENT_DAYS", 14, 1, 60)
@@ -284,6 +285,28 @@ def _postgresql_url(url: URL) -> str:
     return url.render_as_string(hide_password=False)
 
 
+def _shop_url(env: _Environment, default: str) -> str:
+    """Return the shop's address as browsers write it: no path, an ASCII host."""
+    text = env.url("SHOP_URL", default)
+    parts = urlsplit(text)
+    rest = (parts.path, parts.query, parts.fragment, parts.username or "")
+    expected = "a whole address without a path, such as https://shop.example"
+    _require(
+        not any(rest) and not text.endswith(("?", "#")), "SHOP_URL", text, expected
+    )
+    host = parts.hostname or ""
+    try:
+        # A browser sends the name in ASCII, by the rules of IDNA 2008.
+        host = host if host.isascii() else idna.encode(host, uts46=True).decode()
+    except idna.IDNAError as error:
+        raise ConfigError("SHOP_URL", f"{text!r}: {error}") from error
+    if ":" in host:
+        host = f"[{host}]"
+    default_port = {"http": 80, "https": 443}[parts.scheme]
+    port = "" if parts.port in (None, default_port) else f":{parts.port}"
+    return f"{parts.scheme}://{host}{port}"
+
+
 def _owner_email(env: _Environment) -> str:
     owner = env.text("OWNER_EMAIL", "owner@localhost")
     _require(EMAIL.fullmatch(owner), "OWNER_EMAIL", owner, "an email address")
@@ -363,7 +386,8 @@ def _smtp(env: _Environment) -> Smtp | None:
 
 
 def _mail_from(env: _Environment, shop_url: str) -> str:
-    host = urlsplit(shop_url).hostname or "localhost"
+    host = urlsplit(shop_url).hostname or ""
+    host = "localhost" if ":" in host else host
     sender = env.text("MAIL_FROM", f"Voorraad <shop@{host}>")
     addresses = [address for _, address in getaddresses([sender])]
     is_one = len(addresses) == 1 and EMAIL.fullmatch(addresses[0])

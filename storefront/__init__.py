@@ -13,7 +13,7 @@ from core.config import Config
 from core.database.engine import Database, engine_options
 from core.errors import ConfigError
 from core.shop import Shop
-from storefront import api, health, language, pages, problems, safety
+from storefront import address, api, health, language, pages, problems, safety
 from storefront.commands import cli
 from storefront.extensions import Sessions, babel, csrf, db
 
@@ -49,8 +49,9 @@ def create_app(config: Config | None = None) -> Flask:
     )
     if is_https:
         # Served on 127.0.0.1 only, behind a proxy that names the client.
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1)  # type: ignore[method-assign]  # as Flask's documentation does it
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1)  # type: ignore[method-assign]  # as Flask's documentation does it
     app.session_interface = Sessions()
+    address.init_app(app, config.shop_url)
     db.init_app(app)
     csrf.init_app(app)
     babel.init_app(app, locale_selector=language.choose)

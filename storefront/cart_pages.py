@@ -116,7 +116,10 @@ def add_to_cart() -> Response:
     product_id, quantity = _asked(least=1)
     if quantity is None:
         flash(_("A quantity must be a whole number of 1 or more."), "error")
-        return redirect(request.referrer or url_for("pages.products"), 303)
+        found = catalogue.by_ids(db.session(), [product_id]).get(product_id)
+        if found is None:
+            return redirect(url_for("pages.products"), 303)
+        return redirect(url_for("pages.product", slug=found.slug), 303)
     _put(product_id, visit.cart().get(product_id, 0) + quantity)
     return redirect(url_for("pages.cart"), 303)
 

@@ -64,6 +64,7 @@ TITLES = {
     409: _("There is less than you asked for"),
     413: _("That is too large"),
     415: _("Send JSON, please"),
+    421: _("This is not the address of the shop"),
     422: _("That cannot be ordered"),
     429: _("That was a bit too often"),
     500: _("Something went wrong on our side"),

@@ -32,6 +32,23 @@ def refused_variable(environ: Mapping[str, str]) -> str:
     return refusal.value.variable
 
 
+@pytest.mark.parametrize(
+    ("given", "held_to"),
+    [
+        ("https://shop.example/", "https://shop.example"),
+        ("HTTPS://Shop.Example:443", "https://shop.example"),
+        ("http://shop.example:8080", "http://shop.example:8080"),
+        ("https://straße.example", "https://xn--strae-oqa.example"),
+        ("http://[::1]:8000", "http://[::1]:8000"),
+        ("http://my_shop:8000", "http://my_shop:8000"),
+    ],
+)
+def test_the_shops_address_is_written_as_browsers_write_it(
+    tmp_path: Path, given: str, held_to: str
+) -> None:
+    assert read(tmp_path, SHOP_URL=given).shop_url == held_to
+
+
 def test_an_empty_environment_is_a_demo(tmp_path: Path) -> None:
     config = read(tmp_path)
 
@@ -185,7 +202,11 @@ def test_a_sweep_may_come_every_second_to_every_hour(tmp_path: Path, text: str) 
         ),
         *(
             ("SHOP_URL", text)
-            for text in ("shop.example", "ftp://a", "http://", "/a", "http://[")
+            for text in (
+                *("shop.example", "ftp://a", "http://", "/a", "http://["),
+                *("https://shop.example/a", "https://shop.example/?a=1"),
+                *("https://shop.example#a", "https://a:b@shop.example", "http://a_ö"),
+            )
         ),
         *(("STRIPE_API_BASE", text) for text in ("127.0.0.1:8420", "http://a:port")),
         *(
