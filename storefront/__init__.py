@@ -13,7 +13,16 @@ from core.config import Config
 from core.database.engine import Database, engine_options
 from core.errors import ConfigError
 from core.shop import Shop
-from storefront import address, api, health, language, pages, problems, safety
+from storefront import (
+    address,
+    api,
+    health,
+    language,
+    own_hold,
+    pages,
+    problems,
+    safety,
+)
 from storefront.commands import cli
 from storefront.extensions import Sessions, babel, csrf, db
 
@@ -57,7 +66,7 @@ def create_app(config: Config | None = None) -> Flask:
     babel.init_app(app, locale_selector=language.choose)
     with app.app_context():
         app.extensions["shop"] = Shop.open(config, on=Database(db.engine))
-    for part in (language, safety, problems, cli):
+    for part in (language, own_hold, safety, problems, cli):
         part.init_app(app)
     for blueprint in (health.blueprint, api.blueprint, pages.blueprint):
         app.register_blueprint(blueprint)

@@ -11,10 +11,9 @@ from core.catalogue import products as catalogue
 from core.catalogue.products import ProductView
 from core.errors import InvalidQuantityError, Shortage
 from core.orders import views as order_views
-from core.stock import holds
 from core.stock.holds import HoldView
 from core.stock.reservations import MOST_LINES
-from storefront import shown, visit
+from storefront import own_hold, shown, visit
 from storefront.extensions import current_shop, db
 from storefront.pages import blueprint, with_free_at
 from storefront.problems import message_of
@@ -26,7 +25,7 @@ def show_cart(
     shortages: Sequence[Shortage] = (), changes: Collection[Change] = ()
 ) -> str:
     """Show the cart, with the *shortages* or *changes* for which it was refused."""
-    config, now = current_shop().config, current_shop().clock()
+    config = current_shop().config
     gone = _take_out_gone().values()
     hold, lines = cart_lines()
     products = {line.product.id: line.product for line in lines}
@@ -40,7 +39,6 @@ def show_cart(
         ),
         currency=lines[0].product.currency if lines else "eur",
         hold=hold,
-        hold_seconds=(hold.expires_at - now).total_seconds() if hold else 0,
         shipping_options=options,
         hold_minutes=round(config.hold_for.total_seconds() / 60, 2),
         shown=[shown.field_of(line) for line in lines],
@@ -48,9 +46,13 @@ def show_cart(
         is_refused=bool(shortages or changes),
         changes=[*changes, *gone],
         shortages=[
-            {**vars(shortage), "product": products[shortage.product_id]}
+            {
+                **vars(shortage),
+                "product": product,
+                "others": product.reserved - own_hold.units(hold, product.id),
+            }
             for shortage in shortages
-            if shortage.product_id in products
+            if (product := products.get(shortage.product_id))
         ],
     )
 
@@ -72,16 +74,15 @@ def cart_lines() -> tuple[HoldView | None, list[visit.CartLine]]:
     session = db.session()
     wanted = visit.cart()
     known = catalogue.by_ids(session, wanted.keys())
-    hold = holds.open_hold(session, visit.visitor_id(), current_shop().clock())
-    own = hold.units if hold else {}
+    hold = own_hold.current()
     sold = [known[product_id] for product_id in wanted if product_id in known]
 
     def is_short(product: ProductView) -> bool:
         return product.available < wanted[product.id]
 
     return hold, [
-        visit.CartLine(product, wanted[product.id], own.get(product.id, 0))
-        for product in with_free_at(sold, is_short)
+        visit.CartLine(product, wanted[product.id], own_hold.units(hold, product.id))
+        for product in with_free_at(sold, is_short, hold)
     ]
 
 

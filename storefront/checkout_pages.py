@@ -126,6 +126,13 @@ def _what_became_of(checkout_id: int, session_id: str) -> str:
     return "declined" if ended.cause == PAYMENT_FAILED else "closed"
 
 
+@blueprint.post("/checkout/cancel/<checkout_id>")
+def give_up(checkout_id: str) -> Response:
+    """Lead the button that gives up a hold to the page that cancels."""
+    # A link would do it unasked in a browser that loads pages ahead.
+    return redirect(url_for("pages.cancelled", checkout_id=checkout_id), 303)
+
+
 @blueprint.get("/checkout/cancel/", defaults={"checkout_id": ""}, strict_slashes=False)
 @blueprint.get("/checkout/cancel/<checkout_id>")
 def cancelled(checkout_id: str) -> str:

@@ -12,7 +12,8 @@ from core.catalogue import products as catalogue
 from core.catalogue.products import ProductView
 from core.orders import views as order_views
 from core.stock import holds
-from storefront import language, visit
+from core.stock.holds import HoldView
+from storefront import language, own_hold, visit
 from storefront.extensions import current_shop, db
 
 blueprint = flask.Blueprint("pages", __name__)
@@ -33,12 +34,20 @@ def image_url(image: str) -> str | None:
 
 
 def with_free_at(
-    products: list[ProductView], is_asked: Callable[[ProductView], bool]
+    products: list[ProductView],
+    is_asked: Callable[[ProductView], bool],
+    hold: HoldView | None,
 ) -> list[ProductView]:
-    """Add when held units may come back, where *is_asked* for a product."""
+    """Add when units of others than *hold* may come back, where *is_asked*."""
     shop = current_shop()
-    ids = [product.id for product in products if product.reserved and is_asked(product)]
-    times = holds.free_at(db.session(), ids, until=shop.clock() + shop.config.hold_for)
+    ids = [
+        product.id
+        for product in products
+        if product.reserved > own_hold.units(hold, product.id) and is_asked(product)
+    ]
+    until = shop.clock() + shop.config.hold_for
+    besides = hold.checkout_id if hold else 0
+    times = holds.free_at(db.session(), ids, until=until, besides=besides)
     return [replace(product, free_at=times.get(product.id)) for product in products]
 
 
@@ -49,8 +58,10 @@ def is_all_held(product: ProductView) -> bool:
 @blueprint.get("/")
 def products() -> str:
     query = request.args.get("q", "").strip()[:100]
-    found = with_free_at(catalogue.listed(db.session(), text=query), is_all_held)
-    return render_template("products.html", products=found, query=query)
+    hold = own_hold.current()
+    listed = catalogue.listed(db.session(), text=query)
+    found = with_free_at(listed, is_all_held, hold)
+    return render_template("products.html", products=found, query=query, hold=hold)
 
 
 @blueprint.get("/products/<slug>")
@@ -59,18 +70,24 @@ def product(slug: str) -> str:
     found = catalogue.by_slug(db.session(), slug)
     if found is None:
         flask.abort(404)
-    (found,) = with_free_at([found], is_all_held)
+    hold = own_hold.current()
+    (found,) = with_free_at([found], is_all_held, hold)
     # Checkout reclaims units whose hold is over, so they can be bought already.
     is_overdue = is_all_held(found) and holds.is_overdue(
         db.session(), [found.id], shop.clock()
     )
-    obtainable = found.reserved if is_overdue else found.available
+    own = own_hold.units(hold, found.id)
+    # A new checkout replaces the visitor's own.
+    obtainable = found.reserved if is_overdue else found.available + own
     limit = shop.config.limits.quantity_per_product
     most = min(obtainable, limit) if limit else obtainable
     return render_template(
         "product.html",
         product=found,
+        hold=hold,
+        own=own,
         is_obtainable=obtainable > 0,
+        limit=limit if limit and limit <= obtainable else 0,
         max_quantity=most - visit.cart().get(found.id, 0),
     )
 

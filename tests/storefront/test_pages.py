@@ -126,7 +126,7 @@ def test_ones_own_hold_does_not_count_as_missing(
     page = client.get("/cart", headers=ENGLISH).text
 
     assert 'class="short"' not in page
-    assert "Your payment page is still open" in page
+    assert "2 units are reserved for you until" in page
     assert 'value="2" min="0"' in page
 
 
