@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import flask
 from flask import redirect, render_template, request, url_for
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionError
 from werkzeug.wrappers import Response
 
 from core.catalogue import products as catalogue
@@ -21,7 +23,12 @@ blueprint = flask.Blueprint("pages", __name__)
 
 @blueprint.app_context_processor
 def cart_count() -> dict[str, int]:
-    return {"cart_count": sum(visit.cart().values())}
+    try:
+        units = visit.cart()
+    except (OperationalError, NoConnectionError):
+        # The page that tells of this very failure shows what the cookie says.
+        units = visit.as_remembered()
+    return {"cart_count": sum(units.values())}
 
 
 @blueprint.app_template_filter()

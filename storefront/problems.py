@@ -58,15 +58,15 @@ RETRY_AFTER_SECONDS = {429: 60, 503: 5}
 TITLES = {
     400: _("That request could not be read"),
     401: _("That needs a key"),
-    403: _("That is not allowed"),
-    404: _("There is nothing here"),
+    403: _("No access"),
+    404: _("This page does not exist"),
     405: _("That cannot be done here"),
-    409: _("There is less than you asked for"),
+    409: _("There is less than you want to order"),
     413: _("That is too large"),
     415: _("Send JSON, please"),
     421: _("This is not the address of the shop"),
     422: _("That cannot be ordered"),
-    429: _("That was a bit too often"),
+    429: _("Too many attempts"),
     500: _("Something went wrong on our side"),
     503: _("That does not work just now"),
 }
@@ -106,7 +106,7 @@ NO_COOKIE = _(
     " site."
 )
 PAGE_MESSAGES = {
-    404: _("The page does not exist, or the product is gone."),
+    404: _("The address may be wrong, or the product is gone."),
     429: _("Please wait a minute and try again."),
 }
 

@@ -57,6 +57,11 @@ def visitor_id() -> str:
 def cart() -> dict[int, int]:
     """Return the cart, product id to units, without what has been paid for."""
     _take_out_paid()
+    return as_remembered()
+
+
+def as_remembered() -> dict[int, int]:
+    """Return the cart as the cookie has it, which may hold what was paid since."""
     return {int(key): units for key, units in session.get("cart", {}).items()}
 
 

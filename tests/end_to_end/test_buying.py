@@ -83,7 +83,7 @@ def test_a_payment_that_takes_days_is_on_its_way_and_stays_reserved(
     open_shop.stripe.pay(session_id, "sepa_debit", forgotten=True)
     customer.visit(f"/checkout/success?session_id={session_id}")
 
-    expect(customer.heading("Je betaling is onderweg")).to_be_visible()
+    expect(customer.heading("Je betaling wordt verwerkt")).to_be_visible()
     assert levels(open_shop.database, cup) == (5, 1)
     assert open_shop.orders_of("Kop op incasso") == []
 

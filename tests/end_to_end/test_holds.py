@@ -114,7 +114,7 @@ def test_the_last_unit_is_said_to_be_held_and_free_again_when_given_up(
     expect(refusal).to_contain_text("Laatste vaas")
     expect(refusal).to_contain_text(f"misschien weer vrij om {time}")
     on_shelf = shelf(bram, "Laatste vaas")
-    expect(on_shelf).to_contain_text("Even gereserveerd")
+    expect(on_shelf).to_contain_text("Tijdelijk gereserveerd")
     expect(on_shelf).to_contain_text(f"misschien weer vrij om {time}")
     bram.open_product("Laatste vaas")
     expect(bram.page.get_by_role("article")).to_contain_text(f"rond {time} weer")
@@ -192,7 +192,7 @@ def test_somebody_who_asks_for_too_many_can_take_what_is_left(
     bram.expects(409)
     bram.press_check_out()
     refusal = bram.page.get_by_role("alert")
-    expect(refusal).to_contain_text("Je vroeg er 3. Er zijn er nog 2.")
+    expect(refusal).to_contain_text("Je wilde er 3. Er zijn er nog 2.")
     assert levels(open_shop.database, duck) == (3, 1)
     bram.page.get_by_role("button", name="Neem wat er nog is").click()
 

@@ -95,7 +95,7 @@ def test_a_refused_checkout_names_what_is_left(
     refused = post(client, "/checkout")
 
     assert refused.status_code == 409
-    assert "There is less than you asked for" in refused.text
+    assert "There is less than you want to order" in refused.text
     assert "There are 2 left" in refused.text
     assert levels(database, mug) == (2, 0)
 
@@ -538,4 +538,4 @@ def test_a_delayed_payment_is_not_called_cancelled(
 
     page = client.get("/checkout/cancel/1", headers=ENGLISH)
 
-    assert "Your payment is on its way" in page.text
+    assert "Your payment is being processed" in page.text
