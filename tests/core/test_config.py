@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import make_url
 
 from core.config import Config, Limits
+from core.database.engine import connect
 from core.errors import ConfigError
 from tests.programs import run_together
 
@@ -379,3 +380,25 @@ def test_a_refusal_does_not_show_the_password(tmp_path: Path, rest: str) -> None
         read(tmp_path, DATABASE_URL=f"postgresql://shop:very_private{rest}")
 
     assert "very_private" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("folder", ["a?b", "50%41", "a#b", "a b+c", "ä", "a@b:c"])
+def test_the_database_is_in_the_data_folder_whatever_its_name(
+    tmp_path: Path, folder: str
+) -> None:
+    place = tmp_path / folder
+    config = read(place)
+
+    database = connect(config.database_url)
+    database.migrate()
+    database.engine.dispose()
+
+    assert (place / "voorraad.db").exists()
+    again = read(place, DATABASE_URL=config.database_url)
+    assert again.database_url == config.database_url
+
+
+def test_a_path_that_would_be_cut_off_is_refused(tmp_path: Path) -> None:
+    environ = {"DATABASE_URL": f"sqlite:///{tmp_path}/a?b/shop.db"}
+
+    assert refused_variable(environ) == "DATABASE_URL"
