@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 
-from flask import g, request, session
+from flask import flash, g, request, session
 from flask_babel import force_locale
 from flask_babel import gettext as _
 
@@ -19,6 +19,13 @@ from storefront.extensions import db
 LARGEST_QUANTITY = 9999
 # What fits into the database's column; no id is larger.
 LARGEST_ID = 2**63 - 1
+
+
+# Pages that say themselves that it was paid.
+TELLS_OF_PAYMENT = (
+    *("pages.returned", "pages.cancelled", "pages.order"),
+    *("pages.start_checkout", "pages.continue_checkout"),
+)
 
 
 @dataclass(frozen=True)
@@ -107,6 +114,8 @@ def _take_out_paid() -> None:
     session["cart"] = lines
     session.pop("checkout")
     g.just_bought = checkout_id
+    if request.endpoint not in TELLS_OF_PAYMENT:
+        flash(_("What you ordered is out of your cart now."), "success")
 
 
 def just_bought() -> int | None:
