@@ -87,8 +87,8 @@ def begin(
     hold, and nobody has two pages that can be paid. If it turns out to be paid, its
     order stands, and with *unless_paid* that is all (EarlierPaidError). *notice* makes
     the sentence about the deadline for Stripe's page. *seen* are the prices that the
-    customer was shown, by product id: they are held against those that the reservation
-    took, so that none can change in between (PriceChangedError).
+    customer was shown, by product id: they are held against those of now and those that
+    the reservation took, so that none can change in between (PriceChangedError).
 
     Raises InsufficientStockError, ProductNotFoundError, CartError and TooManyHoldsError
     with nothing reserved, PaymentError when Stripe refused, and PaymentUnavailableError
@@ -97,6 +97,9 @@ def begin(
     """
     give_up = time.monotonic() + PATIENCE_SECONDS
     seen = seen or {}
+    if seen:
+        with shop.database.read() as session:
+            prices.check_asked(session, seen)
     attempt = _Attempt(shop, cart, visitor, notice, unless_paid, give_up, seen)
     terms, reserved = attempt.reserve()
     attempt.give_back_unless_fit(reserved)
@@ -201,7 +204,6 @@ class _Attempt:
         """Refuse what could not be reserved even with the units of the page *own*."""
         _check_quantities(self.cart, self.shop.config.limits)
         with self.shop.database.read() as session:
-            prices.check_asked(session, self.seen)
             held = holds.units_of(session, own)
             error = reservations.refusal(session, self.cart, held=held)
             # Overdue holds of others may be reclaimed.
