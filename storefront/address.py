@@ -74,11 +74,13 @@ def _has_host(names: set[str]) -> bool:
 
 def _is_of_a_proxy(host: str) -> bool:
     """Tell whether a proxy asks by the address at which it reaches this process."""
+    if "X-Forwarded-For" not in request.headers:
+        return False
     try:
-        is_here = ip_address(urlsplit(f"//{host}").hostname or "").is_loopback
+        name = urlsplit(f"//{host}").hostname or ""
+        return name == "localhost" or ip_address(name).is_loopback
     except ValueError:
         return False
-    return is_here and "X-Forwarded-For" in request.headers
 
 
 def _lead_to(shop_url: str) -> AnyResponse:

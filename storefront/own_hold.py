@@ -4,6 +4,8 @@ from collections.abc import Callable
 from datetime import datetime
 
 from flask import Flask
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionError
 
 from core.stock import holds
 from core.stock.holds import HoldView
@@ -35,4 +37,12 @@ def init_app(app: Flask) -> None:
     @app.context_processor
     def bar() -> dict[str, Callable[[], HoldView | None]]:
         # Asked by the page itself, as one whose view knows the hold need not ask.
-        return {"own_hold": current}
+        return {"own_hold": _if_known}
+
+
+def _if_known() -> HoldView | None:
+    try:
+        return current()
+    except (OperationalError, NoConnectionError):
+        # A page that needs no database, such as "not found", is answered without it.
+        return None

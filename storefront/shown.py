@@ -65,7 +65,7 @@ def changes(
     for line in lines:
         was = seen.get(line.product.id)
         if was is None:
-            told = _("This came into your cart: %(number)s.", number=line.quantity)
+            told = _("Added to your cart meanwhile: %(number)s.", number=line.quantity)
             yield Change(line.product.name, told)
             continue
         if was.quantity != line.quantity:

@@ -115,7 +115,7 @@ def _take_out_paid() -> None:
     session.pop("checkout")
     g.just_bought = checkout_id
     if request.endpoint not in TELLS_OF_PAYMENT:
-        flash(_("What you ordered is out of your cart now."), "success")
+        flash(_("What you ordered has been taken out of your cart."), "success")
 
 
 def just_bought() -> int | None:

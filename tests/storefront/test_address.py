@@ -118,6 +118,7 @@ def test_machines_are_answered_wherever_they_reach_the_shop(
         ("Shop.Example:443", {"X-Forwarded-Proto": "https"}),
         ("voorraad", {"X-Forwarded-Host": "shop.example"}),
         ("127.0.0.1:8000", {"X-Forwarded-For": "203.0.113.7"}),
+        ("localhost:8000", {"X-Forwarded-For": "203.0.113.7"}),
     ],
 )
 def test_a_proxy_may_say_in_several_ways_that_it_was_asked_for_the_shop(
@@ -147,3 +148,12 @@ def test_another_scheme_or_name_leads_to_the_shops_own(
     )
 
     assert (answer.status_code, answer.location) == (308, f"{PUBLIC}/cart?a=1")
+
+
+@pytest.mark.parametrize("host", ["", "[::", "a b", "127.0.0.1:8000@x", "a" * 300])
+def test_a_host_that_is_none_leads_to_the_shop_as_well(
+    client: FlaskClient, host: str
+) -> None:
+    answer = client.get("/cart", environ_overrides={"HTTP_HOST": host})
+
+    assert (answer.status_code, answer.location) == (308, f"{HERE}/cart")

@@ -138,7 +138,7 @@ def test_what_another_tab_changed_is_shown_before_anything_is_reserved(
     assert "You had 1 of these in your cart, and now 3." in answer.text
     assert re.search("<strong>Bowl</strong> <span>It is not in your", answer.text)
     assert re.search(
-        "<strong>Jug</strong> <span>This came into your cart: 2", answer.text
+        "<strong>Jug</strong> <span>Added to your cart meanwhile: 2", answer.text
     )
     assert levels(database, mug) == (5, 0)
 

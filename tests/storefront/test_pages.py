@@ -144,7 +144,7 @@ def test_after_payment_the_page_names_what_was_bought_and_the_cart_is_empty(
     assert page.status_code == 200
     assert "Blue mug" in page.text
     assert "€25.00" in page.text
-    assert "is out of your cart" not in page.text
+    assert "has been taken out of your cart" not in page.text
     assert len(orders_of(database)) == 1
     assert "Your cart is still empty" in client.get("/cart", headers=ENGLISH).text
 
@@ -182,8 +182,11 @@ def test_a_cart_paid_in_a_closed_tab_is_emptied_once_the_webhook_came(
 
     assert f'id="quantity-{mug}"' not in page
     assert f'id="quantity-{bowl}"' in page
-    assert page.count("What you ordered is out of your cart now.") == 1
-    assert "is out of your cart" not in client.get("/cart", headers=ENGLISH).text
+    assert page.count("What you ordered has been taken out of your cart.") == 1
+    assert (
+        "has been taken out of your cart"
+        not in client.get("/cart", headers=ENGLISH).text
+    )
 
 
 def test_goods_whose_payment_is_on_its_way_are_no_more_in_the_cart(

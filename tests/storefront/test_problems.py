@@ -67,6 +67,8 @@ def test_a_visitor_who_was_about_to_pay_is_told_the_same_while_the_database_is_a
         session.update(visitor="anna", cart={"1": 2}, checkout=1)
 
     answer = client.get("/cart", headers={"Accept-Language": "en"})
+    nowhere = client.get("/nothing")
 
+    assert nowhere.status_code == 404
     assert answer.status_code == 503
     assert 'class="count">2</span>' in answer.text
