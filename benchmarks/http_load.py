@@ -62,7 +62,10 @@ class _Connection:
         if not self.is_kept:
             self.stream.close()
             self.stream = _connect(self.port)
-        self.stream.sendall(request)
+        # A shop answers only at its own address, the port included.
+        first, _, rest = request.partition(b"\r\n")
+        host = b"Host: 127.0.0.1:%d" % self.port
+        self.stream.sendall(b"\r\n".join((first, host, rest)))
 
     def has_answer(self) -> bool:
         """Take in what has come; tell whether it is a whole answer."""
@@ -150,10 +153,9 @@ def _answered(selector: selectors.BaseSelector) -> Iterator[_Connection]:
 
 
 def post(path: str, body: bytes, *headers: str) -> bytes:
-    """Return a request as it travels."""
+    """Return a request as it travels; the connection adds the Host."""
     lines = [
         f"POST {path} HTTP/1.1",
-        "Host: 127.0.0.1",
         f"Content-Length: {len(body)}",
         *headers,
     ]

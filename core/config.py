@@ -19,6 +19,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 from zoneinfo import ZoneInfo
 
+import idna
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -115,8 +116,9 @@ class Config:
         emulator_port = env.number("STRIPE_EMULATOR_PORT", 8420, *PORTS)
         if not key and not api_base:
             api_base = f"http://127.0.0.1:{emulator_port}"
-        shop_url = env.url("SHOP_URL", f"http://127.0.0.1:{port}")
-        database = env.text("DATABASE_URL", f"sqlite:///{data_dir / 'voorraad.db'}")
+        shop_url = _shop_url(env, f"http://127.0.0.1:{port}")
+        file = URL.create("sqlite", database=str(data_dir / "voorraad.db"))
+        database = env.text("DATABASE_URL", file.render_as_string())
         minutes = env.decimal("RESERVATION_MINUTES", 15, 0.05, LONGEST_HOLD_MINUTES)
         days = env.number("DELAYED_PAYMENT_DAYS", 14, 1, 60)
         reconcile_interval = env.number("RECONCILE_INTERVAL_SECONDS", 30, 1, 86_400)
@@ -266,6 +268,9 @@ def checked_database_url(url: str) -> str:
         raise ConfigError("DATABASE_URL", expected) from error
     if parsed.drivername != "sqlite" or parsed.database in (None, "", ":memory:"):
         raise ConfigError("DATABASE_URL", expected)
+    if "?" in url and not parsed.query:
+        # SQLAlchemy drops what follows: the database would be in another folder.
+        raise ConfigError("DATABASE_URL", "a ? in the path is written as %3F")
     # Flask-SQLAlchemy and SQLAlchemy read a relative path differently.
     absolute = Path(parsed.database).absolute()
     return parsed.set(database=str(absolute)).render_as_string(hide_password=False)
@@ -282,6 +287,39 @@ def _postgresql_url(url: URL) -> str:
         # All hosts but one are standbys, where nothing can be reserved.
         url = url.update_query_dict({"target_session_attrs": "read-write"})
     return url.render_as_string(hide_password=False)
+
+
+def _shop_url(env: _Environment, default: str) -> str:
+    """Return the shop's address as browsers write it: no path, an ASCII host."""
+    text = env.url("SHOP_URL", default)
+    parts = urlsplit(text)
+    rest = (parts.path, parts.query, parts.fragment, parts.username or "")
+    expected = "a whole address without a path, such as https://shop.example"
+    _require(
+        not any(rest) and not text.endswith(("?", "#")), "SHOP_URL", text, expected
+    )
+    host = parts.hostname or ""
+    try:
+        host = ascii_host(host)
+    except UnicodeError as error:
+        raise ConfigError("SHOP_URL", f"{text!r}: {error}") from error
+    if ":" in host:
+        host = f"[{host}]"
+    default_port = {"http": 80, "https": 443}[parts.scheme]
+    port = "" if parts.port in (None, default_port) else f":{parts.port}"
+    return f"{parts.scheme}://{host}{port}"
+
+
+def ascii_host(host: str) -> str:
+    """
+    Return a host as browsers and mail servers write it, in ASCII.
+
+    By IDNA 2008 (RFC 5891): straße.example is another host than strasse.example, for
+    which the codec of Python, of 2003, takes it. Raises UnicodeError for what is none.
+    """
+    if host.isascii():
+        return host.encode("idna").decode()  # only looks at the lengths
+    return idna.encode(host, uts46=True).decode()
 
 
 def _owner_email(env: _Environment) -> str:
@@ -363,7 +401,8 @@ def _smtp(env: _Environment) -> Smtp | None:
 
 
 def _mail_from(env: _Environment, shop_url: str) -> str:
-    host = urlsplit(shop_url).hostname or "localhost"
+    host = urlsplit(shop_url).hostname or ""
+    host = "localhost" if ":" in host else host
     sender = env.text("MAIL_FROM", f"Voorraad <shop@{host}>")
     addresses = [address for _, address in getaddresses([sender])]
     is_one = len(addresses) == 1 and EMAIL.fullmatch(addresses[0])

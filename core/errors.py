@@ -15,6 +15,7 @@ Every refusal on purpose. Anything else that is raised is a bug.
   + StockError
     - InsufficientStockError    a line asks for more than is available
     - StockAdjustmentError      the difference would leave less stock than is reserved
+  + PriceChangedError           a price is not the one that the customer has seen
   + TooManyHoldsError           the visitor or the address has too many open checkouts
   + EarlierPaidError            the visitor's earlier checkout turned out to be paid
   + RefundRefusedError          more than is left of a payment cannot go back
@@ -40,6 +41,16 @@ class Shortage:
     product_id: int
     requested: int
     available: int
+
+
+@dataclass(frozen=True)
+class PriceChange:
+    """One line whose unit price is not the one that was seen; both in cents."""
+
+    product_id: int
+    seen_cents: int
+    price_cents: int
+    currency: str
 
 
 class ShopError(Exception):
@@ -141,6 +152,14 @@ class StockAdjustmentError(StockError):
         self.stock = stock
         self.reserved = reserved
         self.difference = difference
+
+
+class PriceChangedError(ShopError):
+    """At least one price is not the one that was seen; nothing stays reserved."""
+
+    def __init__(self, changes: Sequence[PriceChange]) -> None:
+        super().__init__()
+        self.changes = tuple(changes)
 
 
 class TooManyHoldsError(ShopError):

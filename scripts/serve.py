@@ -184,10 +184,13 @@ class Shop:
         ]
         login = logins[-1] if logins else f"{config.owner_email} ({self._password()})"
         here = "http://127.0.0.1:"
+        storefront = f"{here}{config.storefront_port}"
+        if config.shop_url != storefront:
+            storefront = f"{config.shop_url} (for a proxy: {storefront})"
         stripe = f"  Stripe (test)  {here}{config.stripe_emulator_port}"
         return [
             "The shop is open. Ctrl-C stops it.",
-            f"  Storefront     {here}{config.storefront_port}",
+            f"  Storefront     {storefront}",
             f"  Dashboard      {here}{config.dashboard_port}",
             f"                 login: {login}",
             *([stripe] if config.is_demo else []),

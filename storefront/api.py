@@ -10,6 +10,7 @@ from werkzeug.exceptions import BadRequest, Unauthorized, UnsupportedMediaType
 
 from core.catalogue import products as catalogue
 from core.checkout import events, expiry, payment_page
+from core.checkout.prices import Price
 from core.errors import CartError, EmptyCartError, ProductNotFoundError
 from core.stock.reservations import sum_cart
 from storefront import language, visit
@@ -30,11 +31,13 @@ def products() -> Response:
 @blueprint.post("/checkout")
 def start_checkout() -> tuple[Response, int]:
     count_checkout()
+    items = _items()
     page = payment_page.begin(
         current_shop(),
-        _cart(),
+        sum_cart([_line_in(item) for item in items]),
         visitor=visit.visitor(),
         notice=visit.payment_notice,
+        seen=_prices_in(items),
     )
     answer = jsonify(
         checkout_id=page.checkout_id,
@@ -45,8 +48,8 @@ def start_checkout() -> tuple[Response, int]:
     return answer, 201
 
 
-def _cart() -> dict[int, int]:
-    """Read the cart in the body. Raises CartError, ProductNotFoundError or HTTP's."""
+def _items() -> list[dict[str, Any]]:
+    """Read the items in the body. Raises CartError or HTTP's errors."""
     try:
         body = json.loads(request.get_data().decode())
     except (ValueError, RecursionError) as error:
@@ -59,18 +62,32 @@ def _cart() -> dict[int, int]:
         raise CartError('the body must be an object with a list "items"')
     if not items:
         raise EmptyCartError
-    return sum_cart([_line_in(item) for item in items])
-
-
-def _line_in(item: Any) -> tuple[int, Any]:
-    if not isinstance(item, dict):
+    if not all(isinstance(item, dict) for item in items):
         raise CartError("an item must be an object")
+    return items
+
+
+def _line_in(item: dict[str, Any]) -> tuple[int, Any]:
     product_id = item.get("product_id")
     if type(product_id) is not int:
         raise CartError("a product_id must be a whole number")
     if not 0 < product_id <= visit.LARGEST_ID:
         raise ProductNotFoundError([product_id])
     return product_id, item.get("quantity")
+
+
+def _prices_in(items: list[dict[str, Any]]) -> dict[int, Price]:
+    """Return the prices that the caller has seen, of the items that name one."""
+    seen: dict[int, Price] = {}
+    for item in items:
+        cents = item.get("unit_price_cents")
+        if cents is None:
+            continue
+        if type(cents) is not int or cents < 0:
+            raise CartError("a unit_price_cents must be a whole number of 0 or more")
+        if seen.setdefault(item["product_id"], Price(cents)) != Price(cents):
+            raise CartError("a product has two different unit_price_cents")
+    return seen
 
 
 @blueprint.post("/stripe/webhook")

@@ -15,9 +15,10 @@ from core.orders import views as order_views
 from core.refunds import owed, refunds
 from core.stock import holds
 from core.stock.reservations import sum_cart
-from storefront import visit
+from storefront import shown, visit
+from storefront.cart_pages import cart_lines, changes_since, show_cart
 from storefront.extensions import count_checkout, current_shop, db
-from storefront.pages import blueprint, show_cart
+from storefront.pages import blueprint
 from storefront.problems import message_of, status_of
 
 logger = logging.getLogger(__name__)
@@ -28,7 +29,12 @@ SESSION_ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
 @blueprint.post("/checkout")
 def start_checkout() -> Response | tuple[str, int]:
     count_checkout()
-    wanted = visit.cart()
+    wanted, bought = visit.cart(), visit.just_bought()
+    if bought is not None:
+        return _show_bought(bought)
+    seen = shown.lines_in(request.form)
+    if changes := changes_since(seen):
+        return show_cart(changes=changes), 409
     # No connection is held while Stripe is asked.
     db.session.close()
     try:
@@ -38,26 +44,34 @@ def start_checkout() -> Response | tuple[str, int]:
             visitor=visit.visitor(),
             notice=visit.payment_notice,
             unless_paid=True,
+            seen={product_id: line.price for product_id, line in seen.items()},
         )
     except errors.InsufficientStockError as error:
         return show_cart(error.shortages), 409
+    except errors.PriceChangedError as error:
+        _hold, lines = cart_lines()
+        changes = list(shown.price_changes(error, seen, lines))
+        return show_cart(changes=changes), 409
     except errors.ProductNotFoundError as error:
-        for product_id in error.product_ids:
-            visit.put(product_id, 0)
-        flash(_("Something in your cart is not sold any more."), "error")
+        # The cart says by itself what is not sold any more.
         return show_cart(), status_of(error)
     except errors.EarlierPaidError as error:
-        # Its order is shown; the rest stays in the cart.
-        flash(_("You had paid already: this is your order."), "success")
-        bought = order_views.of_checkout(db.session(), error.checkout_id)
-        if bought is None:
-            return redirect(url_for("pages.cart"), 303)
-        return redirect(url_for("pages.order", token=bought.token), 303)
-    except (errors.InvalidQuantityError, errors.PaymentError) as error:
+        return _show_bought(error.checkout_id)
+    except (errors.CartError, errors.PaymentError) as error:
         flash(message_of(error), "error")
         return show_cart(), status_of(error)
     visit.remember_checkout(page.checkout_id)
     return redirect(page.url, 303)
+
+
+def _show_bought(checkout_id: int) -> Response:
+    """Show the order of a checkout that was paid; the rest stays in the cart."""
+    bought = order_views.of_checkout(db.session(), checkout_id)
+    if bought is None:
+        flash(_("You had paid already."), "success")
+        return redirect(url_for("pages.cart"), 303)
+    flash(_("You had paid already: this is your order."), "success")
+    return redirect(url_for("pages.order", token=bought.token), 303)
 
 
 @blueprint.get("/checkout/continue")
@@ -110,6 +124,13 @@ def _what_became_of(checkout_id: int, session_id: str) -> str:
     if ended.status == PENDING:
         return "processing" if ended.awaits_payment else "open"
     return "declined" if ended.cause == PAYMENT_FAILED else "closed"
+
+
+@blueprint.post("/checkout/cancel/<checkout_id>")
+def give_up(checkout_id: str) -> Response:
+    """Lead the button that gives up a hold to the page that cancels."""
+    # A link would do it unasked in a browser that loads pages ahead.
+    return redirect(url_for("pages.cancelled", checkout_id=checkout_id), 303)
 
 
 @blueprint.get("/checkout/cancel/", defaults={"checkout_id": ""}, strict_slashes=False)

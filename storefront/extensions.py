@@ -3,6 +3,7 @@
 from flask import Flask, current_app, request
 from flask.sessions import SecureCookieSessionInterface
 from flask_babel import Babel
+from flask_compress import Compress
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf import CSRFProtect
 from itsdangerous import URLSafeTimedSerializer
@@ -17,6 +18,7 @@ from core.shop import Shop
 db = SQLAlchemy(metadata=Base.metadata)
 csrf = CSRFProtect()
 babel = Babel()
+compress = Compress()
 
 
 class Sessions(SecureCookieSessionInterface):

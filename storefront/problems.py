@@ -9,7 +9,15 @@ import logging
 from dataclasses import asdict
 from typing import Any, TypeVar
 
-from flask import Flask, Response, json, make_response, render_template, request
+from flask import (
+    Flask,
+    Response,
+    current_app,
+    json,
+    make_response,
+    render_template,
+    request,
+)
 from flask_babel import lazy_gettext as _
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import OperationalError
@@ -35,6 +43,7 @@ STATUSES: dict[type[ShopError], int] = {
     errors.CheckoutNotFoundError: 503,
     errors.CartError: 422,
     errors.StockError: 409,
+    errors.PriceChangedError: 409,
     errors.TooManyHoldsError: 429,
     errors.EarlierPaidError: 409,
     errors.RefundRefusedError: 409,
@@ -49,16 +58,21 @@ RETRY_AFTER_SECONDS = {429: 60, 503: 5}
 TITLES = {
     400: _("That request could not be read"),
     401: _("That needs a key"),
-    403: _("That is not allowed"),
-    404: _("There is nothing here"),
+    403: _("No access"),
+    404: _("This page does not exist"),
     405: _("That cannot be done here"),
-    409: _("There is less than you asked for"),
+    409: _("There is less than you want to order"),
     413: _("That is too large"),
     415: _("Send JSON, please"),
+    421: _("This is not the address of the shop"),
     422: _("That cannot be ordered"),
-    429: _("That was a bit too often"),
+    429: _("Too many attempts"),
     500: _("Something went wrong on our side"),
     503: _("That does not work just now"),
+}
+# Where the status alone would say something else.
+TITLES_OF: dict[type[ShopError], object] = {
+    errors.PriceChangedError: _("A price has changed"),
 }
 MESSAGES: dict[type[ShopError], object] = {
     ShopError: _("Please try again, or go back to the shop."),
@@ -69,6 +83,7 @@ MESSAGES: dict[type[ShopError], object] = {
     errors.InsufficientStockError: _(
         "Nothing was reserved. See what is left of each product."
     ),
+    errors.PriceChangedError: _("A price has changed. Nothing was reserved."),
     errors.TooManyHoldsError: _(
         "Too many payment pages are open. Pay or cancel one first."
     ),
@@ -85,8 +100,13 @@ MESSAGES: dict[type[ShopError], object] = {
         " again in a minute."
     ),
 }
+NO_COOKIE = _(
+    "The shop needs one cookie, for your cart. Go back to the shop and try again. If"
+    " you read this once more, your browser does not allow cookies: allow them for this"
+    " site."
+)
 PAGE_MESSAGES = {
-    404: _("The page does not exist, or the product is gone."),
+    404: _("The address may be wrong, or the product is gone."),
     429: _("Please wait a minute and try again."),
 }
 
@@ -114,6 +134,8 @@ def members_of(error: ShopError) -> dict[str, Any]:
     match error:
         case errors.InsufficientStockError(shortages=shortages):
             return {"shortages": [asdict(shortage) for shortage in shortages]}
+        case errors.PriceChangedError(changes=changes):
+            return {"price_changes": [asdict(change) for change in changes]}
         case errors.ProductNotFoundError(product_ids=ids):
             return {"product_ids": list(ids)}
         case errors.InvalidQuantityError(product_id=product_id):
@@ -122,16 +144,21 @@ def members_of(error: ShopError) -> dict[str, Any]:
 
 
 def answer(
-    status: int, detail: str, members: dict[str, Any], *, on_page: object
+    status: int,
+    detail: str,
+    members: dict[str, Any],
+    *,
+    on_page: object,
+    title: object = "",
 ) -> Response:
     """Answer a program with a problem, a person with a page."""
     if request.path.startswith("/api/"):
-        title = str(TITLES.get(status, ""))
-        told = {"type": "about:blank", "title": title, "status": status}
+        named = str(title or TITLES.get(status, ""))
+        told = {"type": "about:blank", "title": named, "status": status}
         body = json.dumps({**told, "detail": detail, **members})
         response = Response(body, status, mimetype="application/problem+json")
     else:
-        title = TITLES.get(status, TITLES[500])
+        title = title or TITLES.get(status, TITLES[500])
         page = render_template(
             "error.html", code=status, title=title, message=str(on_page)
         )
@@ -145,7 +172,8 @@ def answer_shop_error(error: ShopError) -> Response:
     status, message = status_of(error), message_of(error)
     if status >= 500:
         logger.warning("%s %s: %s", request.method, request.path, error)
-    return answer(status, message, members_of(error), on_page=message)
+    title = TITLES_OF.get(type(error), "")
+    return answer(status, message, members_of(error), on_page=message, title=title)
 
 
 def answer_database_failure(error: Exception) -> Response:
@@ -160,9 +188,13 @@ def answer_http_exception(error: HTTPException) -> Response:
     if error.code is None or error.code < 400:
         return Response(error.get_body(), error.code, error.get_headers())
     hint = PAGE_MESSAGES.get(error.code, MESSAGES[ShopError])
+    title: object = ""
     if isinstance(error, CSRFError):
         hint = _("Your visit was over. Please go back and try again.")
-    answered = answer(error.code, error.description or error.name, {}, on_page=hint)
+        if current_app.config["SESSION_COOKIE_NAME"] not in request.cookies:
+            title, hint = _("Your browser sent no cookie"), NO_COOKIE
+    detail = error.description or error.name
+    answered = answer(error.code, detail, {}, on_page=hint, title=title)
     # Keep Allow, WWW-Authenticate and the like.
     for name, value in error.get_headers():
         if name not in ("Content-Type", "Content-Length"):

@@ -24,7 +24,7 @@ def init_app(app: Flask) -> None:
 
     def add_headers(response: Response) -> Response:
         response.headers.update(fixed)
-        if request.endpoint != "static":
+        if not (request.endpoint == "static" and response.status_code < 400):
             # Availability changes by the second, and a cart is private.
             response.headers["Cache-Control"] = "no-store"
         return response

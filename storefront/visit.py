@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 
-from flask import request, session
+from flask import flash, g, request, session
 from flask_babel import force_locale
 from flask_babel import gettext as _
 
@@ -19,6 +19,13 @@ from storefront.extensions import db
 LARGEST_QUANTITY = 9999
 # What fits into the database's column; no id is larger.
 LARGEST_ID = 2**63 - 1
+
+
+# Pages that say themselves that it was paid.
+TELLS_OF_PAYMENT = (
+    *("pages.returned", "pages.cancelled", "pages.order"),
+    *("pages.start_checkout", "pages.continue_checkout"),
+)
 
 
 @dataclass(frozen=True)
@@ -57,17 +64,30 @@ def visitor_id() -> str:
 def cart() -> dict[int, int]:
     """Return the cart, product id to units, without what has been paid for."""
     _take_out_paid()
+    return as_remembered()
+
+
+def as_remembered() -> dict[int, int]:
+    """Return the cart as the cookie has it, which may hold what was paid since."""
     return {int(key): units for key, units in session.get("cart", {}).items()}
 
 
-def put(product_id: int, quantity: int) -> None:
-    """Set the quantity of a product in the cart; 0 takes it out."""
+def put(product_id: int, quantity: int) -> bool:
+    """
+    Set the quantity of a product in the cart; 0 takes it out.
+
+    Returns False and changes nothing if the cart has no room for another product. No
+    line gets more than LARGEST_QUANTITY.
+    """
     lines = cart()
     lines[product_id] = min(quantity, LARGEST_QUANTITY)
-    if quantity < 1 or len(lines) > MOST_LINES:
+    if quantity < 1:
         del lines[product_id]
+    elif len(lines) > MOST_LINES:
+        return False
     session.permanent = True
     session["cart"] = {str(key): units for key, units in lines.items()}
+    return True
 
 
 def remember_checkout(checkout_id: int) -> None:
@@ -93,6 +113,15 @@ def _take_out_paid() -> None:
             lines[str(product_id)] = left
     session["cart"] = lines
     session.pop("checkout")
+    g.just_bought = checkout_id
+    if request.endpoint not in TELLS_OF_PAYMENT:
+        flash(_("What you ordered has been taken out of your cart."), "success")
+
+
+def just_bought() -> int | None:
+    """Return the checkout that this very request found to be paid, if it did."""
+    found: int | None = g.get("just_bought")
+    return found
 
 
 def payment_notice(deadline: datetime) -> str:

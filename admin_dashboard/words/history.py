@@ -72,6 +72,7 @@ CAUSES = {
     "the delayed payment did not come in time": "de betaling kwam niet op tijd",
     "cancelled by the customer": "door de klant",
     "replaced by a new checkout": "de klant begon opnieuw",
+    "a price had changed": "een prijs was net veranderd; de klant zag de nieuwe",
     "refused by Stripe": "Stripe weigerde de betaalpagina",
     "Stripe was too slow": "Stripe antwoordde te laat",
     "completed, a delayed payment is on its way": "de betaling is nog onderweg",

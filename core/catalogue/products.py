@@ -64,6 +64,14 @@ def by_ids(session: Session, ids: Collection[int]) -> dict[int, ProductView]:
     return {view.id: view for view in _product_views(session, query)}
 
 
+def names_of(session: Session, ids: Collection[int]) -> dict[int, str]:
+    """Return the names of these products by id, also of those not on sale any more."""
+    if not ids:
+        return {}
+    rows = session.execute(select(Product.id, Product.name).where(Product.id.in_(ids)))
+    return dict(rows.all())
+
+
 def _product_views(session: Session, query: Select[Product]) -> list[ProductView]:
     rows = session.scalars(query)
     return [view_of(ProductView, row, free_at=None) for row in rows]

@@ -12,6 +12,7 @@ __all__ = [
     "expiry",
     "late_money",
     "payment_page",
+    "prices",
     "reconcile",
     "settlement",
 ]

@@ -15,8 +15,9 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
 from core import records
-from core.checkout import closing, settlement
+from core.checkout import closing, prices, settlement
 from core.checkout.closing import Ending
+from core.checkout.prices import Prices
 from core.clock import new_token
 from core.config import Limits
 from core.errors import (
@@ -27,6 +28,7 @@ from core.errors import (
     InvalidQuantityError,
     PaymentError,
     PaymentUnavailableError,
+    PriceChangedError,
     TooManyHoldsError,
 )
 from core.models.checkout import CANCELLED, EXPIRED, PENDING, Checkout
@@ -76,6 +78,7 @@ def begin(
     visitor: Visitor,
     notice: Callable[[datetime], str] = lambda _deadline: "",
     unless_paid: bool = False,
+    seen: Prices | None = None,
 ) -> PaymentPage:
     """
     Reserve *cart* (product id to units) and return the page where it can be paid.
@@ -83,7 +86,9 @@ def begin(
     A hold that the visitor still has is ended first: nobody is blocked by their own
     hold, and nobody has two pages that can be paid. If it turns out to be paid, its
     order stands, and with *unless_paid* that is all (EarlierPaidError). *notice* makes
-    the sentence about the deadline for Stripe's page.
+    the sentence about the deadline for Stripe's page. *seen* are the prices that the
+    customer was shown, by product id: they are held against those of now and those that
+    the reservation took, so that none can change in between (PriceChangedError).
 
     Raises InsufficientStockError, ProductNotFoundError, CartError and TooManyHoldsError
     with nothing reserved, PaymentError when Stripe refused, and PaymentUnavailableError
@@ -91,13 +96,13 @@ def begin(
     repeat: each call is a checkout of its own.
     """
     give_up = time.monotonic() + PATIENCE_SECONDS
-    attempt = _Attempt(shop, cart, visitor, notice, unless_paid, give_up)
+    seen = seen or {}
+    if seen:
+        with shop.database.read() as session:
+            prices.check_asked(session, seen)
+    attempt = _Attempt(shop, cart, visitor, notice, unless_paid, give_up, seen)
     terms, reserved = attempt.reserve()
-    try:
-        _check_patience(give_up)
-    except PaymentUnavailableError:
-        _cancel(shop, reserved.checkout_id, cause="Stripe was too slow")
-        raise
+    attempt.give_back_unless_fit(reserved)
     request = closing.request_for(terms, reserved, shop.config.offer)
     page = _make_page(shop, request, give_up=give_up)
     return PaymentPage(reserved.checkout_id, page.id, page.url or "", terms.expires_at)
@@ -118,6 +123,7 @@ class _Attempt:
     notice: Callable[[datetime], str]
     unless_paid: bool
     give_up: float
+    seen: Prices
 
     def reserve(self) -> tuple[Terms, Reserved]:
         conflicts = 0
@@ -159,6 +165,18 @@ class _Attempt:
             lambda session: reservations.reserve(session, self.cart, terms, now=now)
         )
         return terms, reserved
+
+    def give_back_unless_fit(self, reserved: Reserved) -> None:
+        """Release what no page may be asked for any more, and raise why."""
+        try:
+            prices.check_promised(self.seen, reserved.lines)
+            _check_patience(self.give_up)
+        except PriceChangedError:
+            _cancel(self.shop, reserved.checkout_id, cause="a price had changed")
+            raise
+        except PaymentUnavailableError:
+            _cancel(self.shop, reserved.checkout_id, cause="Stripe was too slow")
+            raise
 
     def _end_own_page(self) -> bool:
         """

@@ -17,7 +17,7 @@ from contextlib import suppress
 from functools import partial
 from ipaddress import ip_address
 
-from core.config import Smtp
+from core.config import Smtp, ascii_host
 
 # Patience for each answer up to the dot. A longer wait would outlive the claim.
 STEP_SECONDS = 15
@@ -170,7 +170,7 @@ def ascii_address(address: str) -> str:
     """
     name, _, domain = address.strip().rpartition("@")
     try:
-        plain = f"{name}@{domain.encode('idna').decode()}"
+        plain = f"{name}@{ascii_host(domain)}"
     except UnicodeError:
         plain = ""
     if not _PLAIN_ADDRESS.fullmatch(plain):

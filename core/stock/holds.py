@@ -40,19 +40,28 @@ class CheckoutState:
 
 
 def free_at(
-    session: Session, product_ids: Collection[int], *, until: datetime
+    session: Session,
+    product_ids: Collection[int],
+    *,
+    until: datetime,
+    besides: int = 0,
 ) -> dict[int, datetime]:
     """
     Tell when the first held units of these products may come back, *until* then.
 
     Holds that end later wait for a delayed payment: their end promises nothing. Only
     the SOONEST holds of the shop are looked at, so a page costs the same in any rush;
-    of a product that is not among them it is not known.
+    of a product that is not among them it is not known. The checkout *besides* which
+    they are is the visitor's own.
     """
     if not product_ids:
         return {}
     soonest = (
-        select(StockReservation.product_id, StockReservation.expires_at)
+        select(
+            StockReservation.product_id,
+            StockReservation.expires_at,
+            StockReservation.checkout_id,
+        )
         .where(StockReservation.status == PENDING, StockReservation.expires_at <= until)
         .order_by(StockReservation.expires_at)
         .limit(SOONEST)
@@ -60,7 +69,7 @@ def free_at(
     )
     rows = session.execute(
         select(soonest.c.product_id, func.min(soonest.c.expires_at))
-        .where(soonest.c.product_id.in_(product_ids))
+        .where(soonest.c.product_id.in_(product_ids), soonest.c.checkout_id != besides)
         .group_by(soonest.c.product_id)
     )
     return dict(rows.all())

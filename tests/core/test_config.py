@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import make_url
 
 from core.config import Config, Limits
+from core.database.engine import connect
 from core.errors import ConfigError
 from tests.programs import run_together
 
@@ -30,6 +31,23 @@ def refused_variable(environ: Mapping[str, str]) -> str:
         Config.from_env(environ)
     assert str(refusal.value).startswith(f"{refusal.value.variable}: ")
     return refusal.value.variable
+
+
+@pytest.mark.parametrize(
+    ("given", "held_to"),
+    [
+        ("https://shop.example/", "https://shop.example"),
+        ("HTTPS://Shop.Example:443", "https://shop.example"),
+        ("http://shop.example:8080", "http://shop.example:8080"),
+        ("https://straße.example", "https://xn--strae-oqa.example"),
+        ("http://[::1]:8000", "http://[::1]:8000"),
+        ("http://my_shop:8000", "http://my_shop:8000"),
+    ],
+)
+def test_the_shops_address_is_written_as_browsers_write_it(
+    tmp_path: Path, given: str, held_to: str
+) -> None:
+    assert read(tmp_path, SHOP_URL=given).shop_url == held_to
 
 
 def test_an_empty_environment_is_a_demo(tmp_path: Path) -> None:
@@ -185,7 +203,11 @@ def test_a_sweep_may_come_every_second_to_every_hour(tmp_path: Path, text: str) 
         ),
         *(
             ("SHOP_URL", text)
-            for text in ("shop.example", "ftp://a", "http://", "/a", "http://[")
+            for text in (
+                *("shop.example", "ftp://a", "http://", "/a", "http://["),
+                *("https://shop.example/a", "https://shop.example/?a=1"),
+                *("https://shop.example#a", "https://a:b@shop.example", "http://a_ö"),
+            )
         ),
         *(("STRIPE_API_BASE", text) for text in ("127.0.0.1:8420", "http://a:port")),
         *(
@@ -358,3 +380,25 @@ def test_a_refusal_does_not_show_the_password(tmp_path: Path, rest: str) -> None
         read(tmp_path, DATABASE_URL=f"postgresql://shop:very_private{rest}")
 
     assert "very_private" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("folder", ["a?b", "50%41", "a#b", "a b+c", "ä", "a@b:c"])
+def test_the_database_is_in_the_data_folder_whatever_its_name(
+    tmp_path: Path, folder: str
+) -> None:
+    place = tmp_path / folder
+    config = read(place)
+
+    database = connect(config.database_url)
+    database.migrate()
+    database.engine.dispose()
+
+    assert (place / "voorraad.db").exists()
+    again = read(place, DATABASE_URL=config.database_url)
+    assert again.database_url == config.database_url
+
+
+def test_a_path_that_would_be_cut_off_is_refused(tmp_path: Path) -> None:
+    environ = {"DATABASE_URL": f"sqlite:///{tmp_path}/a?b/shop.db"}
+
+    assert refused_variable(environ) == "DATABASE_URL"

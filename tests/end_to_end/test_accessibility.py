@@ -15,7 +15,7 @@ from core.clock import utcnow
 from core.stock import ledger
 from tests.end_to_end.conftest import HEIGHT, PHONE, WIDE, Dashboard, NewCustomer
 from tests.end_to_end.customer import Customer, OpenShop
-from tests.factories import add_product
+from tests.factories import add_product, change
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 LANGUAGES = {"nl": "nl-NL", "en": "en-GB"}
@@ -207,6 +207,16 @@ def to_nowhere(customer: Customer) -> None:
     customer.visit("/products/nowhere")
 
 
+def to_a_cart_that_has_changed(customer: Customer) -> None:
+    customer.expects(409)
+    take(customer, add(customer, units=3), 3)
+    with customer.shop.database.read() as session:
+        product_id = next(reversed(products.listed(session))).id
+    change(customer.shop.database, product_id, price_cents=2650)
+    press(customer, "/checkout")
+    customer.page.get_by_role("alert").wait_for()
+
+
 WAYS: tuple[Way, ...] = (
     to_the_shelf,
     to_what_was_searched,
@@ -231,6 +241,7 @@ WAYS: tuple[Way, ...] = (
     to_somebody_elses_payment,
     to_an_unknown_payment,
     to_nowhere,
+    to_a_cart_that_has_changed,
 )
 
 

@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from tests.end_to_end.conftest import PHONE, WIDE, NewCustomer
 from tests.end_to_end.customer import Customer, OpenShop
-from tests.factories import add_product, levels
+from tests.factories import add_product, change, levels
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 # Dutch amounts have a space that does not break.
@@ -83,7 +83,7 @@ def test_a_payment_that_takes_days_is_on_its_way_and_stays_reserved(
     open_shop.stripe.pay(session_id, "sepa_debit", forgotten=True)
     customer.visit(f"/checkout/success?session_id={session_id}")
 
-    expect(customer.heading("Je betaling is onderweg")).to_be_visible()
+    expect(customer.heading("Je betaling wordt verwerkt")).to_be_visible()
     assert levels(open_shop.database, cup) == (5, 1)
     assert open_shop.orders_of("Kop op incasso") == []
 
@@ -115,3 +115,24 @@ def test_the_success_page_can_be_opened_in_another_browser(
     payer.sees_paid()
     expect(payer.page.get_by_role("table")).to_contain_text("Kop in twee browsers")
     assert payer.page.url.endswith(session_id)
+
+
+def test_a_price_that_rose_is_shown_before_it_is_paid(
+    open_shop: OpenShop, customer: Customer
+):
+    cup = add_product(open_shop.database, name="Duurdere kop", price_cents=1650)
+    customer.take("Duurdere kop")
+    change(open_shop.database, cup, price_cents=2650)
+
+    customer.expects(409)
+    customer.press_check_out()
+    told = customer.page.get_by_role("alert")
+    expect(told).to_contain_text("Je winkelwagen is veranderd")
+    expect(told).to_contain_text("De prijs was €\xa016,50 en is nu €\xa026,50.")
+    assert levels(open_shop.database, cup) == (5, 0)
+    customer.check_out()
+    customer.pay()
+
+    customer.sees_paid()
+    (order,) = open_shop.orders_of("Duurdere kop")
+    assert order.amount_cents == 2650

@@ -37,6 +37,11 @@ def shelf(customer: Customer, product: str) -> Locator:
     return customer.card(product)
 
 
+def bar(customer: Customer) -> Locator:
+    """Return the place on a page that tells of the visitor's own hold."""
+    return customer.page.get_by_role("complementary", name="Je reservering")
+
+
 def rows(owner: Page, product: str) -> Locator:
     """Return the rows about a product in the tables of the owner's page."""
     return owner.get_by_role("main").locator("tr").filter(has_text=product)
@@ -109,7 +114,7 @@ def test_the_last_unit_is_said_to_be_held_and_free_again_when_given_up(
     expect(refusal).to_contain_text("Laatste vaas")
     expect(refusal).to_contain_text(f"misschien weer vrij om {time}")
     on_shelf = shelf(bram, "Laatste vaas")
-    expect(on_shelf).to_contain_text("Even gereserveerd")
+    expect(on_shelf).to_contain_text("Tijdelijk gereserveerd")
     expect(on_shelf).to_contain_text(f"misschien weer vrij om {time}")
     bram.open_product("Laatste vaas")
     expect(bram.page.get_by_role("article")).to_contain_text(f"rond {time} weer")
@@ -165,7 +170,7 @@ def test_the_holder_of_the_last_unit_can_check_out_again(
     first = customer.check_out()
 
     customer.visit("/cart")
-    expect(customer.heading("Je betaalpagina staat nog open")).to_be_visible()
+    expect(bar(customer)).to_contain_text("1 stuk is tot")
     second = customer.check_out()
 
     assert second != first
@@ -187,7 +192,7 @@ def test_somebody_who_asks_for_too_many_can_take_what_is_left(
     bram.expects(409)
     bram.press_check_out()
     refusal = bram.page.get_by_role("alert")
-    expect(refusal).to_contain_text("Je vroeg er 3. Er zijn er nog 2.")
+    expect(refusal).to_contain_text("Je wilde er 3. Er zijn er nog 2.")
     assert levels(open_shop.database, duck) == (3, 1)
     bram.page.get_by_role("button", name="Neem wat er nog is").click()
 
@@ -219,23 +224,48 @@ def test_a_page_whose_hold_is_over_takes_no_money_and_says_so(
     assert_invariants(hasty_shop.database)
 
 
-def test_the_cart_counts_the_time_of_the_hold_down(
+def test_a_page_counts_the_time_of_the_hold_down_and_says_when_it_is_over(
     hasty_shop: OpenShop, new_customer: NewCustomer
 ):
-    add_product(hasty_shop.database, name="Kop met klok", stock_units=5)
+    add_product(hasty_shop.database, name="Kop met klok", stock_units=1)
     customer = new_customer(shop=hasty_shop)
     customer.take("Kop met klok")
     customer.check_out()
+    page = customer.page
 
+    customer.open_product("Kop met klok")
+    kept = page.content()
+    page.evaluate("window.isThisVisit = true")
+
+    expect(page.get_by_role("timer")).to_have_text(re.compile(r"^Nog 0:0[0-6]\.$"))
+    expect(page.get_by_role("article")).to_contain_text("Je hebt er 1 gereserveerd")
+    told = page.get_by_role("status")
+    expect(told).to_contain_text("De tijd om te betalen is om.")
+    expect(page.get_by_role("timer")).to_have_count(0)
+    expect(page.get_by_text("Voor jou gereserveerd")).not_to_be_visible()
+    expect(page.get_by_role("link", name="Verder met betalen")).to_have_count(0)
+    assert page.evaluate("window.isThisVisit")
+    # A copy of the page that the browser had kept does not begin to count anew.
+    page.route("**/products/*", lambda route: route.fulfill(body=kept))
+    page.reload()
+    expect(told).to_contain_text("De tijd om te betalen is om.")
     customer.visit("/cart")
-
-    clock = customer.page.get_by_role("timer")
-    expect(clock).to_have_text(re.compile(r"^Nog 0:0[0-6]\.$"))
-    # When it is over the cart says so by itself: nothing is held any more.
-    expect(clock).to_have_count(0)
-    expect(customer.heading("Je betaalpagina staat nog open")).to_have_count(0)
-    expect(customer.page.get_by_text("Voor jou vastgehouden")).to_have_count(0)
+    expect(bar(customer)).to_have_count(0)
     customer.check_out()
+
+
+def test_a_hold_is_given_up_from_any_page(open_shop: OpenShop, customer: Customer):
+    cup = add_product(open_shop.database, name="Opgegeven kop", stock_units=5)
+    customer.take("Opgegeven kop", units=2)
+    customer.check_out()
+    customer.visit()
+
+    expect(bar(customer)).to_contain_text("2 stuks zijn tot")
+    customer.page.get_by_role("button", name="Reservering opgeven").click()
+
+    expect(customer.heading("Je hebt niet betaald")).to_be_visible()
+    expect(bar(customer)).to_have_count(0)
+    assert levels(open_shop.database, cup) == (5, 0)
 
 
 def test_the_owner_sees_a_hold_while_it_is_open(

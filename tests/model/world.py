@@ -142,6 +142,7 @@ class World:
                 who,
                 lambda _: "",
                 unless_paid=False,
+                seen={},
                 give_up=math.inf,
             )._reserve_once()
         except (ShopError, IntegrityError):

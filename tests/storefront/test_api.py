@@ -266,3 +266,44 @@ def test_what_is_neither_json_nor_called_so_is_no_json(client: FlaskClient) -> N
     answer = client.post("/api/checkout", data=b"not json")
 
     assert answer.status_code == 400
+
+
+def test_a_price_that_the_caller_names_must_be_the_one_that_is_asked(
+    client: FlaskClient, database: Database, stripe: EmulatorServer
+) -> None:
+    mug = add_product(database, price_cents=2650)
+
+    def at(cents: object) -> Any:
+        item = {"product_id": mug, "quantity": 1, "unit_price_cents": cents}
+        return client.post("/api/checkout", json={"items": [item]})
+
+    refused = at(1650)
+
+    assert refused.status_code == 409
+    assert json_of(refused)["price_changes"] == [
+        {
+            "product_id": mug,
+            "seen_cents": 1650,
+            "price_cents": 2650,
+            "currency": "eur",
+        }
+    ]
+    assert "shortages" not in json_of(refused)
+    assert levels(database, mug) == (5, 0)
+    assert at(2650).status_code == 201
+
+
+@pytest.mark.parametrize("prices", [["1650"], [-1], [True], [16.5], [1650, 1651]])
+def test_a_strange_price_is_refused(
+    client: FlaskClient, database: Database, prices: list[object]
+) -> None:
+    mug = add_product(database, price_cents=1650)
+    items = [
+        {"product_id": mug, "quantity": 1, "unit_price_cents": price}
+        for price in prices
+    ]
+
+    answer = client.post("/api/checkout", json={"items": items})
+
+    assert answer.status_code == 422
+    assert levels(database, mug) == (5, 0)

@@ -95,7 +95,7 @@ def test_a_refused_checkout_names_what_is_left(
     refused = post(client, "/checkout")
 
     assert refused.status_code == 409
-    assert "There is less than you asked for" in refused.text
+    assert "There is less than you want to order" in refused.text
     assert "There are 2 left" in refused.text
     assert levels(database, mug) == (2, 0)
 
@@ -126,7 +126,7 @@ def test_ones_own_hold_does_not_count_as_missing(
     page = client.get("/cart", headers=ENGLISH).text
 
     assert 'class="short"' not in page
-    assert "Your payment page is still open" in page
+    assert "2 units are reserved for you until" in page
     assert 'value="2" min="0"' in page
 
 
@@ -144,6 +144,7 @@ def test_after_payment_the_page_names_what_was_bought_and_the_cart_is_empty(
     assert page.status_code == 200
     assert "Blue mug" in page.text
     assert "€25.00" in page.text
+    assert "has been taken out of your cart" not in page.text
     assert len(orders_of(database)) == 1
     assert "Your cart is still empty" in client.get("/cart", headers=ENGLISH).text
 
@@ -181,6 +182,11 @@ def test_a_cart_paid_in_a_closed_tab_is_emptied_once_the_webhook_came(
 
     assert f'id="quantity-{mug}"' not in page
     assert f'id="quantity-{bowl}"' in page
+    assert page.count("What you ordered has been taken out of your cart.") == 1
+    assert (
+        "has been taken out of your cart"
+        not in client.get("/cart", headers=ENGLISH).text
+    )
 
 
 def test_goods_whose_payment_is_on_its_way_are_no_more_in_the_cart(
@@ -538,4 +544,4 @@ def test_a_delayed_payment_is_not_called_cancelled(
 
     page = client.get("/checkout/cancel/1", headers=ENGLISH)
 
-    assert "Your payment is on its way" in page.text
+    assert "Your payment is being processed" in page.text

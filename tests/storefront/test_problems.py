@@ -39,7 +39,7 @@ def test_every_shop_error_has_a_status_and_words(
     ("method", "path"),
     [
         ("GET", "/"),
-        ("GET", "/cart"),
+        ("GET", "/orders/x"),
         ("GET", "/api/products"),
         ("POST", "/api/checkout"),
         ("GET", "/metrics"),
@@ -56,3 +56,19 @@ def test_while_the_database_is_away_everybody_is_told_to_come_back(
 
     assert answer.status_code == 503
     assert int(answer.headers["Retry-After"]) > 0
+
+
+def test_a_visitor_who_was_about_to_pay_is_told_the_same_while_the_database_is_away(
+    config: Config,
+) -> None:
+    nobody = f"postgresql+psycopg://shop@127.0.0.1:{free_port()}/shop"
+    client = create_app(replace(config, database_url=nobody)).test_client()
+    with client.session_transaction() as session:
+        session.update(visitor="anna", cart={"1": 2}, checkout=1)
+
+    answer = client.get("/cart", headers={"Accept-Language": "en"})
+    nowhere = client.get("/nothing")
+
+    assert nowhere.status_code == 404
+    assert answer.status_code == 503
+    assert 'class="count">2</span>' in answer.text

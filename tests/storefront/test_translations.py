@@ -108,3 +108,26 @@ def test_what_the_shop_speaks_is_what_was_translated(
         spoken = read_mo(file)
 
     assert shown(spoken) == shown(catalogue)
+
+
+@pytest.mark.parametrize(
+    "stumbling",
+    [
+        *("betaalbedrijf", "betaalwijze", "even gereserveerd voor", "Je vroeg"),
+        *("vastgehouden", "Vanaf dan", "Verder kijken", "Opnieuw kijken"),
+        *("Hier is niets", "Dat kan hier niet", "iets te vaak", "Dat mag niet"),
+        *(
+            "je had hem zelf",
+            "Gemaakt door",
+            "geld is onderweg",
+            "betaling is onderweg",
+        ),
+        *("al zoveel in je winkelwagen", "minder dan je vraagt", "de laatste verkocht"),
+    ],
+)
+def test_words_over_which_dutch_readers_stumbled_do_not_come_back(
+    stumbling: str,
+) -> None:
+    texts = (folder_of("nl") / "messages.po").read_text().replace('"\n"', "")
+
+    assert stumbling not in texts

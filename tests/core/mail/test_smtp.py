@@ -185,6 +185,9 @@ def test_a_letter_is_not_taken_before_its_dot() -> None:
         ("a.b+c@klant.example", "a.b+c@klant.example"),
         (" a@KLANT.example ", "a@KLANT.example"),
         ("a@bücher.example", "a@xn--bcher-kva.example"),
+        # By the rules of 2003 this was another's: strasse.example.
+        ("joerg@straße.example", "joerg@xn--strae-oqa.example"),
+        ("a@FAß.example", "a@xn--fa-hia.example"),
     ],
 )
 def test_an_address_is_written_as_servers_know_it(given: str, plain: str) -> None:
@@ -195,6 +198,12 @@ def test_an_address_is_written_as_servers_know_it(given: str, plain: str) -> Non
     "given",
     [
         *("", "a", "@x.example", "a@", "a b@x.example", "<a@x.example>"),
+        *(
+            "a@💩.example",
+            "a@ex\u200dample.nl",
+            "a@ü..example",
+            "a@" + "ß" * 70 + ".nl",
+        ),
         *("a,b@x.example", "é@x.example", "a@b@x.example", "a@x.example\r\nDATA"),
     ],
 )
