@@ -18,7 +18,7 @@ from core.stock.reservations import sum_cart
 from storefront import visit
 from storefront.extensions import count_checkout, current_shop, db
 from storefront.pages import blueprint, show_cart
-from storefront.problems import message_of, status_of
+from storefront.problems import message_of, retry_after, status_of
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ SESSION_ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
 
 
 @blueprint.post("/checkout")
-def start_checkout() -> Response | tuple[str, int]:
+def start_checkout() -> Response | tuple[str, int] | tuple[str, int, dict[str, str]]:
     count_checkout()
     wanted = visit.cart()
     # No connection is held while Stripe is asked.
@@ -53,9 +53,13 @@ def start_checkout() -> Response | tuple[str, int]:
         if bought is None:
             return redirect(url_for("pages.cart"), 303)
         return redirect(url_for("pages.order", token=bought.token), 303)
-    except (errors.InvalidQuantityError, errors.PaymentError) as error:
+    except (
+        errors.InvalidQuantityError,
+        errors.PaymentError,
+        errors.TooManyHoldsError,
+    ) as error:
         flash(message_of(error), "error")
-        return show_cart(), status_of(error)
+        return show_cart(), status_of(error), retry_after(error)
     visit.remember_checkout(page.checkout_id)
     return redirect(page.url, 303)
 

@@ -14,4 +14,5 @@ __all__ = [
     "payment_page",
     "reconcile",
     "settlement",
+    "tries",
 ]
