@@ -37,6 +37,7 @@ LIVE_REQUIRES = (
 # Stripe lets a session live 24 hours at most, and it must outlive the hold.
 LONGEST_HOLD_MINUTES = 23 * 60
 PORTS = (1, 65535)
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MOST = 1_000_000
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 
@@ -108,6 +109,11 @@ class Config:
     def is_live(self) -> bool:
         """Whether real money moves: the Stripe key is a live one."""
         return is_live_key(self.stripe_secret_key)
+
+    @property
+    def is_public(self) -> bool:
+        """Whether customers come from other machines: SHOP_URL names no loopback."""
+        return urlsplit(self.shop_url).hostname not in LOOPBACK
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Config":

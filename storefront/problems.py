@@ -100,8 +100,8 @@ LIMITS = {
         " %(time)s; your cart stays as it is."
     ),
     SHARE: _(
-        "There are few of these left, so we do not hold more of them at a time for one"
-        " address. Take fewer, or try again at %(time)s."
+        "We do not hold this many of one product for one address at a time. Take"
+        " fewer, or try again at %(time)s."
     ),
     UNPAID: _(
         "We have held products several times that were not paid for. Please try again"
