@@ -44,9 +44,9 @@ ALWAYS_ALLOWED = 2
 PLENTY = 10
 # The first wait after too many holds that were not paid; each further one doubles it.
 FIRST_WAIT = timedelta(minutes=1)
-LONGEST_WAIT = timedelta(hours=1)
+LONGEST_WAIT = timedelta(hours=2)
 # Several people share a network, and each order that is paid forgives two that are not.
-NETWORK_TIMES = 4
+NETWORK_TIMES = 2
 FORGIVEN_BY_AN_ORDER = 2
 # How long ended holds, tries and refusals are remembered with their network.
 MEMORY = timedelta(days=1)
@@ -185,8 +185,8 @@ def _check_unpaid(
     too_many = count - free - FORGIVEN_BY_AN_ORDER * paid
     if too_many < 0 or last is None:
         return
-    # 2**6 minutes are more than the longest wait.
-    until = last + min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(too_many, 6))
+    # 2**7 minutes are more than the longest wait.
+    until = last + min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(too_many, 7))
     if until > now:
         raise TooManyHoldsError(UNPAID, until)
 
