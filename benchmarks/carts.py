@@ -50,7 +50,7 @@ def new_terms() -> Callable[[], tuple[Terms, datetime]]:
         expires_at = now + hold_for
         terms = Terms(
             visitor=new_token(),
-            address="127.0.0.1",
+            network="",
             locale="nl",
             notice=NOTICE,
             idempotency_key=f"checkout-{new_token()}",

@@ -115,7 +115,8 @@ class AtOnce:
 POSTGRESQL_AT_ONCE = (
     """WITH taken AS (
            UPDATE checkout SET status = 'EXPIRED', cause = 'hold over',
-                               closed_at = now(), awaits_payment = false
+                               closed_at = now(), awaits_payment = false,
+                               is_unpaid = true
            WHERE status = 'PENDING' AND expires_at <= :until RETURNING id
        ), closed AS (
            UPDATE stock_reservation SET status = 'EXPIRED'
@@ -138,7 +139,8 @@ SQLITE_AT_ONCE = (
     """UPDATE stock_reservation SET status = 'EXPIRED'
        WHERE status = 'PENDING' AND expires_at <= :until""",
     """UPDATE checkout SET status = 'EXPIRED', cause = 'hold over',
-                           closed_at = current_timestamp, awaits_payment = false
+                           closed_at = current_timestamp, awaits_payment = false,
+                           is_unpaid = true
        WHERE status = 'PENDING' AND expires_at <= :until""",
     "SELECT changes()",
 )

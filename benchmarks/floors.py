@@ -104,7 +104,8 @@ def sale(checkout_id: int) -> dict[str, object]:
 
 
 def cancellation(checkout_id: int) -> dict[str, object]:
-    return {"checkout_id": checkout_id, "status": CANCELLED, "cause": "hold over"}
+    ended = {"status": CANCELLED, "cause": "hold over", "is_unpaid": True}
+    return {"checkout_id": checkout_id, **ended}
 
 
 @dataclass(frozen=True)

@@ -38,18 +38,28 @@ LIVE_REQUIRES = (
 # Stripe lets a session live 24 hours at most, and it must outlive the hold.
 LONGEST_HOLD_MINUTES = 23 * 60
 PORTS = (1, 65535)
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MOST = 1_000_000
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Upper bounds against hoarding; 0 means none."""
+    """
+    Upper bounds against hoarding; 0 means none (docs/security.md has the reasons).
+
+    An address stands for its network. *share_per_address* is percent of a product's
+    units, *unpaid_holds* how many of a visitor's holds may end unpaid in a day before
+    the next one has to wait. *counts_loopback* if loopback addresses are networks, too.
+    """
 
     quantity_per_product: int = 0
-    holds_per_visitor: int = 0
-    holds_per_address: int = 0
+    holds_per_visitor: int = 3
+    holds_per_address: int = 40
+    share_per_address: int = 50
+    unpaid_holds: int = 3
     checkouts_per_minute: int = 600
+    counts_loopback: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,6 +110,11 @@ class Config:
     def is_live(self) -> bool:
         """Whether real money moves: the Stripe key is a live one."""
         return is_live_key(self.stripe_secret_key)
+
+    @property
+    def is_public(self) -> bool:
+        """Whether customers come from other machines: SHOP_URL names no loopback."""
+        return urlsplit(self.shop_url).hostname not in LOOPBACK
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Config":
@@ -331,9 +346,13 @@ def _owner_email(env: _Environment) -> str:
 def _limits(env: _Environment) -> Limits:
     return Limits(
         quantity_per_product=env.number("MAX_QUANTITY_PER_PRODUCT", 0, 0, MOST),
-        holds_per_visitor=env.number("MAX_HOLDS_PER_VISITOR", 0, 0, MOST),
-        holds_per_address=env.number("MAX_HOLDS_PER_ADDRESS", 0, 0, MOST),
+        holds_per_visitor=env.number("MAX_HOLDS_PER_VISITOR", 3, 0, MOST),
+        holds_per_address=env.number("MAX_HOLDS_PER_ADDRESS", 40, 0, MOST),
+        share_per_address=env.number("MAX_SHARE_PER_ADDRESS", 50, 0, 100),
+        unpaid_holds=env.number("MAX_UNPAID_HOLDS", 3, 0, MOST),
         checkouts_per_minute=env.number("MAX_CHECKOUTS_PER_MINUTE", 600, 0, MOST),
+        # Who sets it by hand knows that visitors come from where the shop is.
+        counts_loopback=env.text("MAX_HOLDS_PER_ADDRESS") not in ("", "0"),
     )
 
 

@@ -16,7 +16,8 @@ Every refusal on purpose. Anything else that is raised is a bug.
     - InsufficientStockError    a line asks for more than is available
     - StockAdjustmentError      the difference would leave less stock than is reserved
   + PriceChangedError           a price is not the one that the customer has seen
-  + TooManyHoldsError           the visitor or the address has too many open checkouts
+  + TooManyHoldsError           the visitor or the network holds too much
+  + TooManyTriesError           too many tries to check out in a minute
   + EarlierPaidError            the visitor's earlier checkout turned out to be paid
   + RefundRefusedError          more than is left of a payment cannot go back
   + HoldEndedError              the hold ended while its payment page was being made
@@ -32,6 +33,7 @@ Errors carry data. Words for people and HTTP codes live in the front ends.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 
 @dataclass(frozen=True)
@@ -163,7 +165,29 @@ class PriceChangedError(ShopError):
 
 
 class TooManyHoldsError(ShopError):
-    """The visitor or the address has as many open checkouts as allowed."""
+    """
+    The visitor or the network has as many open checkouts as allowed, holds its share
+    of a product, or has to wait after holds that were not paid.
+
+    *reason* is one of core.models.limits.REASONS, *until* when it is worth another try,
+    *product_ids* what the share is of.
+    """
+
+    def __init__(
+        self, reason: str, until: datetime, product_ids: Sequence[int] = ()
+    ) -> None:
+        super().__init__(f"{reason} until {until:%H:%M:%S}")
+        self.reason = reason
+        self.until = until
+        self.product_ids = tuple(product_ids)
+
+
+class TooManyTriesError(ShopError):
+    """Too many tries to check out in this minute; *until* the next one begins."""
+
+    def __init__(self, until: datetime) -> None:
+        super().__init__()
+        self.until = until
 
 
 class EarlierPaidError(ShopError):

@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 
 import schedule
@@ -19,6 +20,7 @@ from core.mail import outbox
 from core.mail.letter import LetterWriter
 from core.orders import sales
 from core.shop import Shop
+from core.stock.limits import forget
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +31,7 @@ LOOK_SECONDS = 1
 # After a rush the letters take turns with the shoppers who are still there.
 LETTER_GAP_SECONDS = 0.2
 WARN_SECONDS = 3600
+FORGET_EVERY = timedelta(minutes=10)
 # gunicorn.conf.py lets a worker live a little longer than this after SIGTERM.
 STOP_SECONDS = 6
 
@@ -45,6 +48,7 @@ class Scheduler:
     def __init__(self, shop: Shop, write_letters: LetterWriter | None = None) -> None:
         self._shop = shop
         self._last_pass = shop.clock()
+        self._forgot_at = shop.clock() - FORGET_EVERY
         self._warned_at = -float(WARN_SECONDS)
         self._halt = threading.Event()
         interval = shop.config.cleanup_interval_seconds
@@ -81,8 +85,18 @@ class Scheduler:
             if swept != expiry.Sweep(0, 0, 0):
                 logger.info("swept: %s", swept)
             sales.roll_up(self._shop.database, now=self._shop.clock())
+            self._forget()
         finally:
             self._last_pass = self._shop.clock()
+
+    def _forget(self) -> None:
+        """Forget now and then who had holds a day ago."""
+        now = self._shop.clock()
+        if now - self._forgot_at < FORGET_EVERY:
+            return
+        while self._shop.database.write(lambda session: forget(session, now=now)):
+            pass
+        self._forgot_at = now
 
     def _thread(
         self, name: str, work: Callable[[], None], seconds: int, *, at_once: bool = True

@@ -18,6 +18,12 @@ STOP_SECONDS = 10.0  # more than gunicorn's graceful_timeout
 POLL_SECONDS = 0.2
 
 
+NO_ADDRESS = (
+    "Limits by address do not count visitors who come from 127.0.0.1: a proxy must",
+    "name them in X-Forwarded-For, and SHOP_URL must begin with https.",
+)
+
+
 class StoppedError(Exception):
     """Somebody asked the shop to stop."""
 
@@ -103,6 +109,15 @@ def refuse_taken_port(name: str, port: int) -> None:
         except OSError as error:
             reason = f"must be a free port, {port} is not ({error.strerror})"
             raise ConfigError(name, reason) from error
+
+
+def notes_on(config: Config) -> tuple[str, ...]:
+    """Return what an operator should know of these settings, line by line."""
+    limits = config.limits
+    is_limited = limits.holds_per_address or limits.share_per_address
+    if config.is_public and is_limited and not limits.counts_loopback:
+        return NO_ADDRESS
+    return ()
 
 
 class Shop:
@@ -194,6 +209,7 @@ class Shop:
             f"  Dashboard      {here}{config.dashboard_port}",
             f"                 login: {login}",
             *([stripe] if config.is_demo else []),
+            *notes_on(config),
         ]
 
     def _password(self) -> str:

@@ -19,7 +19,7 @@ from storefront import shown, visit
 from storefront.cart_pages import cart_lines, changes_since, show_cart
 from storefront.extensions import count_checkout, current_shop, db
 from storefront.pages import blueprint
-from storefront.problems import message_of, status_of
+from storefront.problems import message_of, retry_after, status_of
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ SESSION_ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
 
 
 @blueprint.post("/checkout")
-def start_checkout() -> Response | tuple[str, int]:
+def start_checkout() -> Response | tuple[str, int] | tuple[str, int, dict[str, str]]:
     count_checkout()
     wanted, bought = visit.cart(), visit.just_bought()
     if bought is not None:
@@ -57,9 +57,13 @@ def start_checkout() -> Response | tuple[str, int]:
         return show_cart(), status_of(error)
     except errors.EarlierPaidError as error:
         return _show_bought(error.checkout_id)
-    except (errors.CartError, errors.PaymentError) as error:
+    except (
+        errors.CartError,
+        errors.PaymentError,
+        errors.TooManyHoldsError,
+    ) as error:
         flash(message_of(error), "error")
-        return show_cart(), status_of(error)
+        return show_cart(), status_of(error), retry_after(error)
     visit.remember_checkout(page.checkout_id)
     return redirect(page.url, 303)
 

@@ -7,11 +7,8 @@ from flask_compress import Compress
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf import CSRFProtect
 from itsdangerous import URLSafeTimedSerializer
-from limits import RateLimitItemPerMinute
-from limits.storage import MemoryStorage
-from limits.strategies import FixedWindowRateLimiter
-from werkzeug.exceptions import TooManyRequests
 
+from core.checkout import tries
 from core.models.base import Base
 from core.shop import Shop
 
@@ -37,13 +34,6 @@ def current_shop() -> Shop:
     return shop
 
 
-# Each worker counts for itself, so several workers allow a multiple of the limit.
-checkout_tries = FixedWindowRateLimiter(MemoryStorage())
-
-
 def count_checkout() -> None:
-    """Count an attempt to check out; refuse one too many from an address (429)."""
-    most = current_shop().config.limits.checkouts_per_minute
-    address = request.remote_addr or ""
-    if most and not checkout_tries.hit(RateLimitItemPerMinute(most), address):
-        raise TooManyRequests(f"more than {most} checkouts a minute", retry_after=60)
+    """Count a try to check out. Raises TooManyTriesError after too many."""
+    tries.count(current_shop(), request.remote_addr or "")

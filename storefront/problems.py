@@ -6,7 +6,9 @@ application/problem+json (RFC 9457), a page with a page.
 """
 
 import logging
+import math
 from dataclasses import asdict
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from flask import (
@@ -26,6 +28,9 @@ from werkzeug.exceptions import HTTPException
 
 from core import errors
 from core.errors import ShopError
+from core.models.limits import NETWORK, SHARE, UNPAID, VISITOR
+from storefront import language
+from storefront.extensions import current_shop
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +50,7 @@ STATUSES: dict[type[ShopError], int] = {
     errors.StockError: 409,
     errors.PriceChangedError: 409,
     errors.TooManyHoldsError: 429,
+    errors.TooManyTriesError: 429,
     errors.EarlierPaidError: 409,
     errors.RefundRefusedError: 409,
     errors.HoldEndedError: 503,
@@ -84,9 +90,7 @@ MESSAGES: dict[type[ShopError], object] = {
         "Nothing was reserved. See what is left of each product."
     ),
     errors.PriceChangedError: _("A price has changed. Nothing was reserved."),
-    errors.TooManyHoldsError: _(
-        "Too many payment pages are open. Pay or cancel one first."
-    ),
+    errors.TooManyTriesError: _("Please wait a minute and try again."),
     errors.EarlierPaidError: _("You had paid already."),
     errors.HoldEndedError: _(
         "Your reservation ended meanwhile. Please check out again."
@@ -105,6 +109,25 @@ NO_COOKIE = _(
     " you read this once more, your browser does not allow cookies: allow them for this"
     " site."
 )
+# Why a visitor or a network cannot reserve now; until when is said, too.
+LIMITS = {
+    VISITOR: _(
+        "Some payments of yours are still on their way. You can order again from"
+        " %(time)s."
+    ),
+    NETWORK: _(
+        "Many people are checking out from your network now. Please try again at"
+        " %(time)s; your cart stays as it is."
+    ),
+    SHARE: _(
+        "We do not hold this many of one product for one address at a time. Take"
+        " fewer, or try again at %(time)s."
+    ),
+    UNPAID: _(
+        "We have held products several times that were not paid for. Please try again"
+        " at %(time)s; your cart stays as it is."
+    ),
+}
 PAGE_MESSAGES = {
     404: _("The address may be wrong, or the product is gone."),
     429: _("Please wait a minute and try again."),
@@ -121,7 +144,16 @@ def message_of(error: ShopError) -> str:
         return str(
             _("You can order at most %(limit)s of a product.", limit=error.limit)
         )
+    if isinstance(error, errors.TooManyHoldsError):
+        return str(LIMITS[error.reason]) % {
+            "time": language.clock(_minute_after(error))
+        }
     return str(_nearest(MESSAGES, error))
+
+
+def _minute_after(error: errors.TooManyHoldsError) -> datetime:
+    """Return the first full minute at which it is worth another try."""
+    return error.until.replace(second=0, microsecond=0) + timedelta(minutes=1)
 
 
 def _nearest(table: dict[type[ShopError], T], error: ShopError) -> T:
@@ -140,6 +172,8 @@ def members_of(error: ShopError) -> dict[str, Any]:
             return {"product_ids": list(ids)}
         case errors.InvalidQuantityError(product_id=product_id):
             return {"product_id": product_id}
+        case errors.TooManyHoldsError(until=until, product_ids=ids):
+            return {"retry_at": language.iso(until), "product_ids": list(ids)}
     return {}
 
 
@@ -168,12 +202,23 @@ def answer(
     return response
 
 
+def retry_after(error: ShopError) -> dict[str, str]:
+    """Return the header that says in how many seconds it is worth another try."""
+    if not isinstance(error, errors.TooManyHoldsError | errors.TooManyTriesError):
+        return {}
+    seconds = (error.until - current_shop().clock()).total_seconds()
+    return {"Retry-After": str(max(1, math.ceil(seconds)))}
+
+
 def answer_shop_error(error: ShopError) -> Response:
     status, message = status_of(error), message_of(error)
     if status >= 500:
         logger.warning("%s %s: %s", request.method, request.path, error)
     title = TITLES_OF.get(type(error), "")
-    return answer(status, message, members_of(error), on_page=message, title=title)
+    members = members_of(error)
+    answered = answer(status, message, members, on_page=message, title=title)
+    answered.headers.update(retry_after(error))
+    return answered
 
 
 def answer_database_failure(error: Exception) -> Response:

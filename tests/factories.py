@@ -19,7 +19,7 @@ from core.checkout.payment_page import PaymentPage, Visitor
 from core.database.engine import Database
 from core.maintenance import doctor
 from core.models.catalogue import Product
-from core.models.checkout import Checkout
+from core.models.checkout import CUSTOMER, Checkout
 from core.orders.views import OrderView
 from core.owner import reports, to_dos
 from core.owner.to_dos import ToDoView
@@ -82,15 +82,23 @@ def add_product(
     return database.write(work)
 
 
-def terms(now: datetime, *, visitor: str | None = None, minutes: float = 15) -> Terms:
+def terms(
+    now: datetime,
+    *,
+    visitor: str | None = None,
+    minutes: float = 15,
+    kind: str = CUSTOMER,
+    network: str = "",
+) -> Terms:
     return Terms(
         visitor=visitor or secrets.token_hex(8),
-        address="127.0.0.1",
+        network=network,
         locale="nl",
         notice="",
         idempotency_key=secrets.token_hex(16),
         expires_at=now + timedelta(minutes=minutes),
         stripe_expires_at=now + timedelta(minutes=34),
+        kind=kind,
     )
 
 

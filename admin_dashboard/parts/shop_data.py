@@ -21,7 +21,7 @@ from core.clock import utcnow
 from core.config import Config
 from core.database.engine import Database, connect
 from core.orders import views as order_views
-from core.owner import case, reports
+from core.owner import case, networks, reports
 from core.owner import to_dos as entries
 from core.owner.reports import Attention, Totals
 from core.refunds import views as refund_views
@@ -89,6 +89,12 @@ def attention(session: Session) -> Attention:
     return reports.attention(session, utcnow())
 
 
+@_fresh
+def refused(session: Session) -> list[networks.Refused]:
+    return networks.refused(session, utcnow())
+
+
+held_by_network = _fresh(networks.held)
 stock_levels = _fresh(reports.stock_levels)
 open_reservations = _fresh(reports.open_reservations)
 orders = _fresh(reports.orders)

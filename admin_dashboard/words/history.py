@@ -26,6 +26,7 @@ WHAT = {
     "PAGE_MADE": "Betaalpagina gemaakt bij Stripe",
     "PROLONGED": "Reservering verlengd",
     "TURNED_BACK": "Klant kwam terug van de betaalpagina zonder te betalen",
+    "LET_GO": "Reservering door u vrijgegeven",
     CONFIRMED: "Reservering werd een verkoop",
     EXPIRED: "Reservering verlopen, goederen weer vrij",
     CANCELLED: "Reservering geannuleerd, goederen weer vrij",

@@ -15,4 +15,5 @@ __all__ = [
     "prices",
     "reconcile",
     "settlement",
+    "tries",
 ]

@@ -6,13 +6,14 @@ can be sent again, under the same key, and finds the session that it made.
 """
 
 import random
+from dataclasses import replace
 from datetime import timedelta
 from enum import Enum, auto
 
 from core import offers
 from core.database.rows import change
 from core.errors import PaymentError, PaymentUnavailableError
-from core.models.checkout import PENDING, Checkout
+from core.models.checkout import OWNER, PENDING, Checkout
 from core.payments.data import PaymentSession, SessionLine, SessionRequest
 from core.payments.offer import Offer
 from core.payments.retry import ONCE_MORE
@@ -49,13 +50,15 @@ def close(
     Close a checkout's session at Stripe, so that nobody can pay it any more.
 
     Returns the session as it is then, as it may have been paid first; *closed* if
-    Stripe never made one; an Ending if there is nothing to decide. Raises
-    PaymentUnavailableError when Stripe cannot tell. Safe to repeat.
+    Stripe never made one, as for a hold of the owner's; an Ending if there is nothing
+    to decide. Raises PaymentUnavailableError when Stripe cannot tell. Safe to repeat.
     """
     with shop.database.read() as session:
         checkout = session.get(Checkout, checkout_id)
     if checkout is None or checkout.status != PENDING:
         return Ending.ENDED_BEFORE
+    if checkout.kind == OWNER:
+        return closed
     # Stripe itself has closed every session of the checkout by then.
     closes_at = checkout.stripe_expires_at
     if checkout.awaits_payment:
@@ -72,7 +75,7 @@ def close(
     if ended is not None:
         return ended
     if is_over:
-        return Closed(closed.status, "unknown at Stripe")
+        return replace(closed, cause="unknown at Stripe")
     # Another shop on this database may have another Stripe, as two demos have: it may
     # try soon. The pause is random, so that they do not wait in step.
     pause = timedelta(seconds=random.uniform(1, 8))  # noqa: S311 (no secret)

@@ -11,15 +11,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from core import records
 from core.checkout import closing, prices, settlement
 from core.checkout.closing import Ending
 from core.checkout.prices import Prices
 from core.clock import new_token
-from core.config import Limits
 from core.errors import (
     BusyError,
     EarlierPaidError,
@@ -35,7 +35,9 @@ from core.models.checkout import CANCELLED, EXPIRED, PENDING, Checkout
 from core.payments.data import PaymentSession, SessionRequest
 from core.payments.gateway import epoch
 from core.shop import Shop
-from core.stock import holds, reservations
+from core.stock import holds, limits, reservations
+from core.stock.limits import Asking
+from core.stock.networks import network_of
 from core.stock.reservations import Closed, Reserved, Terms
 
 logger = logging.getLogger(__name__)
@@ -49,7 +51,7 @@ TRIES = 3
 PATIENCE_SECONDS = 12
 # Left for making the page when overdue holds of others are reclaimed first.
 KEPT_FOR_THE_PAGE_SECONDS = 2
-TURNED_BACK = Closed(CANCELLED, "cancelled by the customer")
+TURNED_BACK = Closed(CANCELLED, "cancelled by the customer", is_unpaid=True)
 
 
 @dataclass(frozen=True)
@@ -113,9 +115,13 @@ def _check_patience(give_up: float) -> None:
         raise PaymentUnavailableError("Stripe takes too long to answer")
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Attempt:
-    """A cart to be reserved: what is in its way is ended, and only then."""
+    """
+    A cart to be reserved: what is in its way is ended, and only then.
+
+    *held_since* is when the pages began that this one replaces.
+    """
 
     shop: Shop
     cart: Mapping[int, int]
@@ -124,6 +130,7 @@ class _Attempt:
     unless_paid: bool
     give_up: float
     seen: Prices
+    held_since: datetime | None = None
 
     def reserve(self) -> tuple[Terms, Reserved]:
         conflicts = 0
@@ -137,9 +144,6 @@ class _Attempt:
                 if conflicts == TRIES:
                     raise BusyError from error
                 self._end_own_page()
-            except TooManyHoldsError:
-                if not self._end_own_page():
-                    raise
             except InsufficientStockError as error:
                 short = [shortage.product_id for shortage in error.shortages]
                 if not (self._end_own_page() or self._reclaim(short)):
@@ -151,16 +155,20 @@ class _Attempt:
         stripe_expires_at = max(now + STRIPE_LEAST, expires_at + STRIPE_AFTER_HOLD)
         terms = Terms(
             visitor=self.visitor.id,
-            address=self.visitor.address,
+            network=self._network,
             locale=self.visitor.locale,
             notice=self.notice(expires_at),
             idempotency_key=f"checkout-{new_token()}",
             expires_at=expires_at,
             stripe_expires_at=epoch(stripe_expires_at),
             offer_id=shop.offers.id_of(shop.database, shop.config.offer, now=now),
+            held_since=self.held_since,
         )
-        _check_quantities(self.cart, shop.config.limits)
-        _check_holds(shop, self.visitor)
+        self._check_quantities()
+        if self._network:
+            return terms, self._reserve_within_limits(terms, now)
+        with shop.database.read() as session:
+            limits.check_visitor(session, self.visitor.id, shop.config.limits)
         reserved = shop.database.write_single(
             lambda session: reservations.reserve(session, self.cart, terms, now=now)
         )
@@ -178,6 +186,40 @@ class _Attempt:
             _cancel(self.shop, reserved.checkout_id, cause="Stripe was too slow")
             raise
 
+    @property
+    def _network(self) -> str:
+        counts_loopback = self.shop.config.limits.counts_loopback
+        return network_of(self.visitor.address, counts_loopback=counts_loopback)
+
+    def _reserve_within_limits(self, terms: Terms, now: datetime) -> Reserved:
+        """Count and reserve in one transaction, one at a time in each network."""
+
+        def work(session: Session) -> Reserved:
+            limits.take_turn(session, self._network)
+            if error := self._over_limit(session, now):
+                # What cannot be had by anybody is said first.
+                raise reservations.refusal(session, self.cart) or error
+            return reservations.reserve(session, self.cart, terms, now=now)
+
+        try:
+            return self.shop.database.write(work)
+        except TooManyHoldsError as error:
+            reason = error.reason
+            self.shop.database.write(
+                lambda s: limits.note_refusal(s, self._network, reason, now=now)
+            )
+            raise
+
+    def _over_limit(self, session: Session, now: datetime) -> TooManyHoldsError | None:
+        most = self.shop.config.limits
+        asking = Asking(self.visitor.id, self._network, self.cart)
+        try:
+            limits.check_visitor(session, asking.visitor, most)
+            limits.check_network(session, asking, most, now=now)
+        except TooManyHoldsError as error:
+            return error
+        return None
+
     def _end_own_page(self) -> bool:
         """
         End the visitor's open page, so that another can be made; False without one.
@@ -186,13 +228,19 @@ class _Attempt:
         alone.
         """
         is_open = (Checkout.status == PENDING) & ~Checkout.awaits_payment
-        query = select(Checkout.id).where(Checkout.visitor == self.visitor.id, is_open)
+        query = select(Checkout.id, Checkout.created_at, Checkout.held_since).where(
+            Checkout.visitor == self.visitor.id, is_open
+        )
         with self.shop.database.read() as session:
-            own = session.scalar(query)
-        if own is None:
+            row = session.execute(query).first()
+        if row is None:
             return False
+        own, created_at, held_since = row
         self._refuse_early(own)
-        replaced = Closed(CANCELLED, "replaced by a new checkout")
+        self.held_since = held_since or created_at
+        # Who replaces page by page for longer than a hold lasts does not want to pay.
+        too_long = self.shop.clock() - self.held_since > self.shop.config.hold_for
+        replaced = Closed(CANCELLED, "replaced by a new checkout", is_unpaid=too_long)
         ending = settlement.end(self.shop, own, replaced)
         if ending is Ending.KEPT:
             raise PaymentUnavailableError("the visitor's earlier page is still open")
@@ -202,7 +250,7 @@ class _Attempt:
 
     def _refuse_early(self, own: int) -> None:
         """Refuse what could not be reserved even with the units of the page *own*."""
-        _check_quantities(self.cart, self.shop.config.limits)
+        self._check_quantities()
         with self.shop.database.read() as session:
             held = holds.units_of(session, own)
             error = reservations.refusal(session, self.cart, held=held)
@@ -213,30 +261,15 @@ class _Attempt:
         if error is not None:
             raise error
 
+    def _check_quantities(self) -> None:
+        most = self.shop.config.limits.quantity_per_product
+        for product_id, quantity in self.cart.items():
+            if most and quantity > most:
+                raise InvalidQuantityError(product_id, quantity, limit=most)
+
     def _reclaim(self, product_ids: list[int]) -> bool:
         is_early = time.monotonic() < self.give_up - KEPT_FOR_THE_PAGE_SECONDS
         return is_early and settlement.reclaim(self.shop, product_ids)
-
-
-def _check_quantities(cart: Mapping[int, int], limits: Limits) -> None:
-    most = limits.quantity_per_product
-    for product_id, quantity in cart.items():
-        if most and quantity > most:
-            raise InvalidQuantityError(product_id, quantity, limit=most)
-
-
-def _check_holds(shop: Shop, visitor: Visitor) -> None:
-    limits = shop.config.limits
-    for column, value, most in (
-        (Checkout.visitor, visitor.id, limits.holds_per_visitor),
-        (Checkout.address, visitor.address, limits.holds_per_address),
-    ):
-        if not most:
-            continue
-        own = (Checkout.status == PENDING) & (column == value)
-        with shop.database.read() as session:
-            if session.scalars(select(func.count()).where(own)).one() >= most:
-                raise TooManyHoldsError
 
 
 def _make_page(

@@ -44,8 +44,12 @@ PROLONG_BY = timedelta(days=1)
 # Late money waits while others end the holds in its way: this many times, this long.
 PASSED_BY_TRIES = 10
 PASSED_BY_SECONDS = 0.2
-HOLD_OVER = Closed(EXPIRED, "hold over")
-CLOSED_AT_STRIPE = Closed(EXPIRED, "closed at Stripe")
+HOLD_OVER = Closed(EXPIRED, "hold over", is_unpaid=True)
+CLOSED_AT_STRIPE = Closed(EXPIRED, "closed at Stripe", is_unpaid=True)
+DELAYED_FAILED = Closed(EXPIRED, PAYMENT_FAILED, is_unpaid=True)
+DELAYED_TOO_LATE = Closed(
+    EXPIRED, "the delayed payment did not come in time", is_unpaid=True
+)
 
 
 def settle(
@@ -80,7 +84,7 @@ def _judge(
     if session.is_closed:
         return closed
     if session.payment_failed:
-        return Closed(EXPIRED, PAYMENT_FAILED)
+        return DELAYED_FAILED
     return _prolong(shop, checkout, session)
 
 
@@ -116,7 +120,7 @@ def _prolong(shop: Shop, checkout: Checkout, paid: PaymentSession) -> Ending | C
     until = min(now + PROLONG_BY, checkout.created_at + shop.config.delayed_payment_for)
     if until <= now:
         # If the money comes after all, it is late money like any other.
-        return Closed(EXPIRED, "the delayed payment did not come in time")
+        return DELAYED_TOO_LATE
 
     def work(session: Session) -> bool:
         reservations.attach(session, checkout.id, paid.id, now=now)

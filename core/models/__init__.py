@@ -10,6 +10,7 @@ __all__ = [
     "catalogue",
     "checkout",
     "every",
+    "limits",
     "mail",
     "orders",
     "owner",

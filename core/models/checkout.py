@@ -13,6 +13,11 @@ EXPIRED = "EXPIRED"
 CANCELLED = "CANCELLED"
 STATUSES = (PENDING, CONFIRMED, EXPIRED, CANCELLED)
 
+# Who placed a hold. Only a customer's has, or may have, a payment page.
+CUSTOMER = "CUSTOMER"
+OWNER = "OWNER"
+KINDS = (CUSTOMER, OWNER)
+
 
 class StoredOffer(Numbered):
     """
@@ -34,11 +39,16 @@ class Checkout(Numbered):
 
     The request to Stripe is made from this row, its offer and its reservations alone,
     so that a retry sends the same bytes under the same idempotency key.
+
+    *network* is who asked, for the limits: empty if it is not counted, and a day after
+    the end. *held_since* is when the visitor's first page began, if each replaced the
+    one before. *is_unpaid* if the hold ended and the customer had not paid.
     """
 
     __tablename__ = "checkout"
     __table_args__ = (
         one_of("status", STATUSES),
+        one_of("kind", KINDS),
         # One open payment page for each visitor: a second one could be paid, too.
         index_where(
             "status = 'PENDING' AND NOT awaits_payment",
@@ -47,10 +57,29 @@ class Checkout(Numbered):
             unique=True,
         ),
         index_where("status = 'PENDING'", "ix_checkout_due", "expires_at"),
+        index_where(
+            "status = 'PENDING' AND network <> ''", "ix_checkout_network", "network"
+        ),
+        index_where(
+            "status = 'PENDING' AND awaits_payment", "ix_checkout_waiting", "visitor"
+        ),
+        # Ended ones of the last day: after it the network is forgotten.
+        index_where(
+            "closed_at IS NOT NULL AND network <> ''",
+            "ix_checkout_ended_network",
+            *("network", "closed_at"),
+        ),
+        index_where(
+            "closed_at IS NOT NULL AND network <> ''",
+            "ix_checkout_ended_visitor",
+            *("visitor", "closed_at"),
+        ),
     )
 
+    kind: Mapped[str] = mapped_column(String(8), server_default=CUSTOMER)
+
     visitor: Mapped[str] = mapped_column(String(64))
-    address: Mapped[str] = mapped_column(String(64), server_default="")
+    network: Mapped[str] = mapped_column(String(64), server_default="")
     status: Mapped[str] = mapped_column(String(9), server_default=PENDING)
     cause: Mapped[str] = mapped_column(server_default="")
     locale: Mapped[str] = mapped_column(String(8), server_default="nl")
@@ -61,6 +90,8 @@ class Checkout(Numbered):
     offer_id: Mapped[int | None]
     session_at: Mapped[datetime | None]
     awaits_payment: Mapped[bool] = mapped_column(server_default=text("false"))
+    held_since: Mapped[datetime | None]
+    is_unpaid: Mapped[bool] = mapped_column(server_default=text("false"))
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     retry_at: Mapped[datetime | None]

@@ -1,7 +1,7 @@
 """Every table, for migrations and copies."""
 
 # Importing a module adds its tables to the metadata.
-from core.models import mail, orders, owner, records, refunds, stock  # noqa: F401
+from core.models import limits, mail, orders, owner, records, refunds, stock  # noqa: F401
 from core.models.base import Base
 
 METADATA = Base.metadata

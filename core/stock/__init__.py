@@ -5,4 +5,4 @@ Invariant: 0 <= reserved <= stock for every product; reserved is the sum of its 
 reservations, stock the sum of its movements.
 """
 
-__all__ = ["holds", "ledger", "reservations", "statements"]
+__all__ = ["holds", "ledger", "limits", "networks", "reservations", "statements"]

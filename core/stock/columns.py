@@ -2,8 +2,8 @@
 
 # What a checkout is made with (reservations.Terms), and when.
 TERMS = (
-    *("visitor", "address", "locale", "notice", "idempotency_key", "offer_id"),
-    *("expires_at", "stripe_expires_at", "created_at"),
+    *("visitor", "network", "locale", "notice", "idempotency_key", "offer_id"),
+    *("expires_at", "stripe_expires_at", "created_at", "held_since", "kind"),
 )
 # What an order takes over from the payment, as it is.
 PAID = (

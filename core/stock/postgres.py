@@ -123,7 +123,7 @@ END = f"""
 WITH taken AS (
     UPDATE checkout
     SET status = %(status)s, cause = %(cause)s, closed_at = %(now)s,
-        awaits_payment = false
+        awaits_payment = false, is_unpaid = %(is_unpaid)s
     WHERE id = %(checkout_id)s AND {_IS_PENDING}
     RETURNING id
 ), closed AS ({_RELEASE}
@@ -139,7 +139,7 @@ WITH free AS (
 ), taken AS (
     UPDATE checkout
     SET status = %(status)s, cause = %(cause)s, closed_at = %(now)s,
-        awaits_payment = false
+        awaits_payment = false, is_unpaid = %(is_unpaid)s
     FROM free WHERE checkout.id = free.id AND {_IS_PENDING}
     RETURNING checkout.id
 ), closed AS ({_RELEASE}
@@ -149,7 +149,7 @@ CONFIRM = f"""
 WITH taken AS (
     UPDATE checkout
     SET status = 'CONFIRMED', cause = %(cause)s, closed_at = %(now)s,
-        awaits_payment = false,
+        awaits_payment = false, is_unpaid = false,
         stripe_session_id = coalesce(stripe_session_id, %(stripe_session_id)s)
     WHERE id = %(checkout_id)s AND {_IS_PENDING}
     RETURNING id, stripe_session_id, locale

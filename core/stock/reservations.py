@@ -30,7 +30,7 @@ from core.errors import (
 )
 from core.models.base import table
 from core.models.catalogue import Product
-from core.models.checkout import CANCELLED, EXPIRED, PENDING, Checkout
+from core.models.checkout import CANCELLED, CUSTOMER, EXPIRED, PENDING, Checkout
 from core.models.stock import StockReservation
 from core.stock.statements import statements_for
 
@@ -52,17 +52,21 @@ class Terms:
 
     *expires_at* ends the hold here, *stripe_expires_at* is the backstop at Stripe.
     *notice* is the sentence that Stripe's page shows above its button; *offer_id* names
-    what else that page offers (StoredOffer).
+    what else that page offers (StoredOffer). *network* is "" if it is not counted;
+    *held_since* is None unless the page replaces one of the same visitor. A hold of
+    *kind* OWNER never gets a page, and ends without Stripe being asked.
     """
 
     visitor: str
-    address: str
+    network: str
     locale: str
     notice: str
     idempotency_key: str
     expires_at: datetime
     stripe_expires_at: datetime
     offer_id: int | None = None
+    held_since: datetime | None = None
+    kind: str = CUSTOMER
 
 
 def sum_cart(lines: Iterable[tuple[int, object]]) -> dict[int, int]:
@@ -200,10 +204,15 @@ def prolong(
 
 @dataclass(frozen=True)
 class Closed:
-    """How a hold ends: EXPIRED when its time is up, CANCELLED on purpose, and why."""
+    """
+    How a hold ends: EXPIRED when its time is up, CANCELLED on purpose, and why.
+
+    *is_unpaid* if the customer let it end: too many of those make the next one wait.
+    """
 
     status: str
     cause: str
+    is_unpaid: bool = False
 
 
 def end(session: Executor, checkout_id: int, closed: Closed, *, now: datetime) -> bool:

@@ -51,7 +51,8 @@ WHERE checkout_id = :checkout_id
 """
 END = """
 UPDATE checkout
-SET status = :status, cause = :cause, closed_at = :now, awaits_payment = 0
+SET status = :status, cause = :cause, closed_at = :now, awaits_payment = 0,
+    is_unpaid = :is_unpaid
 WHERE id IN (SELECT value FROM json_each(:checkout_ids)) AND status = 'PENDING'
 RETURNING id
 """
@@ -72,6 +73,7 @@ WHERE product.id = units.product_id
 CONFIRM_CHECKOUT = """
 UPDATE checkout
 SET status = 'CONFIRMED', cause = :cause, closed_at = :now, awaits_payment = 0,
+    is_unpaid = 0,
     stripe_session_id = coalesce(stripe_session_id, :stripe_session_id)
 WHERE id = :checkout_id AND status = 'PENDING'
 RETURNING stripe_session_id, locale

@@ -37,7 +37,7 @@ class Statements(Protocol):
         ...
 
     def end(self, executor: Executor, checkout_id: int, ended: Values) -> bool:
-        """Release its units; *ended* is status, cause, now."""
+        """Release its units; *ended* is status, cause, is_unpaid, now."""
         ...
 
     def end_all(

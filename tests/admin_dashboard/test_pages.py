@@ -10,9 +10,19 @@ import streamlit as st
 from admin_dashboard.words import figures
 from core.clock import utcnow
 from core.database.engine import Database
+from core.models.limits import UNPAID
 from core.owner import reports
+from core.stock import limits
 from tests.admin_dashboard import situations
-from tests.admin_dashboard.page import holds, infos, metrics, opened, rows
+from tests.admin_dashboard.page import (
+    holds,
+    infos,
+    metrics,
+    opened,
+    press,
+    rows,
+    texts,
+)
 from tests.factories import add_product, reserved
 
 pytestmark = pytest.mark.usefixtures("pages")
@@ -179,6 +189,35 @@ def test_a_reservation_is_shown_with_its_time_left(database: Database):
     assert (row["Product"], row["Aantal"]) == ("Kop", 2)
     assert row["Bedrag"] == "€\N{NO-BREAK SPACE}25,90"
     assert row["Afrekening"] == checkout_id
+
+
+def test_what_a_network_holds_is_shown_and_can_be_let_go(
+    owner: str, database: Database
+):
+    mug = add_product(database, stock_units=20, name="Kop")
+    for _ in range(3):
+        reserved(database, {mug: 2}, utcnow(), network="192.0.2.1/32")
+    page = opened("reservations")
+    assert "houdt **6** van de 20 stuks Kop vast, in 3 afrekeningen" in texts(page)
+
+    page.checkbox[0].check().run()
+    press(page, "Vrijgeven")
+
+    assert any("Vrijgegeven" in each.value for each in page.success)
+    assert {row["Nog"] for row in holds(page)} == {"verlopen, wordt afgesloten"}
+
+
+def test_who_was_refused_is_shown_with_the_reason(database: Database):
+    for _ in range(2):
+        database.write(
+            lambda session: limits.note_refusal(
+                session, "2001:db8::/64", UNPAID, now=utcnow()
+            )
+        )
+
+    [row] = holds(opened("reservations"))
+
+    assert (row["Waarom"], row["Keer"]) == ("te vaak niet betaald", 2)
 
 
 def test_an_ended_hold_is_said_to_be_closing(database: Database):

@@ -67,15 +67,17 @@ def test_an_empty_environment_is_a_demo(tmp_path: Path) -> None:
     assert config.owner_password is None
 
 
-def test_without_limits_in_the_environment_only_a_flood_is_stopped(
+def test_without_limits_in_the_environment_nobody_can_hold_everything(
     tmp_path: Path,
 ) -> None:
     limits = read(tmp_path).limits
 
+    assert limits == Limits()
     assert limits.quantity_per_product == 0
-    assert limits.holds_per_visitor == 0
-    assert limits.holds_per_address == 0
+    assert (limits.holds_per_visitor, limits.holds_per_address) == (3, 40)
+    assert (limits.share_per_address, limits.unpaid_holds) == (50, 3)
     assert limits.checkouts_per_minute >= 30
+    assert not limits.counts_loopback
 
 
 def test_without_data_dir_the_folder_is_var(
@@ -121,10 +123,16 @@ def test_limits_are_taken_by_name(tmp_path: Path) -> None:
         MAX_QUANTITY_PER_PRODUCT="1",
         MAX_HOLDS_PER_VISITOR="2",
         MAX_HOLDS_PER_ADDRESS="3",
+        MAX_SHARE_PER_ADDRESS="4",
+        MAX_UNPAID_HOLDS="5",
         MAX_CHECKOUTS_PER_MINUTE="0",
     )
 
-    assert config.limits == Limits(1, 2, 3, 0)
+    assert config.limits == Limits(1, 2, 3, 4, 5, 0, counts_loopback=True)
+
+
+def test_a_limit_of_0_by_address_counts_no_loopback_address(tmp_path: Path) -> None:
+    assert not read(tmp_path, MAX_HOLDS_PER_ADDRESS="0").limits.counts_loopback
 
 
 def test_an_empty_variable_is_as_good_as_none(tmp_path: Path) -> None:

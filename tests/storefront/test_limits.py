@@ -9,7 +9,7 @@ from werkzeug.test import TestResponse
 from core.config import Config, Limits
 from core.database.engine import Database
 from storefront import create_app
-from storefront.extensions import checkout_tries, db
+from storefront.extensions import db
 from tests.factories import add_product, levels
 
 Open = Callable[..., Flask]
@@ -20,11 +20,9 @@ def open_shop(config: Config, database: Database) -> Iterator[Open]:
     """Give what makes the application of a shop with these limits."""
     made: list[Flask] = []
 
-    def make(**limits: int) -> Flask:
+    def make(**limits: Any) -> Flask:
         app = create_app(replace(config, limits=Limits(**limits)))
         made.append(app)
-        # The counters are the program's, not the application's.
-        checkout_tries.storage.reset()
         return app
 
     yield make

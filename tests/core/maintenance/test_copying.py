@@ -14,6 +14,7 @@ from core.maintenance import copying
 from core.maintenance.copying import Copied
 from core.models.checkout import EXPIRED, PENDING, Checkout, Reconciled, StoredOffer
 from core.models.every import TABLES
+from core.models.limits import SHARE, CheckoutTry, RefusedCheckout
 from core.models.orders import FULFILLED, Order
 from core.models.records import TOO_LATE, StripeEvent
 from core.models.refunds import Dispute
@@ -110,6 +111,10 @@ def stock_up(database: Database, now: datetime) -> int:
         StripeEvent(id="evt_Z", received_at=odd, **event),
         StoredOffer(content=ODD_NAME, created_at=odd),
         Reconciled(id=1, until=odd, looked_back_at=odd, taken_until=odd),
+        CheckoutTry(network="192.0.2.1/32", minute=odd, tries=1),
+        RefusedCheckout(
+            network="192.0.2.1/32", hour=odd, reason=SHARE, times=1, last_at=odd
+        ),
         Dispute(
             stripe_dispute_id="dp_1",
             payment_intent="pi_1",
