@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from admin_dashboard.parts import acting, refund_window, shop_data
-from admin_dashboard.tables import columns, export
+from admin_dashboard.tables import columns, export, picking
 from admin_dashboard.tables import money as money_tables
 from admin_dashboard.tables import orders as order_tables
 from admin_dashboard.words import orders as words
@@ -20,6 +20,9 @@ STATUSES = {label: status for status, label in words.STATUSES.items()}
 @st.fragment(run_every="5s")
 @shop_data.told_plainly()
 def sold() -> None:
+    # Before anything is read anew: it is a row of what the owner saw.
+    if number := picking.picked("orders"):
+        st.switch_page("app_pages/order.py", query_params={"order": str(number)})
     search, choice = st.columns([3, 1])
     text = search.text_input(
         "Zoek een bestelling",
@@ -39,19 +42,12 @@ def sold() -> None:
 
 def show(orders: Sequence[OrderView], text: str, status: str) -> None:
     st.caption("Vink een regel aan om de bestelling te openen.")
-    picked = st.dataframe(
+    picking.show(
+        "orders",
+        [order.number for order in orders],
         order_tables.of_orders(orders),
-        hide_index=True,
-        column_config=columns.MONEY_COLUMNS,
-        alt="Bestellingen",
-        key="orders",
-        on_select="rerun",
-        selection_mode="single-row",
+        "Bestellingen",
     )
-    rows = picked["selection"]["rows"]
-    if rows and rows[0] < len(orders):
-        number = orders[rows[0]].number
-        st.switch_page("app_pages/order.py", query_params={"order": str(number)})
     if len(orders) == ROWS:
         st.caption(f"De nieuwste {ROWS}; zoek om oudere te zien.")
     export.show_button(

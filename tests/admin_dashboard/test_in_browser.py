@@ -6,6 +6,7 @@ from playwright.sync_api import Page, expect
 
 from admin_dashboard.login.logins import LOGGED_OUT
 from core.clock import utcnow
+from core.owner import reports
 from tests.admin_dashboard import situations
 from tests.admin_dashboard.conftest import EMAIL, Dashboard
 from tests.factories import add_product, reserved
@@ -74,6 +75,34 @@ def test_the_pages_are_usable_by_everybody(
     open_page(owner_page, name)
 
     assert violations(owner_page) - OF_STREAMLIT == set()
+
+
+def test_the_order_that_was_on_the_screen_is_opened(
+    dashboard: Dashboard, owner_page: Page
+):
+    mug = add_product(dashboard.database, price_cents=100, name="Kop")
+    situations.sold(dashboard.database, {mug: 1}, amount_cents=100, name="Anna")
+    number = last_order(dashboard)
+    open_page(owner_page, "Bestellingen")
+    table = owner_page.get_by_test_id("stDataFrame").first
+    expect(table.get_by_test_id("data-grid-canvas")).to_be_visible()
+    # Until the server would read the orders anew for a click, but not for a refresh.
+    owner_page.wait_for_timeout(2 * SECONDS + 200)
+    situations.sold(dashboard.database, {mug: 1}, amount_cents=100, name="Ben")
+
+    box = table.bounding_box()
+    assert box
+    owner_page.mouse.click(box["x"] + 15, box["y"] + 35 + 17)
+
+    expect(title_of(owner_page, f"Bestelling {number}")).to_be_visible(
+        timeout=20 * SECONDS
+    )
+    expect(owner_page.get_by_text("Anna").first).to_be_visible()
+
+
+def last_order(dashboard: Dashboard) -> int:
+    with dashboard.database.read() as session:
+        return max(order.number for order in reports.orders(session))
 
 
 def test_a_reload_keeps_the_login(owner_page: Page):

@@ -1,6 +1,7 @@
 """The orders by status, money that went back, and money that a bank wants back."""
 
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from core import records
@@ -47,12 +48,46 @@ def test_orders_are_picked_by_status(database: Database, number: int):
 def test_a_picked_row_opens_its_order(number: int):
     page = opened("orders")
 
-    page.session_state["orders"] = {
-        "selection": {"rows": [0], "columns": [], "cells": []}
-    }
-    page.run()
+    pick(page, row=0)
 
     assert page.title[0].value == f"Bestelling {number}"
+
+
+def pick(page: AppTest, *, row: int) -> None:
+    """Pick a row of the orders that are on the screen, as the browser tells it."""
+    key, _ids = page.session_state["drawn orders"]
+    picks = {"selection": {"rows": [row], "columns": [], "cells": []}}
+    page.session_state[key] = picks
+    page.run()
+
+
+def test_an_order_that_came_since_the_table_was_drawn_is_not_opened_instead(
+    database: Database, number: int
+):
+    page = opened("orders")
+    mug = add_product(database, price_cents=1000)
+    situations.sold(database, {mug: 1}, amount_cents=1000)
+    st.cache_data.clear()
+
+    pick(page, row=0)
+
+    assert page.title[0].value == f"Bestelling {number}"
+
+
+def test_a_pick_in_a_table_that_is_not_on_the_screen_any_more_opens_nothing(
+    database: Database, number: int
+):
+    page = opened("orders")
+    key, _ids = page.session_state["drawn orders"]
+    mug = add_product(database, price_cents=1000)
+    situations.sold(database, {mug: 1}, amount_cents=1000)
+    st.cache_data.clear()
+    page.run()
+
+    page.session_state[key] = {"selection": {"rows": [0], "columns": [], "cells": []}}
+    page.run()
+
+    assert page.title[0].value == "Bestellingen"
 
 
 def test_the_list_of_refunds_names_causes_and_statuses(database: Database, number: int):
