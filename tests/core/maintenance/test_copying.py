@@ -134,9 +134,9 @@ def stock_up(database: Database, now: datetime) -> int:
         for paid in (payment(1), payment(2, 2**40)):
             refunds.request_automatic(session, gone, paid, kind=TOO_LATE, now=odd)
         session.add_all(rest)
-        accounts.set_owner(session, "ben@shop.example", "long enough", now=odd)
 
     database.write(work)
+    accounts.set_owner(database, "ben@shop.example", "long enough", now=odd)
     return mug
 
 
@@ -259,7 +259,7 @@ def test_a_target_that_is_not_empty_is_left_as_it_is(
 ) -> None:
     stock_up(migrated.source, now)
     owner = ("ben@shop.example", "long enough")
-    migrated.target.write(lambda s: accounts.set_owner(s, *owner, now=now))
+    accounts.set_owner(migrated.target, *owner, now=now)
     before = everything(migrated.target)
 
     with pytest.raises(CopyError, match=r"not empty.*owner"):
