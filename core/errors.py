@@ -230,8 +230,9 @@ class PaymentUnavailableError(PaymentError):
     """
     Stripe could not be reached or did not answer clearly; it may have acted.
 
-    *is_concluded* when it has answered with an error of its own (500): whatever the
-    request did is done by now. *may_retry* when the same call may do better at once.
+    *is_concluded* when it has answered with an error of its own (500), or refused for a
+    cause that has passed: whatever the request did is done by now. *may_retry* when
+    the same call may do better at once.
     """
 
     def __init__(

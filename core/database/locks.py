@@ -10,3 +10,4 @@ IMPORT_KEY = 8_675_002
 COPY_KEY = 8_675_003
 # With a second key of 32 bits: the network whose holds are counted.
 NETWORK_KEY = 8_675_004
+REPAIR_KEY = 8_675_005

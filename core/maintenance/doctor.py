@@ -13,6 +13,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, func, literal, select, true
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from core.database.engine import is_postgresql
+from core.database.locks import REPAIR_KEY
 from core.database.rows import change
 from core.models.catalogue import Product
 from core.models.checkout import CONFIRMED, PENDING, Checkout
@@ -95,8 +97,12 @@ def repair(session: Session, *, now: datetime) -> list[Finding]:
 
     Rows are the truth for *reserved*: it becomes their sum, unless that is more than
     the stock. The shelf is the truth for *stock*: a movement is appended that makes the
-    ledger agree. Orders are the truth for a day's sums. The rest is for a person.
+    ledger agree. Orders are the truth for a day's sums. The rest is for a person. Of
+    two at once on PostgreSQL the second waits for the first, and finds nothing.
     """
+    if is_postgresql(session):
+        # Both would append the movement: neither sees that of the other.
+        session.execute(select(func.pg_advisory_xact_lock(REPAIR_KEY)))
     repaired = []
     for row, finding in _drift(session, RESERVED):
         is_same = (Product.id == row.id) & (Product.reserved == row.counter)

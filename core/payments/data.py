@@ -139,6 +139,11 @@ class RefundReport:
     key: str
     failure: str
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether the customer does not get this money."""
+        return self.status in ("failed", "canceled")
+
 
 @dataclass(frozen=True)
 class DisputeReport:

@@ -201,13 +201,24 @@ class StripeGateway:
     def _refund_made(
         self, payment_intent: str, amount_cents: int, key: str, refusal: PaymentError
     ) -> RefundReport:
-        """Find the refund that did it: ours of a day ago, or one made by hand."""
+        """
+        Find the refund that did it: ours of a day ago, or one made by hand.
+
+        One by hand that has failed did not. If all have, the payment is free again, but
+        Stripe repeats its refusal under this key.
+        """
         made = self.refunds_of(payment_intent)
-        ours = [refund for refund in made if refund.key == key]
-        same = [refund for refund in made if refund.amount_cents == amount_cents]
-        if not (ours or same):
+        for refund in made:
+            if refund.key == key:
+                return refund
+        standing = [refund for refund in made if not refund.has_failed]
+        for refund in standing:
+            if refund.amount_cents == amount_cents:
+                return refund
+        if standing:
             raise AlreadyRefundedError(str(refusal)) from refusal.__cause__
-        return (ours or same)[0]
+        text = str(refusal)
+        raise PaymentUnavailableError(text, is_concluded=True) from refusal.__cause__
 
     def refunds_of(self, payment_intent: str) -> list[RefundReport]:
         """

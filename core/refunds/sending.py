@@ -120,7 +120,7 @@ def take_reports(shop: Shop, reports: Sequence[RefundReport]) -> None:
 
     Failed ones come first: their part of the payment is free for the others.
     """
-    ordered = sorted(reports, key=stripe_reports.has_failed, reverse=True)
+    ordered = sorted(reports, key=lambda report: report.has_failed, reverse=True)
 
     def work(session: Session) -> None:
         for report in ordered:

@@ -17,8 +17,6 @@ from core.models.refunds import AUTOMATIC, DONE, FAILED, REQUESTED, SENT, STRIPE
 from core.payments.data import RefundReport
 from core.refunds import owed, progress
 
-_STATUSES = {"succeeded": DONE, "failed": FAILED, "canceled": FAILED}
-
 
 def take_report(session: Session, report: RefundReport, *, now: datetime) -> bool:
     """
@@ -61,12 +59,9 @@ def _known(session: Session, report: RefundReport) -> int | None:
 
 def status_of(report: RefundReport) -> str:
     """Return our status of a refund by Stripe's."""
-    return _STATUSES.get(report.status, SENT)
-
-
-def has_failed(report: RefundReport) -> bool:
-    """Tell whether the customer does not get this money."""
-    return status_of(report) == FAILED
+    if report.has_failed:
+        return FAILED
+    return DONE if report.status == "succeeded" else SENT
 
 
 def _take_status(
@@ -83,7 +78,7 @@ def _adopted(session: Session, report: RefundReport, *, now: datetime) -> int | 
     of_this_payment = Refund.payment_intent == report.payment_intent
     if report.key:
         is_asked_for = of_this_payment & (Refund.idempotency_key == report.key)
-    elif has_failed(report):
+    elif report.has_failed:
         return None  # What failed by hand we still have to send back.
     else:
         # Somebody refunded by hand the whole payment that we were to send back.
@@ -103,7 +98,7 @@ def _adopt(
     now: datetime,
 ) -> int | None:
     """
-    Give a refund its id at Stripe; one that had FAILED is REQUESTED again.
+    Give a refund its id at Stripe; one that had FAILED here alone is REQUESTED again.
 
     None if no refund is without an id: another transaction may have set it.
     """
@@ -117,7 +112,7 @@ def _adopt(
     if refund is None:
         return None
     refund.stripe_refund_id = report.id
-    if refund.status == FAILED:
+    if refund.status == FAILED and not report.has_failed:
         refund.status = REQUESTED
         if refund.order_id is not None:
             progress.count(session, refund.order_id, refund.amount_cents, now=now)
@@ -141,7 +136,7 @@ def _note_stripes_own(
         # Another message about it was quicker.
         return _known(session, report)
     refund = session.get_one(Refund, refund_id)
-    if has_failed(report):
+    if report.has_failed:
         progress.enter(session, refund, REFUND_FAILED, report.id, now=now)
         return None
     if isinstance(paid, Order):
@@ -162,6 +157,6 @@ def _made_there(
         "reason": paid.reason if isinstance(paid, Refund) else "",
         "created_at": now,
     }
-    if has_failed(report):
+    if report.has_failed:
         values |= {"status": FAILED, "failed_at": now, "failure": report.failure}
     return values

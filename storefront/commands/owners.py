@@ -31,9 +31,8 @@ def seed(shop: Shop) -> None:
     if kept.exists():
         # Told while it still works.
         email, password = kept.read_text().split()
-        with shop.database.read() as session:
-            if accounts.check_password(session, email, password):
-                click.echo(f"owner-login: {email} {password}")
+        if accounts.check_password(shop.database, email, password):
+            click.echo(f"owner-login: {email} {password}")
 
 
 def _add_first_owner(shop: Shop, kept: Path) -> None:
@@ -46,10 +45,9 @@ def _add_first_owner(shop: Shop, kept: Path) -> None:
         keep(kept, f"{email} {secrets.token_urlsafe(9)}")
         email, password = kept.read_text().split()
     shortest = accounts.SHORTEST_PASSWORD if config.is_live else 1
-    shop.database.write(
-        lambda session: accounts.set_owner(
-            session, email, password, shortest=shortest, now=shop.clock()
-        )
+    # Another start at the same time may have added its own, and told its password.
+    accounts.add_owner(
+        shop.database, email, password, shortest=shortest, now=shop.clock()
     )
 
 
@@ -66,7 +64,5 @@ def _add_first_owner(shop: Shop, kept: Path) -> None:
 @with_schema
 def create_owner(shop: Shop, email: str, password: str) -> None:
     """Let EMAIL into the dashboard, or give that owner a new password."""
-    is_new = shop.database.write(
-        lambda session: accounts.set_owner(session, email, password, now=shop.clock())
-    )
+    is_new = accounts.set_owner(shop.database, email, password, now=shop.clock())
     click.echo(f"{email}: {'may log in' if is_new else 'has a new password'}")

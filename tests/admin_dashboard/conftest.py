@@ -50,9 +50,7 @@ def pages(
 def owner(pages: None, database: Database, monkeypatch: pytest.MonkeyPatch) -> str:
     """Log an owner in; a browser would bring the cookie, pages alone have none."""
     email = "eigenaar@example.com"
-    database.write(
-        lambda session: accounts.set_owner(session, email, PASSWORD, now=utcnow())
-    )
+    accounts.set_owner(database, email, PASSWORD, now=utcnow())
     cookie = Logins(database, SECRET_KEY).open(email, PASSWORD)
     monkeypatch.setattr(ContextProxy, "cookies", {COOKIE: cookie})
     return email
@@ -73,9 +71,7 @@ class Dashboard:
     secret_key: str
 
     def add_owner(self, email: str, password: str) -> None:
-        self.database.write(
-            lambda session: accounts.set_owner(session, email, password, now=utcnow())
-        )
+        accounts.set_owner(self.database, email, password, now=utcnow())
 
     def visitor(self) -> Visitor:
         return Visitor(self.address)

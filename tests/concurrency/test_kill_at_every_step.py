@@ -76,11 +76,7 @@ def stage(
     open_storefront: OpenStorefront, database: Database, stripe: EmulatorServer
 ) -> Iterator[Stage]:
     mug = add_product(database, stock_units=UNITS)
-    database.write(
-        lambda session: accounts.set_owner(
-            session, "owner@shop.example", "long enough", now=utcnow()
-        )
-    )
+    accounts.set_owner(database, "owner@shop.example", "long enough", now=utcnow())
     take_reconcile_turn(database)
     with MailServer() as mail, ThreadPoolExecutor() as aside:
         storefront = open_storefront(

@@ -83,10 +83,8 @@ class Dashboard:
 def dashboard(shop_all_day: OpenShop) -> Iterator[Dashboard]:
     with DashboardServer(shop_all_day.database_url, shop_all_day.folder) as server:
         running = Dashboard(server.url)
-        shop_all_day.database.write(
-            lambda session: accounts.set_owner(
-                session, running.email, running.password, now=utcnow()
-            )
+        accounts.set_owner(
+            shop_all_day.database, running.email, running.password, now=utcnow()
         )
         yield running
 

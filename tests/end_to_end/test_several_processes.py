@@ -86,11 +86,7 @@ def running(
         dashboard = Dashboard(programs.enter_context(DashboardServer(url, folder)).url)
         database = connect(url)
         programs.callback(database.engine.dispose)
-        database.write(
-            lambda session: accounts.set_owner(
-                session, dashboard.email, dashboard.password, now=utcnow()
-            )
-        )
+        accounts.set_owner(database, dashboard.email, dashboard.password, now=utcnow())
         yield Running(storefronts, dashboard, database, stripe_process)
 
 

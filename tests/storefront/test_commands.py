@@ -104,8 +104,7 @@ def everything(database: Database) -> dict[str, list[Any]]:
 
 
 def may_log_in(database: Database, email: str, password: str) -> bool:
-    with database.read() as session:
-        return accounts.check_password(session, email, password) is not None
+    return accounts.check_password(database, email, password) is not None
 
 
 def test_a_file_is_imported_once_however_often_it_is_given(

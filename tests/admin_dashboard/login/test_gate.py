@@ -51,8 +51,7 @@ def signed(dashboard: Dashboard, mark: str, *, age_seconds: int) -> str:
 
 
 def mark_of(dashboard: Dashboard, email: str) -> str:
-    with dashboard.database.read() as session:
-        mark = accounts.check_password(session, email, PASSWORD)
+    mark = accounts.check_password(dashboard.database, email, PASSWORD)
     assert mark
     return mark
 

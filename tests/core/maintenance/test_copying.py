@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import inspect, select, text
 from sqlalchemy.orm import Session
 
+from core.catalogue import importing
 from core.database.engine import Database, connect
 from core.errors import CopyError
 from core.maintenance import copying
@@ -134,9 +135,9 @@ def stock_up(database: Database, now: datetime) -> int:
         for paid in (payment(1), payment(2, 2**40)):
             refunds.request_automatic(session, gone, paid, kind=TOO_LATE, now=odd)
         session.add_all(rest)
-        accounts.set_owner(session, "ben@shop.example", "long enough", now=odd)
 
     database.write(work)
+    accounts.set_owner(database, "ben@shop.example", "long enough", now=odd)
     return mug
 
 
@@ -259,7 +260,7 @@ def test_a_target_that_is_not_empty_is_left_as_it_is(
 ) -> None:
     stock_up(migrated.source, now)
     owner = ("ben@shop.example", "long enough")
-    migrated.target.write(lambda s: accounts.set_owner(s, *owner, now=now))
+    accounts.set_owner(migrated.target, *owner, now=now)
     before = everything(migrated.target)
 
     with pytest.raises(CopyError, match=r"not empty.*owner"):
@@ -402,8 +403,22 @@ def prolong_a_hold(database: Database, _product_id: int, now: datetime) -> None:
     database.write(work)
 
 
+def import_a_file(database: Database, _product_id: int, now: datetime) -> None:
+    """Import as an owner does who would not wait: for a lock of the copy, say."""
+    content = b"Handle,Title,Variant Price,Variant Inventory Qty\npot,Pot,5.00,3\n"
+
+    def work(session: Session) -> None:
+        if not database.is_sqlite:
+            session.execute(text("SET LOCAL lock_timeout = '50ms'"))
+        assert importing.import_products(session, content, now=now).created == 1
+
+    database.write(work)
+
+
 @pytest.mark.postgres
-@pytest.mark.parametrize("work", [sell, change_one_status, prolong_a_hold])
+@pytest.mark.parametrize(
+    "work", [sell, change_one_status, prolong_a_hold, import_a_file]
+)
 def test_a_shop_that_is_at_work_meanwhile_is_not_copied(
     migrated: Move, now: datetime, work: Callable[[Database, int, datetime], None]
 ) -> None:

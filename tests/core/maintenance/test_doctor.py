@@ -1,10 +1,13 @@
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 import pytest
 from sqlalchemy import select, text
+from sqlalchemy.orm import Session
 
 from core.checkout import late_money
-from core.database.engine import Database
+from core.database.engine import Database, connect
 from core.maintenance import doctor
 from core.maintenance.doctor import Finding
 from core.models.checkout import CANCELLED
@@ -12,7 +15,14 @@ from core.models.stock import StockMovement
 from core.stock import reservations
 from core.stock.reservations import Closed
 from tests.core.money_back import fail, order_in, request
-from tests.factories import add_product, levels, payment_of, reserved
+from tests.factories import (
+    add_product,
+    ask,
+    eventually,
+    levels,
+    payment_of,
+    reserved,
+)
 
 PAYMENT = payment_of()
 
@@ -178,6 +188,42 @@ def test_repairing_again_changes_nothing(
 
     assert len(first) == 2
     assert second == []
+
+
+def waiting(database: Database) -> int:
+    """Count who waits for an advisory lock in this database."""
+    query = text(
+        "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database"
+        " WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()"
+    )
+    return int(ask(database, lambda session: session.scalars(query).one()))
+
+
+@pytest.fixture
+def on_postgres(postgres_url: str) -> Iterator[Database]:
+    opened = connect(postgres_url)
+    yield opened
+    opened.engine.dispose()
+
+
+@pytest.mark.postgres
+def test_a_repair_beside_another_corrects_nothing_twice(
+    on_postgres: Database, now: datetime
+) -> None:
+    database = on_postgres
+    mug = add_product(database, stock_units=4)
+    run(database, "UPDATE product SET stock = 9")
+    transactions = database.engine.execution_options(isolation_level="READ COMMITTED")
+
+    with ThreadPoolExecutor(1) as aside, Session(transactions) as first:
+        told = doctor.repair(first, now=now)
+        second = aside.submit(repair, database, now)
+        eventually(lambda: second.done() or waiting(database))
+        first.commit()
+
+    assert (len(told), second.result()) == (1, [])
+    assert findings(database) == []
+    assert levels(database, mug) == (9, 0)
 
 
 def test_more_reserved_than_there_is_waits_for_a_person(

@@ -1,6 +1,7 @@
 """Refunds when Stripe refuses to tell, plays an error again, or is never ready."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -154,6 +155,51 @@ def test_late_money_that_went_back_by_hand_in_parts_is_owed_to_nobody(
         lambda s: s.scalars(select(Mail.kind).where(Mail.refund_id.is_not(None))).all(),
     )
     assert sorted(told) == ["REFUND", "REFUND"]
+
+
+def test_a_refund_by_hand_that_failed_is_not_taken_for_the_one_that_was_owed(
+    shop: Shop, stripe: EmulatorServer
+) -> None:
+    page = paid_too_late(shop, stripe)
+    stripe.fault("refund", "status", status=429, times=0)
+    events.record_event(shop, event_about(page))
+    failed = stripe.refund(page.stripe_session_id)
+    stripe.control(f"refunds/{failed['id']}/fail")
+    for cents in (500, 750):
+        stripe.refund(page.stripe_session_id, amount=cents)
+    stripe.control("faults/clear")
+
+    expiry.sweep(shop)
+
+    (ours,) = [each for each in refunds_of(shop) if each.cause == "AUTOMATIC"]
+    assert (ours.stripe_refund_id, ours.failure) == (None, owed.SENT_BACK_BEFORE)
+    # The customer has all of it, and the owner must not pay it another way.
+    assert kinds_of(to_dos_of(shop.database)) == ["TOO_LATE"]
+
+
+def test_a_refund_by_hand_that_fails_while_we_look_for_it_lets_ours_be_sent(
+    shop: Shop, stripe: EmulatorServer
+) -> None:
+    page = paid_too_late(shop, stripe)
+    stripe.fault("refund", "status", status=429, times=0)
+    events.record_event(shop, event_about(page))
+    by_hand = stripe.refund(page.stripe_session_id)
+    stripe.control("faults/clear")
+    stripe.barrier("list_refunds")
+
+    with ThreadPoolExecutor(1) as aside:
+        sent = aside.submit(sending.send_refunds, shop)
+        stripe.wait_for_waiter("list_refunds")
+        stripe.control(f"refunds/{by_hand['id']}/fail")
+        stripe.release("list_refunds")
+        assert sent.result() == 1
+
+    (ours,) = refunds_of(shop)
+    made = {
+        each.id: each.status for each in shop.gateway.refunds_of(ours.payment_intent)
+    }
+    assert (ours.status, ours.stripe_refund_id) == ("DONE", next(iter(made)))
+    assert [*made.values()] == ["succeeded", "failed"]
 
 
 def test_a_refund_by_hand_that_fails_does_not_end_ours(

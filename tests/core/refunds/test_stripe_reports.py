@@ -9,6 +9,7 @@ from core.database.engine import Database
 from core.orders.views import OrderView
 from core.refunds import stripe_reports
 from tests.core.money_back import (
+    fail,
     key_of,
     kinds_of,
     order_in,
@@ -147,6 +148,28 @@ def test_one_refund_at_stripe_failed_and_the_next_took_all_of_it(
     after = order_in(database)
     assert (after.status, after.refunded_cents) == ("REFUNDED", 1250)
     assert [each.status for each in refunds_in(database)].count("DONE") == 1
+    assert_invariants(database)
+
+
+def test_a_refund_that_failed_here_and_at_stripe_takes_nothing_of_the_order(
+    database: Database, order: OrderView, now: datetime
+) -> None:
+    refund_id = request(database, order, 1250, now)
+    fail(database, refund_id, now)
+    key = key_of(database, refund_id)
+
+    # All of it went back by hand meanwhile.
+    told = take(
+        database, now, report_of("re_2"), report_of("re_1", key=key, status="failed")
+    )
+
+    assert told == [True, False]
+    assert [(each.status, each.stripe_refund_id) for each in refunds_in(database)] == [
+        ("FAILED", "re_1"),
+        ("DONE", "re_2"),
+    ]
+    assert order_in(database).refunded_cents == 1250
+    assert kinds_of(to_dos_of(database)) == ["RESTOCK"]
     assert_invariants(database)
 
 
