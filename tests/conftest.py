@@ -47,6 +47,10 @@ for name in list(os.environ):
     ):
         del os.environ[name]
 
+# Commands speak the language of the terminal.
+for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+    os.environ.pop(name, None)
+
 # Where there is room, files are in memory: the shop waits for the disk at each commit.
 if postgres.has_room_in_memory():
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(postgres.MEMORY))

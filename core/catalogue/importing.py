@@ -9,7 +9,7 @@ a file from before a sale does not bring the sold units back.
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy import Row, bindparam, func, insert, select, update
 from sqlalchemy.orm import Session
 
+from core.catalogue.matching import Matches, match
 from core.catalogue.product_file import LARGEST_NUMBER, ProductRow, parse
 from core.database.engine import is_postgresql
 from core.database.locks import IMPORT_KEY
@@ -26,11 +27,36 @@ from core.models.stock import ADJUSTED, RECEIVED, StockMovement
 
 LONGEST_SLUG = 200
 Movement = dict[str, Any]
-# The columns that each file sets again; stock is booked, not set.
-DESCRIBED = (
-    *("title", "name", "option_names", "sku", "price_cents", "description", "kind"),
-    *("vendor", "tags", "image", "image_alt", "is_listed"),
+# Under these a product is known, with its SKU; no two have the same.
+NAMED = ("handle", "option_values")
+# What a file always says of a product, or has in a column of its own; stock is booked,
+# not set.
+ALWAYS = (*NAMED, "title", "name", "price_cents")
+IN_COLUMNS = (
+    *("option_names", "sku", "description", "kind", "vendor", "tags"),
+    *("image", "image_alt", "is_listed"),
 )
+DESCRIBED = (*ALWAYS, *IN_COLUMNS)
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A product that the file does not name, but others of its handle or SKU."""
+
+    name: str
+    sku: str
+    stock: int
+    is_listed: bool
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A row that was not taken in: it may mean goods that the file leaves out."""
+
+    line: int
+    name: str
+    sku: str
+    quantity: int
 
 
 @dataclass(frozen=True)
@@ -41,6 +67,8 @@ class ImportReport:
     updated: int
     unchanged: int
     stock_set: int
+    left_out: tuple[LeftOut, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -49,59 +77,93 @@ class _Change:
 
     id: int
     row: ProductRow
+    described: Mapping[str, Any]
+    is_renamed: bool
     difference: int
     told: int | None
 
     def parameters(self) -> dict[str, Any]:
+        described = {f"new_{name}": text for name, text in self.described.items()}
+        if self.is_renamed:
+            # The name may be another product's until that one has its own new name.
+            described["new_option_values"] = f"\n{self.id}"
         return {
             "which": self.id,
             "difference": self.difference,
             "least": -self.difference,
             "most": LARGEST_NUMBER - max(self.difference, 0),
             "told": self.told,
-            **{f"new_{column}": getattr(self.row, column) for column in DESCRIBED},
+            **described,
         }
 
 
 def import_products(
-    session: Session, content: bytes, *, now: datetime, who: str = ""
+    session: Session,
+    content: bytes,
+    *,
+    now: datetime,
+    who: str = "",
+    are_different: bool = False,
 ) -> ImportReport:
     """
     Bring the catalogue up to the product file *content*, all of it or nothing.
 
-    Raises CatalogueError, with the place, for a file that cannot be understood and for
-    a quantity that would leave less stock than is reserved. Products that the file does
-    not name stay as they are. Safe to repeat: the same file again changes nothing.
+    Products that the file does not name stay as they are. Where it names new ones under
+    a handle of which it leaves out others, both may be the same goods: the new ones are
+    not taken in unless *are_different*. Safe to repeat: the same file again changes
+    nothing. Raises CatalogueError, with the place, for a file that cannot be understood
+    and for a quantity that would leave less stock than is reserved.
     """
     rows = parse(content)
     if is_postgresql(session):
         # Two imports at once would both book the difference to what they found.
         session.execute(select(func.pg_advisory_xact_lock(IMPORT_KEY)))
-    present = {
-        (product.handle, product.option_values): product
-        for product in session.execute(select(Product.__table__)).all()
-    }
-    new, changes = [], []
-    for row in rows:
-        product = present.get((row.handle, row.option_values))
-        if product is None:
-            new.append(row)
-        elif change := _change(row, product):
-            changes.append(change)
-    slugs = {product.slug for product in present.values()}
+    products = session.execute(select(Product.__table__).order_by(Product.id)).all()
+    matches = match(rows, list(products), are_different=are_different)
+    _check_names(matches, products)
+    changes = [
+        change for row, product in matches.known if (change := _change(row, product))
+    ]
+    slugs = {product.slug for product in products}
     booked = [
         *_change_products(session, changes),
-        *_create_products(session, new, slugs, now=now),
+        *_create_products(session, matches.new, slugs, now=now),
     ]
     about = {"note": "product file", "who": who, "created_at": now}
     if booked:
         session.execute(insert(StockMovement), [row | about for row in booked])
+    return _report(matches, changes)
+
+
+def _report(matches: Matches, changes: Sequence[_Change]) -> ImportReport:
     return ImportReport(
-        created=len(new),
+        created=len(matches.new),
         updated=len(changes),
-        unchanged=len(rows) - len(new) - len(changes),
+        unchanged=len(matches.known) - len(changes),
         stock_set=sum(change.difference != 0 for change in changes),
+        left_out=tuple(
+            LeftOut(product.name, product.sku, product.stock, product.is_listed)
+            for product in matches.left_out
+        ),
+        waiting=tuple(
+            Waiting(row.key_place.line, row.name, row.sku, row.quantity or 0)
+            for row in matches.waiting
+        ),
     )
+
+
+def _check_names(matches: Matches, products: Sequence[Row[Any]]) -> None:
+    """Refuse a name that a product has which the file does not name."""
+    known = {product.id for _, product in matches.known}
+    taken = {
+        (product.handle, product.option_values)
+        for product in products
+        if product.id not in known
+    }
+    for row in (*(row for row, _ in matches.known), *matches.new):
+        if (row.handle, row.option_values) in taken:
+            problem = f"{row.name!r} is another product, which the file leaves out"
+            raise CatalogueError(problem, row.key_place.line, row.key_place.column)
 
 
 def _difference(row: ProductRow, product: Row[Any]) -> int:
@@ -122,12 +184,17 @@ def _change(row: ProductRow, product: Row[Any]) -> _Change | None:
     is_first = row.quantity is not None and before is None
     if difference or (is_first and row.stock_at_export is None):
         told = row.told
-    is_same = all(getattr(row, column) == present[column] for column in DESCRIBED)
-    return (
-        None
-        if is_same and told == before
-        else _Change(product.id, row, difference, told)
-    )
+    described = {
+        column: getattr(row, column)
+        if column in ALWAYS or column in row.says
+        else present[column]
+        for column in DESCRIBED
+    }
+    differs = {column for column in DESCRIBED if described[column] != present[column]}
+    if not differs and told == before:
+        return None
+    is_renamed = not differs.isdisjoint(NAMED)
+    return _Change(product.id, row, described, is_renamed, difference, told)
 
 
 def _change_products(session: Session, changes: Iterable[_Change]) -> list[Movement]:
@@ -152,11 +219,16 @@ def _change_products(session: Session, changes: Iterable[_Change]) -> list[Movem
     )
     booked = []
     connection = session.connection()
-    for change in sorted(changes, key=lambda change: change.id):
+    ordered = sorted(changes, key=lambda change: change.id)
+    for change in ordered:
         if connection.scalar(statement, change.parameters()) is None:
             raise _refused(session, change)
         if change.difference:
             booked.append(_movement(change.id, change.difference, ADJUSTED))
+    for change in filter(lambda change: change.is_renamed, ordered):
+        values = change.described["option_values"]
+        renamed = update(Product).where(Product.id == change.id)
+        connection.execute(renamed.values(option_values=values))
     session.expire_all()
     return booked
 
@@ -184,8 +256,6 @@ def _create_products(
         {
             **{column: getattr(row, column) for column in DESCRIBED},
             "slug": _new_slug(row, slugs, counts),
-            "handle": row.handle,
-            "option_values": row.option_values,
             "stock": row.quantity or 0,
             "imported_quantity": None if row.quantity is None else row.told,
             "created_at": now,

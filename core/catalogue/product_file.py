@@ -7,12 +7,14 @@ What can be read in two ways is an error that names its place, never a guess.
 import re
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
 import nh3
 
 from core.catalogue.product_table import OPTIONS, Place, Record, line_breaks, records
 from core.errors import CatalogueError
 
+Key = tuple[Any, ...]
 LARGEST_NUMBER = 2**31 - 1  # what the database's integers hold
 LONGEST_TITLE = 255
 # PostgreSQL refuses an index entry of more than 2704 bytes.
@@ -21,6 +23,13 @@ VARIANT_DATA = (
     *(f"option{number}_value" for number in OPTIONS),
     *("price", "quantity", "sku", "variant_image"),
 )
+# What a row says by several columns or by one of another name, and which these are.
+SAID_BY = {
+    "image": ("image", "variant_image"),
+    "image_alt": ("image_alt", "image", "variant_image"),
+    "is_listed": ("published", "status"),
+    "option_names": ("option1_name", "option1_value"),
+}
 # Whether a product is on sale, by column and by what the column says.
 ON_SALE = {
     "published": {
@@ -48,7 +57,8 @@ class ProductRow:
 
     *option_names* and *option_values* hold one name or value a line. *quantity* is None
     if the file has no such column. *told* is the quantity made comparable with earlier
-    files: to that of an export, what was sold before the export is added again.
+    files: to that of an export, what was sold before the export is added again. *says*
+    are the columns of the database of which the file has any: others stay as they are.
     """
 
     handle: str
@@ -68,6 +78,8 @@ class ProductRow:
     tags: str
     description: str
     is_listed: bool
+    says: frozenset[str]
+    key_place: Place
     quantity_place: Place
 
 
@@ -101,7 +113,7 @@ def parse(content: bytes) -> list[ProductRow]:
             raise shared.pictures[0].refuse("title", "the picture has no product")
     if not products:
         raise CatalogueError("there are no products in the file", 1)
-    seen: dict[tuple[str, str], int] = {}
+    seen: dict[Key, int] = {}
     return [_product(record, shared, seen) for record, shared in products]
 
 
@@ -132,14 +144,12 @@ def _is_picture(record: Record, shared: _Handle) -> bool:
     )
 
 
-def _product(
-    record: Record, shared: _Handle, seen: dict[tuple[str, str], int]
-) -> ProductRow:
+def _product(record: Record, shared: _Handle, seen: dict[Key, int]) -> ProductRow:
     first = shared.first or record
     title = _title(record, first)
     names, values = _options(record, first)
     handle = record.text("handle")
-    _check_key(record, (handle, "\n".join(values)), seen)
+    _check_key(record, handle, (names, values), seen)
     image, image_alt = _image(record, shared)
     quantity = None
     if "quantity" in record.header.positions:
@@ -164,6 +174,8 @@ def _product(
         # Both are checked, whatever the first one says.
         is_listed=_means_yes("published", record, first)
         & _means_yes("status", record, first),
+        says=_said(record),
+        key_place=record.place("option1_value" if values else "handle"),
         quantity_place=record.place("quantity"),
     )
 
@@ -201,14 +213,28 @@ def _options(record: Record, first: Record) -> tuple[list[str], list[str]]:
 
 
 def _check_key(
-    record: Record, key: tuple[str, str], seen: dict[tuple[str, str], int]
+    record: Record,
+    handle: str,
+    options: tuple[list[str], list[str]],
+    seen: dict[Key, int],
 ) -> None:
-    column = "option1_value" if key[1] else "handle"
-    if key in seen:
-        raise record.refuse(column, f"is the same product as on line {seen[key]}")
-    if len("".join(key).encode()) > LONGEST_KEY_BYTES:
+    names, values = options
+    column = "option1_value" if values else "handle"
+    # The columns may stand in another order: it is the same product all the same.
+    for key in ((handle, *values), (handle, *sorted(zip(names, values, strict=True)))):
+        if key in seen:
+            raise record.refuse(column, f"is the same product as on line {seen[key]}")
+    if len("\n".join([handle, *values]).encode()) > LONGEST_KEY_BYTES:
         raise record.refuse(column, "is too long")
-    seen[key] = record.line
+    for key in ((handle, *values), (handle, *sorted(zip(names, values, strict=True)))):
+        seen[key] = record.line
+
+
+def _said(record: Record) -> frozenset[str]:
+    """Return the database's columns that the file says something about."""
+    has = record.header.positions.keys()
+    several = {name for name, columns in SAID_BY.items() if not has.isdisjoint(columns)}
+    return frozenset(has | several)
 
 
 def _image(record: Record, shared: _Handle) -> tuple[str, str]:

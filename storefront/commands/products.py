@@ -10,31 +10,39 @@ from core.catalogue.importing import ImportReport
 from core.errors import ShopError
 from core.shop import Shop
 from storefront.commands.decorators import with_schema
+from storefront.commands.product_words import in_owners_language, told
 
 
 @click.command("import-products")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--different-goods",
+    "are_different",
+    is_flag=True,
+    help="What FILE names for the first time is something else than what it leaves"
+    " out of the same products.",
+)
 @with_schema
-def import_products(shop: Shop, file: Path) -> None:
+def import_products(shop: Shop, file: Path, are_different: bool) -> None:
     """
     Import a product FILE in Shopify's CSV format: all of it or nothing.
 
     The same file again changes nothing.
     """
     try:
-        report = imported(shop, file)
+        report = imported(shop, file, are_different=are_different)
     except ShopError as error:
         raise click.ClickException(f"{file}: {error}") from error
-    click.echo(
-        f"{report.created} products created, {report.updated} updated,"
-        f" {report.unchanged} unchanged"
-    )
+    with in_owners_language():
+        click.echo("\n".join(told(report)))
 
 
-def imported(shop: Shop, file: Path) -> ImportReport:
+def imported(shop: Shop, file: Path, *, are_different: bool = False) -> ImportReport:
     content, now = file.read_bytes(), shop.clock()
     return shop.database.write(
-        lambda session: importing.import_products(session, content, now=now)
+        lambda session: importing.import_products(
+            session, content, now=now, are_different=are_different
+        )
     )
 
 

@@ -165,6 +165,38 @@ def test_what_is_no_product_file_is_refused_in_one_line(
     assert str(tops) in result.stderr
 
 
+def test_what_a_file_renames_without_skus_waits_until_it_is_said_to_be_other_goods(
+    run: Run, tops: Path
+) -> None:
+    run("import-products", tops)
+    tops.write_text(TOPS.replace("S,5", "Small,5"))
+
+    first = run("import-products", tops)
+    second = run("import-products", tops, "--different-goods")
+
+    assert first.stdout.splitlines()[:5] == [
+        "0 products created, 0 updated, 1 unchanged",
+        "Left out by the file; they stay as they are:",
+        "  Top \N{EN DASH} S: 5 in stock",
+        "NOT taken in: these may be the goods that the file leaves out:",
+        "  line 2: Top \N{EN DASH} Small: 5",
+    ]
+    assert "--different-goods" in first.stdout
+    assert second.stdout.startswith("1 products created, 0 updated, 1 unchanged\n")
+
+
+def test_a_dutch_terminal_is_spoken_to_in_dutch(
+    run: Run, tops: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LC_ALL", "nl_NL.UTF-8")
+    run("import-products", tops)
+    tops.write_text(TOPS.replace("M,", "Middel,"))
+
+    result = run("import-products", tops)
+
+    assert "  Top \N{EN DASH} M: 3 op voorraad" in result.stdout.splitlines()
+
+
 def test_a_file_that_is_not_there_is_a_wrong_call(run: Run, tmp_path: Path) -> None:
     result = run("import-products", tmp_path / "nothing.csv")
 

@@ -1,0 +1,129 @@
+"""
+Which product each row of a product file means.
+
+By handle and SKU, else by an SKU that only one product has, else by handle and options.
+What is matched is renamed. What remains on both sides may be the same goods under
+another name; nobody but the owner can tell.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from typing import Any, TypeVar
+
+from sqlalchemy import Row
+
+from core.catalogue.product_file import ProductRow
+
+T = TypeVar("T")
+# A product's row, or a file's: both have the names that a key is made of.
+Key = Callable[[Any], Hashable]
+
+
+@dataclass
+class Matches:
+    """
+    Rows with their products, and what has no counterpart.
+
+    *left_out* are products of the handles that the file names or renames. *waiting*
+    are rows that could mean one of them.
+    """
+
+    known: list[tuple[ProductRow, Row[Any]]] = field(default_factory=list)
+    new: list[ProductRow] = field(default_factory=list)
+    waiting: list[ProductRow] = field(default_factory=list)
+    left_out: list[Row[Any]] = field(default_factory=list)
+
+
+def match(
+    rows: list[ProductRow], products: list[Row[Any]], *, are_different: bool
+) -> Matches:
+    """
+    Match each row of a file with at most one product, and each product with one row.
+
+    *are_different* is the owner's word that what the file names for the first time is
+    something else than what it leaves out: then no row waits.
+    """
+    known = _known(rows, products)
+    matches = Matches(known=[(row, known[row]) for row in rows if row in known])
+    unknown = [row for row in rows if row not in known]
+    # The handles that a handle of the file had before, and itself.
+    handles = {row.handle: {row.handle} for row in rows}
+    for row, product in matches.known:
+        handles[row.handle].add(product.handle)
+    named = set().union(*handles.values())
+    skus = {row.sku for row in unknown if row.sku}
+    sku_of = {product.id: row.sku for row, product in matches.known}
+    matches.left_out = [
+        product
+        for product in products
+        if product.id not in sku_of and (product.handle in named or product.sku in skus)
+    ]
+    out = {product.handle for product in matches.left_out}
+    skus &= {each.sku for each in products if sku_of.get(each.id) != each.sku}
+    for row in unknown:
+        may_be_known = row.sku in skus or not out.isdisjoint(handles[row.handle])
+        waits = may_be_known and not are_different
+        (matches.waiting if waits else matches.new).append(row)
+    return matches
+
+
+def options(named: ProductRow | Row[Any]) -> tuple[tuple[str, str], ...]:
+    """Return the options as (name, value), whatever order the columns have."""
+    names, values = named.option_names.split("\n"), named.option_values.split("\n")
+    return tuple(sorted(zip_longest(names, values, fillvalue="")))
+
+
+def _known(
+    rows: list[ProductRow], products: list[Row[Any]]
+) -> dict[ProductRow, Row[Any]]:
+    """Return the product of each row that has one, by the first key that finds it."""
+    known: dict[ProductRow, Row[Any]] = {}
+    found: set[int] = set()
+    for key in (_handle_and_sku, _sku, _handle_and_options, _handle_and_values):
+        by_product = _unique(products, key)
+        for value, row in _unique(rows, key).items():
+            product = by_product.get(value)
+            if product is None or row in known or product.id in found:
+                continue
+            if key is _handle_and_values and not _renames_options(row, product):
+                continue
+            known[row] = product
+            found.add(product.id)
+    return known
+
+
+def _unique(things: Iterable[T], key: Key) -> Mapping[Hashable, T]:
+    """Return the things by those keys that only one of them has."""
+    by_key: defaultdict[Hashable, list[T]] = defaultdict(list)
+    for thing in things:
+        by_key[key(thing)].append(thing)
+    by_key.pop(None, None)
+    return {value: same[0] for value, same in by_key.items() if len(same) == 1}
+
+
+def _handle_and_sku(named: ProductRow | Row[Any]) -> Hashable:
+    return (named.handle, named.sku) if named.sku else None
+
+
+def _sku(named: ProductRow | Row[Any]) -> Hashable:
+    return named.sku or None
+
+
+def _handle_and_options(named: ProductRow | Row[Any]) -> Hashable:
+    return named.handle, options(named)
+
+
+def _handle_and_values(named: ProductRow | Row[Any]) -> Hashable:
+    return named.handle, named.option_values
+
+
+def _renames_options(row: ProductRow, product: Row[Any]) -> bool:
+    """
+    Tell whether the values are the same and their options have other names.
+
+    Names in another order are no new names: 30 by 32 is not 32 by 30.
+    """
+    names, before = row.option_names.split("\n"), product.option_names.split("\n")
+    return sorted(names) != sorted(before) or names == before
