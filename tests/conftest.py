@@ -34,6 +34,7 @@ OF_A_SHOP = (
     "SHIPPING_",
     "SMTP_",
     "STRIPE_",
+    "VAT_",
 )
 for name in list(os.environ):
     if name.startswith(OF_A_SHOP) or name in (

@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
+from core.catalogue import vat
 from core.catalogue.product_table import COLUMN_NAMES, OPTIONS
 from core.models.catalogue import Product
 
@@ -24,7 +25,6 @@ FIXED_CELLS = {
     "Variant Inventory Policy": "deny",
     "Variant Fulfillment Service": "manual",
     "Variant Requires Shipping": "true",
-    "Variant Taxable": "true",
 }
 SHARED = ("title", "description", "vendor", "kind", "tags")
 EXPORTED = (
@@ -65,10 +65,21 @@ def _cells(product: Row[Any], variants: Sequence[Row[Any]]) -> dict[str, str]:
         "stock_at_export": str(product.stock),
         "imported_quantity": "" if imported is None else str(imported),
         **{name: own[name] for name in SHARED if own[name] != shared.get(name)},
+        **_vat_cells(product, first),
         **_option_cells(product, first),
         **_image_cells(product, first, has_blank=has_blank),
     }
     return FIXED_CELLS | {COLUMN_NAMES[name][0]: text for name, text in cells.items()}
+
+
+def _vat_cells(product: Row[Any], first: Row[Any] | None) -> dict[str, str]:
+    """Return what was chosen; a blank cell means what the first variant says."""
+    rate = product.chosen_vat_bp
+    is_default = rate is None and first is not None and first.chosen_vat_bp is not None
+    return {
+        "taxable": "false" if rate == 0 else "true",
+        "vat": vat.DEFAULT if is_default else vat.text_of(rate),
+    }
 
 
 def _option_cells(product: Row[Any], first: Row[Any] | None) -> dict[str, str]:

@@ -17,8 +17,10 @@ from typing import Any
 from sqlalchemy import Row, bindparam, func, insert, select, update
 from sqlalchemy.orm import Session
 
+from core.catalogue import vat
 from core.catalogue.matching import Matches, match
 from core.catalogue.product_file import LARGEST_NUMBER, ProductRow, parse
+from core.config import Vat
 from core.database.engine import is_postgresql
 from core.database.locks import IMPORT_KEY
 from core.errors import CatalogueError
@@ -36,7 +38,8 @@ IN_COLUMNS = (
     *("option_names", "sku", "description", "kind", "vendor", "tags"),
     *("image", "image_alt", "is_listed"),
 )
-DESCRIBED = (*ALWAYS, *IN_COLUMNS)
+VAT = ("vat_bp", "chosen_vat_bp")
+DESCRIBED = (*ALWAYS, *IN_COLUMNS, *VAT)
 
 
 @dataclass(frozen=True)
@@ -121,13 +124,16 @@ def import_products(
     products = session.execute(select(Product.__table__).order_by(Product.id)).all()
     matches = match(rows, list(products), are_different=are_different)
     _check_names(matches, products)
+    rates = vat.of_shop(session)
     changes = [
-        change for row, product in matches.known if (change := _change(row, product))
+        change
+        for row, product in matches.known
+        if (change := _change(row, product, rates))
     ]
     slugs = {product.slug for product in products}
     booked = [
         *_change_products(session, changes),
-        *_create_products(session, matches.new, slugs, now=now),
+        *_create_products(session, matches.new, slugs, rates, now=now),
     ]
     about = {"note": "product file", "who": who, "created_at": now}
     if booked:
@@ -177,19 +183,29 @@ def _difference(row: ProductRow, product: Row[Any]) -> int:
     return row.quantity - int(product.stock)
 
 
-def _change(row: ProductRow, product: Row[Any]) -> _Change | None:
-    present = product._mapping
+def _described(
+    row: ProductRow, rates: Vat, present: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return a product as *row* describes it; what it does not say is as *present*."""
+    said = {
+        column: getattr(row, column)
+        for column in (*ALWAYS, *IN_COLUMNS)
+        if present is None or column in ALWAYS or column in row.says
+    }
+    chosen = row.vat.instead_of(present["chosen_vat_bp"] if present else None)
+    said |= {"vat_bp": rates.rate(chosen), "chosen_vat_bp": chosen}
+    known = {**(present or {}), **said}
+    return {column: known[column] for column in DESCRIBED}
+
+
+def _change(row: ProductRow, product: Row[Any], rates: Vat) -> _Change | None:
+    present = dict(product._mapping)
     told = before = present["imported_quantity"]
     difference = _difference(row, product)
     is_first = row.quantity is not None and before is None
     if difference or (is_first and row.stock_at_export is None):
         told = row.told
-    described = {
-        column: getattr(row, column)
-        if column in ALWAYS or column in row.says
-        else present[column]
-        for column in DESCRIBED
-    }
+    described = _described(row, rates, present)
     differs = {column for column in DESCRIBED if described[column] != present[column]}
     if not differs and told == before:
         return None
@@ -246,7 +262,12 @@ def _refused(session: Session, change: _Change) -> CatalogueError:
 
 
 def _create_products(
-    session: Session, rows: Sequence[ProductRow], slugs: set[str], *, now: datetime
+    session: Session,
+    rows: Sequence[ProductRow],
+    slugs: set[str],
+    rates: Vat,
+    *,
+    now: datetime,
 ) -> list[Movement]:
     """Insert the products in the file's order; return the movements."""
     if not rows:
@@ -254,7 +275,7 @@ def _create_products(
     counts: Counter[str] = Counter()
     values = [
         {
-            **{column: getattr(row, column) for column in DESCRIBED},
+            **_described(row, rates),
             "slug": _new_slug(row, slugs, counts),
             "stock": row.quantity or 0,
             "imported_quantity": None if row.quantity is None else row.told,

@@ -11,7 +11,9 @@ from typing import Any
 
 import nh3
 
+from core.catalogue import vat
 from core.catalogue.product_table import OPTIONS, Place, Record, line_breaks, records
+from core.catalogue.vat import Choice
 from core.errors import CatalogueError
 
 Key = tuple[Any, ...]
@@ -78,6 +80,7 @@ class ProductRow:
     tags: str
     description: str
     is_listed: bool
+    vat: Choice
     says: frozenset[str]
     key_place: Place
     quantity_place: Place
@@ -174,6 +177,7 @@ def _product(record: Record, shared: _Handle, seen: dict[Key, int]) -> ProductRo
         # Both are checked, whatever the first one says.
         is_listed=_means_yes("published", record, first)
         & _means_yes("status", record, first),
+        vat=vat.chosen(record, first),
         says=_said(record),
         key_place=record.place("option1_value" if values else "handle"),
         quantity_place=record.place("quantity"),

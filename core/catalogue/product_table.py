@@ -33,6 +33,9 @@ COLUMN_NAMES = {
     "image": ("Image Src", "Product image URL"),
     "image_alt": ("Image Alt Text",),
     "variant_image": ("Variant Image", "Variant image URL"),
+    "taxable": ("Variant Taxable", "Charge tax"),
+    # Ours: the rate that Shopify's files do not tell, as 21, 9 or 0.
+    "vat": ("VAT Percent",),
     # Ours: what an export's quantities are to be compared with.
     "stock_at_export": ("Stock At Export",),
     "imported_quantity": ("Imported Quantity",),

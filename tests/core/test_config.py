@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
-from core.config import Config, Limits
+from core.config import Config, Limits, Vat
 from core.errors import ConfigError
 from tests.programs import run_together
 
@@ -358,3 +358,27 @@ def test_a_refusal_does_not_show_the_password(tmp_path: Path, rest: str) -> None
         read(tmp_path, DATABASE_URL=f"postgresql://shop:very_private{rest}")
 
     assert "very_private" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"), [("", 2100), ("9", 900), ("6,5", 650), ("0", 0), ("21%", 2100)]
+)
+def test_the_rate_of_vat_is_a_number_of_per_cent(
+    tmp_path: Path, text: str, rate: int
+) -> None:
+    assert read(tmp_path, VAT_PERCENT=text).vat == Vat(default_bp=rate)
+
+
+@pytest.mark.parametrize("text", ["-1", "0.21", "101", "high", "9.555"])
+def test_a_rate_of_vat_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
+    environ = {"DATA_DIR": str(tmp_path), "VAT_PERCENT": text}
+
+    assert refused_variable(environ) == "VAT_PERCENT"
+
+
+def test_a_shop_may_be_exempt_from_vat(tmp_path: Path) -> None:
+    config = read(tmp_path, VAT_EXEMPT="yes")
+
+    assert config.vat.is_exempt
+    assert config.vat.rate(900) == 0
+    assert config.offer.is_vat_exempt
