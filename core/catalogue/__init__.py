@@ -5,4 +5,4 @@ Invariant: a product file is imported whole or not at all, and importing it agai
 changes nothing.
 """
 
-__all__ = ["exporting", "importing", "products", "vat"]
+__all__ = ["exporting", "faults", "importing", "products", "report", "vat"]

@@ -9,6 +9,7 @@ import csv
 import io
 from collections import defaultdict
 from collections.abc import Sequence
+from decimal import Decimal
 from itertools import zip_longest
 from typing import Any
 
@@ -19,14 +20,10 @@ from core.catalogue import vat
 from core.catalogue.product_table import COLUMN_NAMES, OPTIONS
 from core.models.catalogue import Product
 
-# Shopify requires these columns; they are the same for every product.
-FIXED_CELLS = {
-    "Variant Inventory Tracker": "shopify",
-    "Variant Inventory Policy": "deny",
-    "Variant Fulfillment Service": "manual",
-    "Variant Requires Shipping": "true",
-}
+# Shopify requires this column; it is the same for every product.
+FIXED_CELLS = {"Variant Fulfillment Service": "manual"}
 SHARED = ("title", "description", "vendor", "kind", "tags")
+VERBATIM = ("sku", "barcode", "weight_unit", "tracker", "policy")
 EXPORTED = (
     *(names[0] for name, names in COLUMN_NAMES.items() if name != "status"),
     *FIXED_CELLS,
@@ -59,9 +56,12 @@ def _cells(product: Row[Any], variants: Sequence[Row[Any]]) -> dict[str, str]:
     cells = {
         "handle": product.handle,
         "published": "true" if product.is_listed else "false",
-        "sku": product.sku,
+        **{name: own[name] for name in VERBATIM},
+        "grams": _grams(product.weight_mg),
+        "requires_shipping": "true" if product.requires_shipping else "false",
         "quantity": str(product.stock),
-        "price": f"{product.price_cents // 100}.{product.price_cents % 100:02d}",
+        "price": _price(product.price_cents),
+        "compare_at": _price(product.compare_at_cents),
         "stock_at_export": str(product.stock),
         "imported_quantity": "" if imported is None else str(imported),
         **{name: own[name] for name in SHARED if own[name] != shared.get(name)},
@@ -70,6 +70,14 @@ def _cells(product: Row[Any], variants: Sequence[Row[Any]]) -> dict[str, str]:
         **_image_cells(product, first, has_blank=has_blank),
     }
     return FIXED_CELLS | {COLUMN_NAMES[name][0]: text for name, text in cells.items()}
+
+
+def _price(cents: int | None) -> str:
+    return "" if cents is None else f"{cents // 100}.{cents % 100:02d}"
+
+
+def _grams(milligrams: int | None) -> str:
+    return "" if milligrams is None else f"{Decimal(milligrams) / 1000:f}"
 
 
 def _vat_cells(product: Row[Any], first: Row[Any] | None) -> dict[str, str]:

@@ -18,12 +18,15 @@ from sqlalchemy import Row, bindparam, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from core.catalogue import vat
+from core.catalogue.cells import LARGEST_NUMBER
+from core.catalogue.faults import Fault
 from core.catalogue.matching import Matches, match
-from core.catalogue.product_file import LARGEST_NUMBER, ProductRow, parse
+from core.catalogue.product_file import ProductRow, parse
+from core.catalogue.report import ImportReport, report
 from core.config import Vat
 from core.database.engine import is_postgresql
 from core.database.locks import IMPORT_KEY
-from core.errors import CatalogueError
+from core.errors import CatalogueError, Refusal
 from core.models.catalogue import Product
 from core.models.stock import ADJUSTED, RECEIVED, StockMovement
 
@@ -36,42 +39,11 @@ NAMED = ("handle", "option_values")
 ALWAYS = (*NAMED, "title", "name", "price_cents")
 IN_COLUMNS = (
     *("option_names", "sku", "description", "kind", "vendor", "tags"),
-    *("image", "image_alt", "is_listed"),
+    *("image", "image_alt", "is_listed", "barcode", "weight_mg", "weight_unit"),
+    *("compare_at_cents", "tracker", "policy", "requires_shipping"),
 )
 VAT = ("vat_bp", "chosen_vat_bp")
 DESCRIBED = (*ALWAYS, *IN_COLUMNS, *VAT)
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """A product that the file does not name, but others of its handle or SKU."""
-
-    name: str
-    sku: str
-    stock: int
-    is_listed: bool
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """A row that was not taken in: it may mean goods that the file leaves out."""
-
-    line: int
-    name: str
-    sku: str
-    quantity: int
-
-
-@dataclass(frozen=True)
-class ImportReport:
-    """Counts of products; *stock_set* are those whose stock changed."""
-
-    created: int
-    updated: int
-    unchanged: int
-    stock_set: int
-    left_out: tuple[LeftOut, ...] = ()
-    waiting: tuple[Waiting, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -114,15 +86,15 @@ def import_products(
     Products that the file does not name stay as they are. Where it names new ones under
     a handle of which it leaves out others, both may be the same goods: the new ones are
     not taken in unless *are_different*. Safe to repeat: the same file again changes
-    nothing. Raises CatalogueError, with the place, for a file that cannot be understood
-    and for a quantity that would leave less stock than is reserved.
+    nothing. Raises CatalogueError, with all that is wrong and where, for a file that
+    cannot be understood and for quantities that would leave less stock than reserved.
     """
-    rows = parse(content)
+    file = parse(content)
     if is_postgresql(session):
         # Two imports at once would both book the difference to what they found.
         session.execute(select(func.pg_advisory_xact_lock(IMPORT_KEY)))
     products = session.execute(select(Product.__table__).order_by(Product.id)).all()
-    matches = match(rows, list(products), are_different=are_different)
+    matches = match(file.rows, list(products), are_different=are_different)
     _check_names(matches, products)
     rates = vat.of_shop(session)
     changes = [
@@ -138,24 +110,8 @@ def import_products(
     about = {"note": "product file", "who": who, "created_at": now}
     if booked:
         session.execute(insert(StockMovement), [row | about for row in booked])
-    return _report(matches, changes)
-
-
-def _report(matches: Matches, changes: Sequence[_Change]) -> ImportReport:
-    return ImportReport(
-        created=len(matches.new),
-        updated=len(changes),
-        unchanged=len(matches.known) - len(changes),
-        stock_set=sum(change.difference != 0 for change in changes),
-        left_out=tuple(
-            LeftOut(product.name, product.sku, product.stock, product.is_listed)
-            for product in matches.left_out
-        ),
-        waiting=tuple(
-            Waiting(row.key_place.line, row.name, row.sku, row.quantity or 0)
-            for row in matches.waiting
-        ),
-    )
+    stock_set = sum(change.difference != 0 for change in changes)
+    return report(file, matches, updated=len(changes), stock_set=stock_set)
 
 
 def _check_names(matches: Matches, products: Sequence[Row[Any]]) -> None:
@@ -166,10 +122,18 @@ def _check_names(matches: Matches, products: Sequence[Row[Any]]) -> None:
         for product in products
         if product.id not in known
     }
-    for row in (*(row for row, _ in matches.known), *matches.new):
-        if (row.handle, row.option_values) in taken:
-            problem = f"{row.name!r} is another product, which the file leaves out"
-            raise CatalogueError(problem, row.key_place.line, row.key_place.column)
+    refusals = [
+        Refusal(
+            Fault.NAME_TAKEN,
+            row.key_place.line,
+            row.key_place.column,
+            values={"name": row.name},
+        )
+        for row in (*(row for row, _ in matches.known), *matches.new)
+        if (row.handle, row.option_values) in taken
+    ]
+    if refusals:
+        raise CatalogueError(refusals)
 
 
 def _difference(row: ProductRow, product: Row[Any]) -> int:
@@ -233,14 +197,16 @@ def _change_products(session: Session, changes: Iterable[_Change]) -> list[Movem
         )
         .returning(Product.id)
     )
-    booked = []
+    booked, refusals = [], []
     connection = session.connection()
     ordered = sorted(changes, key=lambda change: change.id)
     for change in ordered:
         if connection.scalar(statement, change.parameters()) is None:
-            raise _refused(session, change)
-        if change.difference:
+            refusals.append(_refusal(session, change))
+        elif change.difference:
             booked.append(_movement(change.id, change.difference, ADJUSTED))
+    if refusals:
+        raise CatalogueError(refusals)
     for change in filter(lambda change: change.is_renamed, ordered):
         values = change.described["option_values"]
         renamed = update(Product).where(Product.id == change.id)
@@ -249,16 +215,13 @@ def _change_products(session: Session, changes: Iterable[_Change]) -> list[Movem
     return booked
 
 
-def _refused(session: Session, change: _Change) -> CatalogueError:
+def _refusal(session: Session, change: _Change) -> Refusal:
     stock, reserved = session.execute(
         select(Product.stock, Product.reserved).where(Product.id == change.id)
     ).one()
-    place = change.row.quantity_place
-    problem = (
-        f"the stock of {change.row.name!r} would be {stock + change.difference}, and "
-        f"{reserved} are reserved"
-    )
-    return CatalogueError(problem, place.line, place.column)
+    name, place = change.row.name, change.row.quantity_place
+    values = {"name": name, "stock": stock + change.difference, "reserved": reserved}
+    return Refusal(Fault.STOCK_IMPOSSIBLE, place.line, place.column, values=values)
 
 
 def _create_products(

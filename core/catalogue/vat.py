@@ -11,6 +11,8 @@ from decimal import Decimal
 from sqlalchemy import func, literal, select, update
 from sqlalchemy.orm import Session
 
+from core.catalogue import cells
+from core.catalogue.faults import Fault
 from core.catalogue.product_table import Record
 from core.config import Vat, basis_points
 from core.database.engine import is_postgresql
@@ -20,8 +22,6 @@ from core.models.catalogue import Product, VatSetting
 
 # In a file: the shop's rate, where the first variant has one of its own.
 DEFAULT = "default"
-YES = ("true", "yes", "1", "waar")
-NO = ("false", "no", "0", "onwaar")
 ONLY_ROW = 1
 
 
@@ -84,7 +84,7 @@ def chosen(record: Record, first: Record) -> Choice:
     if record.text("vat"):
         rate = _rate(record)
         if is_taxed is False and rate != 0:
-            raise record.refuse("vat", "is a rate, but the product is not taxable")
+            record.refuse("vat", Fault.TAXED_AND_NOT)
         return Choice(rate, is_said=True, is_taxed=bool(rate))
     if is_taxed is False:
         return Choice(0, is_said=True, is_taxed=False)
@@ -108,13 +108,9 @@ def _rate(record: Record) -> int | None:
         return None
     rate = basis_points(text)
     if rate is None:
-        raise record.refuse("vat", f"{text!r} is not a rate like 21, 9 or 0")
+        record.refuse("vat", Fault.NO_RATE, text=text)
     return rate
 
 
 def _is_taxed(record: Record) -> bool | None:
-    text = record.text("taxable").casefold()
-    if text and text not in YES + NO:
-        choices = ", ".join(YES + NO)
-        raise record.refuse("taxable", f"{text!r} is not one of {choices}")
-    return text in YES if text else None
+    return cells.choice(record, "taxable", cells.YES_OR_NO)

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, String, UniqueConstraint, text
+from sqlalchemy import BigInteger, CheckConstraint, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.models.base import Numbered
@@ -26,8 +26,12 @@ class Product(Numbered):
 
     slug: Mapped[str] = mapped_column(String(200), unique=True)
     sku: Mapped[str] = mapped_column(server_default="")
+    barcode: Mapped[str] = mapped_column(server_default="")
+    weight_mg: Mapped[int | None] = mapped_column(BigInteger)
+    weight_unit: Mapped[str] = mapped_column(server_default="")
     name: Mapped[str]
     price_cents: Mapped[int]
+    compare_at_cents: Mapped[int | None]
     currency: Mapped[str] = mapped_column(String(3), server_default="eur")
     # What a sale is taxed by: the chosen rate, else the shop's; 0 in an exempt shop.
     vat_bp: Mapped[int] = mapped_column(server_default="2100")
@@ -44,6 +48,10 @@ class Product(Numbered):
     title: Mapped[str]
     option_names: Mapped[str] = mapped_column(server_default="")
     option_values: Mapped[str] = mapped_column(server_default="")
+    # As Shopify has them: kept for the way back, the shop does not go by them.
+    tracker: Mapped[str] = mapped_column(server_default="shopify")
+    policy: Mapped[str] = mapped_column(server_default="deny")
+    requires_shipping: Mapped[bool] = mapped_column(server_default=text("true"))
     # The stock by product files alone: a file that is imported again after a sale does
     # not bring the sold units back.
     imported_quantity: Mapped[int | None]

@@ -4,13 +4,15 @@ import sys
 from pathlib import Path
 
 import click
+from flask import current_app
 
 from core.catalogue import exporting, importing
-from core.catalogue.importing import ImportReport
-from core.errors import ShopError
+from core.catalogue.report import ImportReport
+from core.errors import CatalogueError
 from core.shop import Shop
+from storefront.commands import product_words, refusal_words
 from storefront.commands.decorators import with_schema
-from storefront.commands.product_words import in_owners_language, told
+from storefront.commands.product_words import in_owners_language
 
 
 @click.command("import-products")
@@ -29,12 +31,14 @@ def import_products(shop: Shop, file: Path, are_different: bool) -> None:
 
     The same file again changes nothing.
     """
-    try:
-        report = imported(shop, file, are_different=are_different)
-    except ShopError as error:
-        raise click.ClickException(f"{file}: {error}") from error
     with in_owners_language():
-        click.echo("\n".join(told(report)))
+        try:
+            report = imported(shop, file, are_different=are_different)
+        except CatalogueError as error:
+            faults = refusal_words.told(error)
+            raise click.ClickException(f"{file}: {faults}") from error
+        pictures = Path(str(current_app.static_folder))
+        click.echo("\n".join(product_words.told(report, pictures)))
 
 
 def imported(shop: Shop, file: Path, *, are_different: bool = False) -> ImportReport:

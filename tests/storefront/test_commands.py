@@ -10,16 +10,20 @@ from typing import Any
 import pytest
 from click.testing import Result
 from flask import Flask
+from flask_babel import force_locale
 from sqlalchemy import select, text
 
+from core.catalogue.faults import Fault
 from core.clock import utcnow
 from core.config import Config
 from core.database.engine import Database, connect
+from core.errors import CatalogueError, Refusal
 from core.models.base import Base
 from core.models.catalogue import Product
 from core.owner import accounts
 from core.stock import ledger
 from storefront import create_app
+from storefront.commands import refusal_words
 from storefront.extensions import db
 from tests.emulator import EmulatorServer
 from tests.factories import (
@@ -152,7 +156,9 @@ def test_a_bad_file_changes_nothing_anywhere(
     assert everything(database) == before
 
 
-@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"Handle\n", b"\x00" * 99])
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff\xfe\x00", b"Handle,Title\n", b"\x00" * 99]
+)
 def test_what_is_no_product_file_is_refused_in_one_line(
     run: Run, tops: Path, content: bytes
 ) -> None:
@@ -183,6 +189,82 @@ def test_what_a_file_renames_without_skus_waits_until_it_is_said_to_be_other_goo
     ]
     assert "--different-goods" in first.stdout
     assert second.stdout.startswith("1 products created, 0 updated, 1 unchanged\n")
+
+
+def test_all_that_is_wrong_with_a_file_is_told_at_once(run: Run, tops: Path) -> None:
+    tops.write_text(f"{HEADER}\ntop,Top,Size,S,five,60\ntop,,,M,3,\n")
+
+    result = run("import-products", tops)
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.splitlines() == [
+        f"Error: {tops}: 2 faults; nothing was imported",
+        "  line 2, column 'Variant Inventory Qty': “five” is not a whole number",
+        "  line 3, column 'Variant Price': is blank",
+    ]
+
+
+def test_of_very_many_faults_the_rest_is_counted(run: Run, tops: Path) -> None:
+    tops.write_text("\n".join([HEADER, *(f"h{n},T,,,1,x" for n in range(60))]))
+
+    result = run("import-products", tops)
+
+    assert len(result.stderr.splitlines()) == 52
+    assert result.stderr.splitlines()[-1] == "  and 10 more"
+
+
+@pytest.mark.parametrize("language", ["en_GB.UTF-8", "nl_NL.UTF-8"])
+def test_a_fault_in_a_row_of_several_lines_is_told_with_both_lines(
+    run: Run, tops: Path, monkeypatch: pytest.MonkeyPatch, language: str
+) -> None:
+    monkeypatch.setenv("LANG", language)
+    tops.write_text('Handle,Title,Price\na,"A\nB",x\n')
+
+    result = run("import-products", tops)
+
+    expected = {
+        "en": "line 3, column 'Price': “x” is not a price like 12.50"
+        " (in the row that begins on line 2)",
+        "nl": "regel 3, kolom 'Price': “x” is geen prijs zoals 12,50"
+        " (in de rij die op regel 2 begint)",
+    }
+    assert result.stderr == f"Error: {tops}: {expected[language[:2]]}\n"
+
+
+@pytest.mark.parametrize("language", ["nl", "en"])
+def test_every_fault_has_words_for_all_that_it_knows(app: Flask, language: str) -> None:
+    names = "megabytes other cells columns most text choices name line stock reserved"
+    values = dict.fromkeys(names.split(), 7)
+
+    with app.app_context(), force_locale(language):
+        for fault in Fault:
+            error = CatalogueError([Refusal(fault, values=values)])
+            assert refusal_words.told(error)
+            assert "%" not in refusal_words.told(error)
+
+
+def test_what_an_owner_should_know_of_a_file_is_told(run: Run, tops: Path) -> None:
+    tops.write_text(
+        "Handle,Title,Price,Image Src,SEO Title\n"
+        "a,A,0.30,demo/kop.svg,Best\n"
+        "b,B,3,gone.jpg,\n"
+        "c,C,3,../__init__.py,\n"
+        "d,D,3,https://example.org/d.jpg,\n"
+    )
+
+    result = run("import-products", tops)
+
+    assert result.stdout.splitlines() == [
+        "4 products created, 0 updated, 0 unchanged",
+        "Stripe takes from €0.50 to €999,999.99, so alone these cannot be paid:",
+        "  line 2: A: €0.30",
+        "Pictures that are not there:",
+        "  gone.jpg",
+        "  ../__init__.py",
+        "1 picture is at another address; a neutral one is shown instead.",
+        "Columns that the shop does not know, and does not keep:",
+        "  SEO Title",
+    ]
 
 
 def test_a_dutch_terminal_is_spoken_to_in_dutch(

@@ -4,7 +4,8 @@ from datetime import datetime
 
 import pytest
 
-from core.catalogue.importing import ImportReport, import_products
+from core.catalogue.importing import import_products
+from core.catalogue.report import ImportReport
 from core.database.engine import Database
 from tests.core.catalogue.files import HEADER, Import
 

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import select, update
 
 from core.catalogue.exporting import export_products
-from core.catalogue.importing import ImportReport
+from core.catalogue.report import ImportReport
 from core.database.engine import Database
 from core.models.catalogue import Product
 from core.models.every import TABLES

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from core.catalogue.importing import ImportReport, import_products
+from core.catalogue.importing import import_products
+from core.catalogue.report import ImportReport
 from core.database.engine import Database
 from core.errors import CatalogueError
 from core.models.every import TABLES
@@ -176,7 +177,7 @@ def test_more_stock_than_the_database_can_count_is_refused(
     ("row", "column"),
     [
         ("jar,Jar,,,-1,9", "Variant Inventory Qty"),
-        ("jar,Jar,,,1.0,9", "Variant Inventory Qty"),
+        ("jar,Jar,,,1.5,9", "Variant Inventory Qty"),
         ("jar,Jar,,,1,", "Variant Price"),
         ('jar,Jar,,,1,"1,234"', "Variant Price"),
         ("jar,Jar,,,1,1.234", "Variant Price"),

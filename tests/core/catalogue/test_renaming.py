@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from core.catalogue.importing import ImportReport, LeftOut, import_products
+from core.catalogue.importing import import_products
+from core.catalogue.report import ImportReport, LeftOut
 from core.database.engine import Database
 from core.errors import CatalogueError
 from core.models.catalogue import Product

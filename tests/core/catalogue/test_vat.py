@@ -7,8 +7,8 @@ from datetime import datetime
 import pytest
 
 from core.catalogue import vat
-from core.catalogue.importing import ImportReport
 from core.catalogue.product_file import parse
+from core.catalogue.report import ImportReport
 from core.config import Vat
 from core.database.engine import Database
 from core.errors import CatalogueError
