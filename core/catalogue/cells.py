@@ -1,5 +1,5 @@
 """
-What single cells of a product file say: prices, numbers, weights, yes or no.
+What single cells of a product file say: prices, numbers, yes or no.
 
 What can be read in two ways is refused with its place, never guessed. A function whose
 cell is refused returns a harmless value: the file is not taken in anyway.
@@ -7,7 +7,7 @@ cell is refused returns a harmless value: the file is not taken in anyway.
 
 import re
 from collections.abc import Mapping
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 
 from core.catalogue.faults import Fault
 from core.catalogue.product_table import Record
@@ -24,8 +24,6 @@ PRICE = re.compile(
 )
 # 5.0 and 5,00 are 5; three digits behind a point may be thousands.
 NUMBER = re.compile(r"(-?[0-9]+)(?:[.,]0{1,2})?")
-# Shopify writes grams with a point; 1,234 may mean two things.
-WEIGHT = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,9})|,([0-9]{1,2}))?")
 
 
 def price_cents(record: Record, name: str) -> int | None:
@@ -73,19 +71,6 @@ def quantity(record: Record) -> int | None:
     is_untracked = "tracker" in record.header.positions and not record.text("tracker")
     told = number(record, "quantity", can_be_negative=is_untracked)
     return max(told or 0, 0)
-
-
-def milligrams(record: Record, name: str) -> int | None:
-    """Return the milligrams of a weight in grams, None for a blank cell."""
-    text = record.text(name)
-    if not text:
-        return None
-    match = WEIGHT.fullmatch(text)
-    if match is None:
-        record.refuse(name, Fault.NO_WEIGHT, text=text)
-        return None
-    grams = Decimal(f"{match[1]}.{match[2] or match[3] or '0'}")
-    return int((grams * 1000).to_integral_value(ROUND_HALF_UP))
 
 
 def choice(record: Record, name: str, choices: Mapping[str, bool]) -> bool | None:

@@ -9,7 +9,6 @@ import csv
 import io
 from collections import defaultdict
 from collections.abc import Sequence
-from decimal import Decimal
 from itertools import zip_longest
 from typing import Any
 
@@ -23,7 +22,7 @@ from core.models.catalogue import Product
 # Shopify requires this column; it is the same for every product.
 FIXED_CELLS = {"Variant Fulfillment Service": "manual"}
 SHARED = ("title", "description", "vendor", "kind", "tags")
-VERBATIM = ("sku", "barcode", "weight_unit", "tracker", "policy")
+VERBATIM = ("sku", "barcode", "grams", "weight_unit", "tracker", "policy")
 EXPORTED = (
     *(names[0] for name, names in COLUMN_NAMES.items() if name != "status"),
     *FIXED_CELLS,
@@ -57,7 +56,6 @@ def _cells(product: Row[Any], variants: Sequence[Row[Any]]) -> dict[str, str]:
         "handle": product.handle,
         "published": "true" if product.is_listed else "false",
         **{name: own[name] for name in VERBATIM},
-        "grams": _grams(product.weight_mg),
         "requires_shipping": "true" if product.requires_shipping else "false",
         "quantity": str(product.stock),
         "price": _price(product.price_cents),
@@ -74,10 +72,6 @@ def _cells(product: Row[Any], variants: Sequence[Row[Any]]) -> dict[str, str]:
 
 def _price(cents: int | None) -> str:
     return "" if cents is None else f"{cents // 100}.{cents % 100:02d}"
-
-
-def _grams(milligrams: int | None) -> str:
-    return "" if milligrams is None else f"{Decimal(milligrams) / 1000:f}"
 
 
 def _vat_cells(product: Row[Any], first: Row[Any] | None) -> dict[str, str]:

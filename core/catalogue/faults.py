@@ -28,7 +28,6 @@ class Fault(StrEnum):
     NEGATIVE = "negative"  # text
     NO_PRICE = "no_price"  # text
     NO_NUMBER = "no_number"  # text
-    NO_WEIGHT = "no_weight"  # text
     NO_RATE = "no_rate"  # text
     NO_CHOICE = "no_choice"  # text, choices
     NO_WEB_ADDRESS = "no_web_address"  # text

@@ -39,7 +39,7 @@ NAMED = ("handle", "option_values")
 ALWAYS = (*NAMED, "title", "name", "price_cents")
 IN_COLUMNS = (
     *("option_names", "sku", "description", "kind", "vendor", "tags"),
-    *("image", "image_alt", "is_listed", "barcode", "weight_mg", "weight_unit"),
+    *("image", "image_alt", "is_listed", "barcode", "grams", "weight_unit"),
     *("compare_at_cents", "tracker", "policy", "requires_shipping"),
 )
 VAT = ("vat_bp", "chosen_vat_bp")

@@ -1,11 +1,12 @@
 """
 Which product each row of a product file means.
 
-By handle and SKU, else by an SKU that only one product has, else by handle and options.
-What is matched is renamed. What remains on both sides may be the same goods under
-another name; nobody but the owner can tell.
+By handle and SKU, else by an SKU that only one product has, else by handle and options,
+at last without regard to case and the like. What is matched is renamed. What remains on
+both sides may be the same goods under another name: only the owner can tell.
 """
 
+import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -49,21 +50,23 @@ def match(
     matches = Matches(known=[(row, known[row]) for row in rows if row in known])
     unknown = [row for row in rows if row not in known]
     # The handles that a handle of the file had before, and itself.
-    handles = {row.handle: {row.handle} for row in rows}
+    handles = {row.handle: {folded(row.handle)} for row in rows}
     for row, product in matches.known:
-        handles[row.handle].add(product.handle)
+        handles[row.handle].add(folded(product.handle))
     named = set().union(*handles.values())
-    skus = {row.sku for row in unknown if row.sku}
+    skus = {folded(row.sku) for row in unknown if row.sku}
     sku_of = {product.id: row.sku for row, product in matches.known}
     matches.left_out = [
         product
         for product in products
-        if product.id not in sku_of and (product.handle in named or product.sku in skus)
+        if product.id not in sku_of
+        and (folded(product.handle) in named or folded(product.sku) in skus)
     ]
-    out = {product.handle for product in matches.left_out}
-    skus &= {each.sku for each in products if sku_of.get(each.id) != each.sku}
+    out = {folded(product.handle) for product in matches.left_out}
+    skus &= {folded(each.sku) for each in products if sku_of.get(each.id) != each.sku}
     for row in unknown:
-        may_be_known = row.sku in skus or not out.isdisjoint(handles[row.handle])
+        has_known_sku = folded(row.sku) in skus
+        may_be_known = has_known_sku or not out.isdisjoint(handles[row.handle])
         waits = may_be_known and not are_different
         (matches.waiting if waits else matches.new).append(row)
     return matches
@@ -75,13 +78,19 @@ def options(named: ProductRow | Row[Any]) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(zip_longest(names, values, fillvalue="")))
 
 
+def folded(text: str) -> str:
+    """Return *text* as two people may write it: alike in case, width and blanks."""
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    return " ".join(unicodedata.normalize("NFKC", plain).split())
+
+
 def _known(
     rows: list[ProductRow], products: list[Row[Any]]
 ) -> dict[ProductRow, Row[Any]]:
     """Return the product of each row that has one, by the first key that finds it."""
     known: dict[ProductRow, Row[Any]] = {}
     found: set[int] = set()
-    for key in (_handle_and_sku, _sku, _handle_and_options, _handle_and_values):
+    for key in KEYS:
         by_product = _unique(products, key)
         for value, row in _unique(rows, key).items():
             product = by_product.get(value)
@@ -117,6 +126,21 @@ def _handle_and_options(named: ProductRow | Row[Any]) -> Hashable:
 
 def _handle_and_values(named: ProductRow | Row[Any]) -> Hashable:
     return named.handle, named.option_values
+
+
+def _folded_handle_and_options(named: ProductRow | Row[Any]) -> Hashable:
+    pairs = ((folded(name), folded(value)) for name, value in options(named))
+    return folded(named.handle), tuple(sorted(pairs))
+
+
+# In this order; each finds only what none before it has found.
+KEYS = (
+    _handle_and_sku,
+    _sku,
+    _handle_and_options,
+    _handle_and_values,
+    _folded_handle_and_options,
+)
 
 
 def _renames_options(row: ProductRow, product: Row[Any]) -> bool:

@@ -31,7 +31,6 @@ SAID_BY = {
     "image_alt": ("image_alt", "image", "variant_image"),
     "is_listed": ("published", "status"),
     "option_names": ("option1_name", "option1_value"),
-    "weight_mg": ("grams",),
 }
 STATUSES = {"active": True, "draft": False, "archived": False, "unlisted": False}
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
@@ -55,7 +54,7 @@ class ProductRow:
     option_values: str
     sku: str
     barcode: str
-    weight_mg: int | None
+    grams: str
     weight_unit: str
     price_cents: int
     compare_at_cents: int | None
@@ -161,7 +160,7 @@ def _product(record: Record, shared: _Handle, seen: dict[Key, int]) -> ProductRo
         option_values="\n".join(values),
         sku=record.text("sku"),
         barcode=record.text("barcode"),
-        weight_mg=cells.milligrams(record, "grams"),
+        grams=record.text("grams"),
         weight_unit=record.text("weight_unit"),
         price_cents=cells.price_cents(record, "price") or 0,
         compare_at_cents=cells.price_cents(record, "compare_at"),

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, String, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.models.base import Numbered
@@ -27,7 +27,7 @@ class Product(Numbered):
     slug: Mapped[str] = mapped_column(String(200), unique=True)
     sku: Mapped[str] = mapped_column(server_default="")
     barcode: Mapped[str] = mapped_column(server_default="")
-    weight_mg: Mapped[int | None] = mapped_column(BigInteger)
+    grams: Mapped[str] = mapped_column(server_default="")
     weight_unit: Mapped[str] = mapped_column(server_default="")
     name: Mapped[str]
     price_cents: Mapped[int]

@@ -35,7 +35,6 @@ WORDS = {
     Fault.NEGATIVE: lazy_gettext("“%(text)s” is less than nothing"),
     Fault.NO_PRICE: lazy_gettext("“%(text)s” is not a price like 12.50"),
     Fault.NO_NUMBER: lazy_gettext("“%(text)s” is not a whole number"),
-    Fault.NO_WEIGHT: lazy_gettext("“%(text)s” is not a weight in grams like 250"),
     Fault.NO_RATE: lazy_gettext("“%(text)s” is not a rate like 21, 9 or 0"),
     Fault.NO_CHOICE: lazy_gettext("“%(text)s” is not one of %(choices)s"),
     Fault.NO_WEB_ADDRESS: lazy_gettext(

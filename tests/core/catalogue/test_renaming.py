@@ -344,3 +344,43 @@ def test_what_a_file_has_no_column_for_stays_as_it_is(
 
     (after,) = everything(database)["product"]
     assert after == before | {"price_cents": 5500}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("trui,Trui,Kleur,Red,,5,49", "trui,Trui,kleur,RED,,5,49"),
+        ("trui,Trui,Kleur,Red,,5,49", "Trui,Trui,Kleur,Red,,5,49"),
+        ("caf\u00e9,C,Kleur,Cr\u00e8me,,5,9", "cafe\u0301,C,Kleur,Cre\u0300me,,5,9"),
+        ("trui,Trui,Kleur,Dark red,,5,49", "trui,Trui,Kleur,Dark  red,,5,49"),
+    ],
+)
+def test_another_way_to_write_the_same_name_is_no_other_product(
+    database: Database, load: Load, before: str, after: str
+) -> None:
+    load(before)
+
+    report = load(after)
+
+    assert (report.created, report.updated, report.left_out) == (0, 1, ())
+
+
+def test_names_that_differ_in_case_alone_may_be_two_products(
+    database: Database, load: Load
+) -> None:
+    rows = ("trui,Trui,Maat,s,,5,49", "trui,Trui,Maat,S,,3,49")
+    load(*rows)
+    before = everything(database)
+
+    assert load(*rows).unchanged == 2
+    assert everything(database) == before
+
+
+def test_an_sku_in_another_case_is_not_on_sale_twice(
+    database: Database, load: Load
+) -> None:
+    load(RED)
+
+    report = load("sweater,Sweater,Kleur,Rood,tr-r,5,49")
+
+    assert (names(report.waiting), names(report.left_out)) == (["Rood"], ["Red"])

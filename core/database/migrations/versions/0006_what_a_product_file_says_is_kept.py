@@ -11,7 +11,13 @@ depends_on = None
 Id = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 # With what exports said of every product before.
-TEXTS = {"barcode": "", "weight_unit": "", "tracker": "shopify", "policy": "deny"}
+TEXTS = {
+    "barcode": "",
+    "grams": "",
+    "weight_unit": "",
+    "tracker": "shopify",
+    "policy": "deny",
+}
 
 
 def upgrade() -> None:
@@ -33,7 +39,6 @@ def upgrade() -> None:
             "product",
             sa.Column(name, sa.Text(), server_default=default, nullable=False),
         )
-    op.add_column("product", sa.Column("weight_mg", sa.BigInteger()))
     op.add_column("product", sa.Column("compare_at_cents", sa.Integer()))
     op.add_column(
         "product",
