@@ -91,6 +91,8 @@ def _known(
     known: dict[ProductRow, Row[Any]] = {}
     found: set[int] = set()
     for key in KEYS:
+        if len(known) == len(rows):
+            break
         by_product = _unique(products, key)
         for value, row in _unique(rows, key).items():
             product = by_product.get(value)

@@ -12,7 +12,7 @@ from core.catalogue import cells, vat
 from core.catalogue.csv_rows import line_breaks
 from core.catalogue.descriptions import clean_description
 from core.catalogue.faults import Fault
-from core.catalogue.product_table import OPTIONS, Place, Record, table
+from core.catalogue.product_table import OPTIONS, Header, Place, Record, table
 from core.catalogue.vat import Choice
 from core.errors import CatalogueError, Refusal
 
@@ -72,10 +72,21 @@ class ProductRow:
     description: str
     is_listed: bool
     vat: Choice
-    says: frozenset[str]
-    key_place: Place
-    price_place: Place
-    quantity_place: Place
+    says: frozenset[str] = field(compare=False)
+    record: Record = field(compare=False, repr=False)
+
+    @property
+    def key_place(self) -> Place:
+        """Where the file names the product."""
+        return self.record.place("option1_value" if self.option_values else "handle")
+
+    @property
+    def price_place(self) -> Place:
+        return self.record.place("price")
+
+    @property
+    def quantity_place(self) -> Place:
+        return self.record.place("quantity")
 
 
 @dataclass(frozen=True)
@@ -88,8 +99,9 @@ class ProductFile:
 
 @dataclass
 class _Handle:
-    """The first variant and the pictures of one handle."""
+    """The first variant and the pictures of one handle; *says* is of the whole file."""
 
+    says: frozenset[str]
     first: Record | None = None
     pictures: list[Record] = field(default_factory=list)
 
@@ -101,7 +113,7 @@ def parse(content: bytes) -> ProductFile:
     Raises CatalogueError with all that is wrong with the file, by line and column.
     """
     header, records = table(content)
-    products = _grouped(records)
+    products = _grouped(records, _said(header))
     if not products and not header.refusals:
         header.refusals.append(Refusal(Fault.NO_PRODUCTS, 1))
     seen: dict[Key, int] = {}
@@ -113,7 +125,9 @@ def parse(content: bytes) -> ProductFile:
     return ProductFile(rows, tuple(header.unknown.values()))
 
 
-def _grouped(records: list[Record]) -> list[tuple[Record, _Handle]]:
+def _grouped(
+    records: list[Record], says: frozenset[str]
+) -> list[tuple[Record, _Handle]]:
     """Return the rows that are products, with what is known of their handle."""
     handles: dict[str, _Handle] = {}
     products = []
@@ -121,7 +135,7 @@ def _grouped(records: list[Record]) -> list[tuple[Record, _Handle]]:
         handle = record.text("handle")
         if record.is_whole and not handle:
             record.refuse("handle", Fault.BLANK)
-        shared = handles.setdefault(handle or f"\n{record.line}", _Handle())
+        shared = handles.setdefault(handle or f"\n{record.line}", _Handle(says))
         if record.text("image"):
             shared.pictures.append(record)
         if not _is_picture(record, shared):
@@ -179,10 +193,8 @@ def _product(record: Record, shared: _Handle, seen: dict[Key, int]) -> ProductRo
         description=clean_description(_inherited("description", record, first)),
         is_listed=_is_listed(record, first),
         vat=vat.chosen(record, first),
-        says=_said(record),
-        key_place=record.place("option1_value" if values else "handle"),
-        price_place=record.place("price"),
-        quantity_place=record.place("quantity"),
+        says=shared.says,
+        record=record,
     )
 
 
@@ -243,9 +255,9 @@ def _check_key(
         seen.setdefault(key, record.line)
 
 
-def _said(record: Record) -> frozenset[str]:
+def _said(header: Header) -> frozenset[str]:
     """Return the database's columns that the file says something about."""
-    has = record.header.positions.keys()
+    has = header.positions.keys()
     several = {name for name, columns in SAID_BY.items() if not has.isdisjoint(columns)}
     return frozenset(has | several)
 

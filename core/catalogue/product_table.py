@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from core.catalogue.csv_rows import line_breaks, name_at, rows_of
 from core.catalogue.faults import Fault
@@ -82,6 +83,15 @@ class Header:
     refusals: list[Refusal]
     unknown: dict[int, str] = field(default_factory=dict)
 
+    @cached_property
+    def strange(self) -> list[tuple[int, str]]:
+        """The positions of unknown columns, and what in them needs no mention."""
+        return [
+            (position, ASSUMED.get(_folded(name), ""))
+            for position, name in enumerate(self.cells)
+            if not is_known(name)
+        ]
+
     def spelling(self, name: str) -> str:
         position = self.positions.get(name)
         return COLUMN_NAMES[name][0] if position is None else self.cells[position]
@@ -154,11 +164,10 @@ def _record(line: int, cells: list[str], header: Header) -> Record:
         values = {"cells": len(cells), "columns": most}
         faults.append(Refusal(Fault.ROW_TOO_LONG, line, None, line, values))
     header.refusals.extend(faults)
-    for position, cell in enumerate(whole.cells[:most]):
-        name = header.cells[position]
-        assumed = ("", ASSUMED.get(_folded(name)))
-        if not is_known(name) and seen(cell).casefold() not in assumed:
-            header.unknown.setdefault(position, name or f"#{position + 1}")
+    for position, assumed in header.strange:
+        if seen(whole.cells[position]).casefold() not in ("", assumed):
+            name = header.cells[position] or f"#{position + 1}"
+            header.unknown.setdefault(position, name)
     return Record(line, whole.cells, header, is_whole=not faults)
 
 

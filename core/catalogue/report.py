@@ -60,8 +60,8 @@ def report(
     file: ProductFile, matches: Matches, *, updated: int, stock_set: int
 ) -> ImportReport:
     """Say what became of the rows of *file*."""
-    waiting = {row.key_place.line for row in matches.waiting}
-    taken_in = [row for row in file.rows if row.key_place.line not in waiting]
+    waiting = set(matches.waiting)
+    taken_in = [row for row in file.rows if row not in waiting]
     return ImportReport(
         created=len(matches.new),
         updated=updated,
