@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,8 +13,12 @@ from core.catalogue.report import ImportReport, LeftOut
 from core.database.engine import Database
 from core.errors import CatalogueError
 from core.models.catalogue import Product
+from core.models.checkout import EXPIRED
+from core.stock import reservations
+from core.stock.reservations import Closed
+from tests.concurrency.watcher import deadlocks
 from tests.core.catalogue.files import everything, sell
-from tests.factories import assert_invariants, levels, reserved
+from tests.factories import assert_invariants, at_once, levels, reserved
 
 WITH_SKU = "Handle,Title,Option1 Name,Option1 Value,SKU,Inventory quantity,Price"
 JEANS = (
@@ -384,3 +389,40 @@ def test_an_sku_in_another_case_is_not_on_sale_twice(
     report = load("sweater,Sweater,Kleur,Rood,tr-r,5,49")
 
     assert (names(report.waiting), names(report.left_out)) == (["Rood"], ["Red"])
+
+
+@pytest.mark.slow
+def test_names_are_swapped_while_carts_come_and_go(
+    database: Database, load: Load, now: datetime
+) -> None:
+    skus = [f"S{number}" for number in range(6)]
+    rows = [f"trui,Trui,Maat,{sku},{sku},99,49" for sku in skus]
+    turned = [
+        row.replace(f",{sku},", f",{other},", 1)
+        for row, sku, other in zip(rows, skus, reversed(skus), strict=True)
+    ]
+    load(*rows)
+    before = deadlocks(database)
+
+    def rename() -> None:
+        for number in range(20):
+            load(*(rows if number % 2 else turned))
+
+    def shop_for(ids: range) -> None:
+        for _ in range(40):
+            checkout_id = reserved(database, dict.fromkeys(ids, 1), now)
+            end(database, checkout_id, now)
+
+    carts = (range(1, 7), range(6, 0, -1), range(2, 5))
+    shoppers: list[Callable[[], None]] = [partial(shop_for, ids) for ids in carts]
+    done = at_once([rename, *shoppers])
+
+    assert done == [None] * 4
+    assert deadlocks(database) == before
+    assert on_sale(database) == dict.fromkeys(skus, 99)
+    assert_invariants(database)
+
+
+def end(database: Database, checkout_id: int, now: datetime) -> None:
+    closed = Closed(EXPIRED, "time")
+    database.write(lambda s: reservations.end(s, checkout_id, closed, now=now))
