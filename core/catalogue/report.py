@@ -28,6 +28,16 @@ class Waiting:
 
 
 @dataclass(frozen=True)
+class Renamed:
+    """A product that the file has under another handle or other options."""
+
+    before: str
+    after: str
+    handle_before: str
+    handle_after: str
+
+
+@dataclass(frozen=True)
 class OddPrice:
     """A product of which one alone cannot be paid: Stripe takes more, or less."""
 
@@ -49,6 +59,7 @@ class ImportReport:
     updated: int
     unchanged: int
     stock_set: int
+    renamed: tuple[Renamed, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     waiting: tuple[Waiting, ...] = ()
     odd_prices: tuple[OddPrice, ...] = ()
@@ -67,6 +78,12 @@ def report(
         updated=updated,
         unchanged=len(matches.known) - updated,
         stock_set=stock_set,
+        renamed=tuple(
+            Renamed(product.name, row.name, product.handle, row.handle)
+            for row, product in matches.known
+            if (row.handle, row.option_values)
+            != (product.handle, product.option_values)
+        ),
         left_out=tuple(
             LeftOut(product.name, product.sku, product.stock, product.is_listed)
             for product in matches.left_out

@@ -9,7 +9,7 @@ from flask_babel import force_locale, ngettext
 from flask_babel import gettext as _
 from werkzeug.security import safe_join
 
-from core.catalogue.report import ImportReport, LeftOut, OddPrice, Waiting
+from core.catalogue.report import ImportReport, LeftOut, OddPrice, Renamed, Waiting
 from storefront import language
 from storefront.pages import is_elsewhere
 
@@ -26,18 +26,15 @@ def in_owners_language() -> Iterator[None]:
         yield
 
 
-def told(report: ImportReport, pictures: Path) -> Iterator[str]:
-    """
-    Yield the lines that say what an import did, and what it left undone.
-
-    *pictures* is the folder where the pictures of the shop are.
-    """
+def told(report: ImportReport) -> Iterator[str]:
+    """Yield the lines that say what an import did, and what it left undone."""
     yield _(
         "%(created)s products created, %(updated)s updated, %(unchanged)s unchanged",
         created=report.created,
         updated=report.updated,
         unchanged=report.unchanged,
     )
+    yield from _listed(_("Renamed:"), [_renamed(each) for each in report.renamed])
     yield from _listed(
         _("Left out by the file; they stay as they are:"),
         [_left_out(each) for each in report.left_out],
@@ -52,6 +49,14 @@ def told(report: ImportReport, pictures: Path) -> Iterator[str]:
             " are the same goods under another name, export the products, give each an"
             " SKU, import that, and then rename them."
         )
+
+
+def warnings(report: ImportReport, pictures: Path) -> Iterator[str]:
+    """
+    Yield the lines that say what may be wrong with what was imported.
+
+    *pictures* is the folder where the pictures of the shop are.
+    """
     yield from _listed(
         _("Stripe takes from €0.50 to €999,999.99, so alone these cannot be paid:"),
         [_odd_price(each) for each in report.odd_prices],
@@ -90,6 +95,14 @@ def _listed(heading: str, lines: Collection[str]) -> Iterator[str]:
     more = len(lines) - MOST_LINES
     if more > 0:
         yield "  " + ngettext("and %(num)d more", "and %(num)d more", more)
+
+
+def _renamed(product: Renamed) -> str:
+    before, after = product.before, product.after
+    if product.handle_before != product.handle_after:
+        before = f"{product.handle_before}: {before}"
+        after = f"{product.handle_after}: {after}"
+    return f"{before} → {after}"
 
 
 def _left_out(product: LeftOut) -> str:

@@ -37,8 +37,10 @@ def import_products(shop: Shop, file: Path, are_different: bool) -> None:
         except CatalogueError as error:
             faults = refusal_words.told(error)
             raise click.ClickException(f"{file}: {faults}") from error
+        click.echo("\n".join(product_words.told(report)))
         pictures = Path(str(current_app.static_folder))
-        click.echo("\n".join(product_words.told(report, pictures)))
+        for line in product_words.warnings(report, pictures):
+            click.echo(line, err=True)
 
 
 def imported(shop: Shop, file: Path, *, are_different: bool = False) -> ImportReport:

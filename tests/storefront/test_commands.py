@@ -254,8 +254,8 @@ def test_what_an_owner_should_know_of_a_file_is_told(run: Run, tops: Path) -> No
 
     result = run("import-products", tops)
 
-    assert result.stdout.splitlines() == [
-        "4 products created, 0 updated, 0 unchanged",
+    assert result.stdout == "4 products created, 0 updated, 0 unchanged\n"
+    assert result.stderr.splitlines() == [
         "Stripe takes from €0.50 to €999,999.99, so alone these cannot be paid:",
         "  line 2: A: €0.30",
         "Pictures that are not there:",
@@ -264,6 +264,22 @@ def test_what_an_owner_should_know_of_a_file_is_told(run: Run, tops: Path) -> No
         "1 picture is at another address; a neutral one is shown instead.",
         "Columns that the shop does not know, and does not keep:",
         "  SEO Title",
+    ]
+
+
+def test_what_a_file_renames_is_told_with_both_names(run: Run, tops: Path) -> None:
+    header = "Handle,Title,Option1 Name,Option1 Value,SKU,Price"
+    tops.write_text(f"{header}\ntop,Top,Size,S,T-S,60\ntop,,,M,T-M,60\n")
+    run("import-products", tops)
+    tops.write_text(f"{header}\ntop,Top,Size,Small,T-S,60\ntee,Tee,Size,M,T-M,60\n")
+
+    result = run("import-products", tops)
+
+    assert result.stdout.splitlines() == [
+        "0 products created, 2 updated, 0 unchanged",
+        "Renamed:",
+        "  Top \N{EN DASH} S → Top \N{EN DASH} Small",
+        "  top: Top \N{EN DASH} M → tee: Tee \N{EN DASH} M",
     ]
 
 
