@@ -79,8 +79,11 @@ def options(named: ProductRow | Row[Any]) -> tuple[tuple[str, str], ...]:
 
 
 def folded(text: str) -> str:
-    """Return *text* as two people may write it: alike in case, width and blanks."""
-    plain = unicodedata.normalize("NFKC", text).casefold()
+    """Return *text* as any hand may write it: in one case, without unseen signs."""
+    if text.isascii():
+        return " ".join(text.casefold().split())
+    visible = (sign for sign in text if unicodedata.category(sign) != "Cf")
+    plain = unicodedata.normalize("NFKC", "".join(visible)).casefold()
     return " ".join(unicodedata.normalize("NFKC", plain).split())
 
 

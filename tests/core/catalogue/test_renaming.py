@@ -115,6 +115,18 @@ def test_names_may_move_on_by_one(database: Database, load: Load) -> None:
     assert on_sale(database) == {"M": 0, "L": 1, "XL": 2}
 
 
+def test_a_new_variant_may_take_the_name_that_another_had(
+    database: Database, load: Load
+) -> None:
+    load(RED, BLUE)
+
+    report = load(RED.replace("Red", "Rood"), BLUE, "trui,,,Red,TR-N,2,49")
+
+    assert (report.created, report.updated, report.unchanged) == (1, 1, 1)
+    assert on_sale(database) == {"Rood": 5, "Blue": 3, "Red": 2}
+    assert ids(database)["TR-R"] == (1, "trui-red")
+
+
 def test_variants_may_stand_in_another_order(database: Database, load: Load) -> None:
     load(RED, BLUE)
 
@@ -360,6 +372,7 @@ def test_what_a_file_has_no_column_for_stays_as_it_is(
         ("trui,Trui,Kleur,Red,,5,49", "Trui,Trui,Kleur,Red,,5,49"),
         ("caf\u00e9,C,Kleur,Cr\u00e8me,,5,9", "cafe\u0301,C,Kleur,Cre\u0300me,,5,9"),
         ("trui,Trui,Kleur,Dark red,,5,49", "trui,Trui,Kleur,Dark  red,,5,49"),
+        ("trui,Trui,Kleur,Red,,5,49", "tr\u200bui,Trui,Kleur,R\u00aded,,5,49"),
     ],
 )
 def test_another_way_to_write_the_same_name_is_no_other_product(
