@@ -115,23 +115,21 @@ def import_products(
 
 
 def _check_names(matches: Matches, products: Sequence[Row[Any]]) -> None:
-    """Refuse a name that a product has which the file does not name."""
+    """Refuse a name that a product has which the file does not name, or names twice."""
     known = {product.id for _, product in matches.known}
     taken = {
         (product.handle, product.option_values)
         for product in products
         if product.id not in known
     }
-    refusals = [
-        Refusal(
-            Fault.NAME_TAKEN,
-            row.key_place.line,
-            row.key_place.column,
-            values={"name": row.name},
-        )
-        for row in (*(row for row, _ in matches.known), *matches.new)
-        if (row.handle, row.option_values) in taken
-    ]
+    refusals = []
+    for row in (*(row for row, _ in matches.known), *matches.new):
+        name, place = (row.handle, row.option_values), row.key_place
+        if name in taken:
+            values = {"name": row.name}
+            fault = Fault.NAME_TAKEN
+            refusals.append(Refusal(fault, place.line, place.column, values=values))
+        taken.add(name)
     if refusals:
         raise CatalogueError(refusals)
 

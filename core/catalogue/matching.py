@@ -9,7 +9,8 @@ both sides may be the same goods under another name: only the owner can tell.
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
 from itertools import zip_longest
 from typing import Any, TypeVar
 
@@ -55,21 +56,37 @@ def match(
         handles[row.handle].add(folded(product.handle))
     named = set().union(*handles.values())
     skus = {folded(row.sku) for row in unknown if row.sku}
-    sku_of = {product.id: row.sku for row, product in matches.known}
+    found = {product.id for product in known.values()}
     matches.left_out = [
         product
         for product in products
-        if product.id not in sku_of
+        if product.id not in found
         and (folded(product.handle) in named or folded(product.sku) in skus)
     ]
     out = {folded(product.handle) for product in matches.left_out}
-    skus &= {folded(each.sku) for each in products if sku_of.get(each.id) != each.sku}
+    skus &= {folded(product.sku) for product in matches.left_out}
     for row in unknown:
         has_known_sku = folded(row.sku) in skus
         may_be_known = has_known_sku or not out.isdisjoint(handles[row.handle])
         waits = may_be_known and not are_different
         (matches.waiting if waits else matches.new).append(row)
+    if not are_different:
+        matches.known = [_kept_together(*each, out) for each in matches.known]
     return matches
+
+
+def _kept_together(
+    row: ProductRow, product: Row[Any], left_out: set[str]
+) -> tuple[ProductRow, Row[Any]]:
+    """
+    Let a product keep a handle that others are left with, whatever *row* renames it to.
+
+    It is what tells the next file that a new name beside *row* may be one of them.
+    """
+    before = folded(product.handle)
+    if before in left_out and before != folded(row.handle):
+        row = replace(row, handle=product.handle)
+    return row, product
 
 
 def options(named: ProductRow | Row[Any]) -> tuple[tuple[str, str], ...]:
@@ -90,31 +107,39 @@ def folded(text: str) -> str:
 def _known(
     rows: list[ProductRow], products: list[Row[Any]]
 ) -> dict[ProductRow, Row[Any]]:
-    """Return the product of each row that has one, by the first key that finds it."""
+    """
+    Return the product of each row that has one, by the first key that finds it.
+
+    Once more while that finds others: an SKU that two products had may be of one alone
+    when a row has given the other a new one. The same file again must find nothing.
+    """
     known: dict[ProductRow, Row[Any]] = {}
-    found: set[int] = set()
-    for key in KEYS:
-        if len(known) == len(rows):
-            break
-        by_product = _unique(products, key)
-        for value, row in _unique(rows, key).items():
-            product = by_product.get(value)
-            if product is None or row in known or product.id in found:
-                continue
-            if key is _handle_and_values and not _renames_options(row, product):
-                continue
-            known[row] = product
-            found.add(product.id)
+    row_of: dict[int, ProductRow] = {}
+    row_by = cache(lambda key: _unique((key(row), row) for row in rows))
+    before = -1
+    while before < len(known) < len(rows):
+        before = len(known)
+        for key in KEYS:
+            product_by = _unique((key(row_of.get(p.id, p)), p) for p in products)
+            for value, row in row_by(key).items():
+                product = product_by.get(value)
+                if product is None or row in known or product.id in row_of:
+                    continue
+                if key is _handle_and_values and not _renames_options(row, product):
+                    continue
+                known[row], row_of[product.id] = product, row
+            if len(known) == len(rows):
+                break
     return known
 
 
-def _unique(things: Iterable[T], key: Key) -> Mapping[Hashable, T]:
+def _unique(things: Iterable[tuple[Hashable, T]]) -> Mapping[Hashable, T]:
     """Return the things by those keys that only one of them has."""
     by_key: defaultdict[Hashable, list[T]] = defaultdict(list)
-    for thing in things:
-        by_key[key(thing)].append(thing)
+    for key, thing in things:
+        by_key[key].append(thing)
     by_key.pop(None, None)
-    return {value: same[0] for value, same in by_key.items() if len(same) == 1}
+    return {key: same[0] for key, same in by_key.items() if len(same) == 1}
 
 
 def _handle_and_sku(named: ProductRow | Row[Any]) -> Hashable:

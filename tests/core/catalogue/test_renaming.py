@@ -161,6 +161,48 @@ def test_what_a_renamed_handle_leaves_behind_is_told_and_nothing_doubles_it(
     assert on_sale(database) == {"Red": 5, "Blue": 3}
 
 
+@pytest.mark.parametrize("first", [["sweater,,,Blauw,,3,49"], []])
+def test_what_a_renamed_handle_leaves_behind_is_doubled_by_no_later_file(
+    database: Database, load: Load, first: list[str]
+) -> None:
+    load(RED, BLUE)
+    sweater = "sweater,Sweater,Kleur,Red,TR-R,5,49"
+    load(sweater, *first)
+    before = everything(database)
+
+    report = load(sweater, "sweater,,,Blauw,,3,49")
+
+    assert names(report.waiting) == ["Blauw"]
+    assert everything(database) == before
+
+
+def test_an_sku_that_is_free_again_in_the_same_file_finds_its_product_at_once(
+    database: Database, load: Load
+) -> None:
+    load("trui,Trui,Kleur,Red,X,5,49", "muts,Muts,Kleur,Red,X,3,49")
+    rows = ("muts,Muts,Kleur,Red,Y,3,49", "sjaal,Sjaal,Kleur,Red,X,5,49")
+
+    report = load(*rows)
+    before = everything(database)
+
+    assert [each.handle_after for each in report.renamed] == ["sjaal"]
+    assert load(*rows).unchanged == 2
+    assert everything(database) == before
+
+
+def test_two_products_that_would_have_one_name_are_refused(
+    database: Database, load: Load
+) -> None:
+    load(RED, BLUE, "trui,,,Green,,1,49")
+    before = everything(database)
+
+    with pytest.raises(CatalogueError) as refused:
+        load("a,A,Kleur,New,TR-R,5,49", "b,B,Kleur,New,TR-B,3,49")
+
+    assert (refused.value.line, refused.value.column) == (3, "Option1 Value")
+    assert everything(database) == before
+
+
 def test_a_sale_before_the_renaming_stays_sold(
     database: Database, load: Load, now: datetime
 ) -> None:
