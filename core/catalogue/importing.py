@@ -1,5 +1,5 @@
 """
-Products in, by product files: whole files or nothing.
+Products in, by product files: whole files or nothing, but for rows that wait.
 
 A file tells how many units there should be, not how many were sold since. So the
 difference to what files told before is booked: the same file again changes nothing, and
@@ -81,7 +81,7 @@ def import_products(
     are_different: bool = False,
 ) -> ImportReport:
     """
-    Bring the catalogue up to the product file *content*, all of it or nothing.
+    Bring the catalogue up to the product file *content*; if it is refused, not at all.
 
     Products that the file does not name stay as they are. Where it names new ones under
     a handle of which it leaves out others, both may be the same goods: the new ones are

@@ -29,7 +29,8 @@ def import_products(shop: Shop, file: Path, are_different: bool) -> None:
     """
     Import a product FILE in Shopify's CSV format: all of it or nothing.
 
-    The same file again changes nothing.
+    New variants beside others that FILE leaves out may be the same goods: they wait
+    until you say that they are not. The same file again changes nothing.
     """
     with in_owners_language():
         try:
