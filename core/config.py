@@ -40,6 +40,7 @@ LONGEST_HOLD_MINUTES = 23 * 60
 PORTS = (1, 65535)
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MOST = 1_000_000
+RATE = re.compile(r"([0-9]{1,3})(?:[.,]([0-9]{1,2}))?\s*%?")
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 
 
@@ -60,6 +61,24 @@ class Limits:
     unpaid_holds: int = 3
     checkouts_per_minute: int = 600
     counts_loopback: bool = False
+
+
+@dataclass(frozen=True)
+class Vat:
+    """
+    The rate of products that have none of their own, in basis points.
+
+    *is_exempt* for a shop that charges no VAT at all: the Dutch KOR for small shops.
+    """
+
+    default_bp: int = 2100
+    is_exempt: bool = False
+
+    def rate(self, chosen_bp: int | None) -> int:
+        """Return the rate in basis points of a product with this one of its own."""
+        if self.is_exempt:
+            return 0
+        return self.default_bp if chosen_bp is None else chosen_bp
 
 
 @dataclass(frozen=True)
@@ -101,6 +120,7 @@ class Config:
     limits: Limits
     timezone: ZoneInfo
     offer: Offer
+    vat: Vat
     delayed_payment_for: timedelta
     reconcile_interval_seconds: int
     smtp: Smtp | None
@@ -157,11 +177,25 @@ class Config:
             limits=_limits(env),
             timezone=ZoneInfo("Europe/Amsterdam"),
             offer=_offer(env, shop_url),
+            vat=_vat(env),
             delayed_payment_for=timedelta(days=days),
             reconcile_interval_seconds=reconcile_interval,
             smtp=_smtp(env),
             mail_from=_mail_from(env, shop_url),
         )
+
+
+def basis_points(text: str) -> int | None:
+    """
+    Read a rate such as 21, 9.5 or 9,5%; None if it is none.
+
+    Neither is one between 0 and 1 per cent: 0.21 is 21 % to many, and not to all.
+    """
+    match = RATE.fullmatch(text)
+    if match is None:
+        return None
+    rate = int(match[1]) * 100 + int((match[2] or "").ljust(2, "0"))
+    return rate if rate == 0 or 100 <= rate <= 10_000 else None
 
 
 def is_live_key(key: str) -> bool:
@@ -370,7 +404,16 @@ def _offer(env: _Environment, shop_url: str) -> Offer:
         shipping_options=_shipping_options(env),
         asks_phone=env.is_on("ASK_PHONE"),
         asks_terms=env.is_on("ASK_TERMS"),
+        is_vat_exempt=_vat(env).is_exempt,
     )
+
+
+def _vat(env: _Environment) -> Vat:
+    text = env.text("VAT_PERCENT", "21")
+    rate = basis_points(text)
+    expected = "a rate such as 21, 9 or 0, with at most two decimals"
+    _require(rate is not None, "VAT_PERCENT", text, expected)
+    return Vat(default_bp=rate or 0, is_exempt=env.is_on("VAT_EXEMPT"))
 
 
 def _countries(env: _Environment) -> tuple[str, ...]:

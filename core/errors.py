@@ -31,8 +31,8 @@ Every refusal on purpose. Anything else that is raised is a bug.
 Errors carry data. Words for people and HTTP codes live in the front ends.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 
@@ -75,23 +75,45 @@ class OwnerError(ShopError):
     """Not an email address, or a password that is too short."""
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """
+    One thing that is wrong with a product file: a *fault* with its *values*.
+
+    *line* is the physical line in the file (the first is 1), *column* the name as the
+    file spells it; None where the fault has no such place. *row* is the line on which
+    the row begins. `core.catalogue.faults` names the faults.
+    """
+
+    fault: str
+    line: int | None = None
+    column: str | None = None
+    row: int | None = None
+    values: Mapping[str, object] = field(default_factory=dict)
+
+
 class CatalogueError(ShopError):
     """
     An invalid product file; nothing was changed.
 
-    *line* is the physical line in the file (the first is 1), *column* the name as the
-    file spells it; None where the problem has no such place.
+    *refusals* are the first MOST_REFUSALS of it by line, *count* is how many there are.
     """
 
-    def __init__(
-        self, problem: str, line: int | None = None, column: str | None = None
-    ) -> None:
-        place = [f"line {line}"] if line is not None else []
-        place += [f"column {column!r}"] if column is not None else []
-        super().__init__(": ".join(filter(None, (", ".join(place), problem))))
-        self.problem = problem
-        self.line = line
-        self.column = column
+    MOST_REFUSALS = 50
+
+    def __init__(self, refusals: Sequence[Refusal]) -> None:
+        # A cell that several rows go by is wrong once.
+        each_once = {(each.line, each.column, each.fault): each for each in refusals}
+        ordered = sorted(each_once.values(), key=lambda refusal: refusal.line or 0)
+        self.refusals = tuple(ordered[: self.MOST_REFUSALS])
+        self.count = len(ordered)
+        self.line, self.column = self.refusals[0].line, self.refusals[0].column
+        super().__init__(
+            "; ".join(
+                f"line {each.line}, column {each.column!r}: {each.fault}"
+                for each in self.refusals
+            )
+        )
 
 
 class CopyError(ShopError):

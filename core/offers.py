@@ -1,5 +1,6 @@
 """The offers that payment pages were made with, each stored once."""
 
+from collections.abc import Collection
 from datetime import datetime
 from weakref import WeakKeyDictionary
 
@@ -8,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from core.database.engine import Database
 from core.database.rows import insert_once
-from core.models.checkout import StoredOffer
+from core.models.checkout import Checkout, StoredOffer
 from core.payments.offer import Offer
 
 
@@ -37,3 +38,12 @@ def offer_of(session: Session, offer_id: int | None) -> Offer | None:
     """Return the offer of this id; None for a checkout older than offers."""
     stored = session.get(StoredOffer, offer_id) if offer_id is not None else None
     return Offer.from_json(stored.content) if stored is not None else None
+
+
+def exempt_from_vat(session: Session, checkout_ids: Collection[int]) -> set[int]:
+    """Return those of the checkouts that were made while the shop charged no VAT."""
+    if not checkout_ids:
+        return set()
+    query = select(Checkout.id).join(StoredOffer, StoredOffer.id == Checkout.offer_id)
+    is_exempt = StoredOffer.content.contains('"is_vat_exempt": true', autoescape=True)
+    return set(session.scalars(query.where(Checkout.id.in_(checkout_ids), is_exempt)))

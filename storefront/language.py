@@ -65,7 +65,12 @@ def init_app(app: Flask) -> None:
 
     @app.context_processor
     def words() -> dict[str, object]:
-        return {"locale": current(), "is_demo": current_shop().config.is_demo}
+        config = current_shop().config
+        return {
+            "locale": current(),
+            "is_demo": config.is_demo,
+            "is_vat_exempt": config.vat.is_exempt,
+        }
 
     @app.after_request
     def say_language(response: Response) -> Response:

@@ -35,9 +35,14 @@ def cart_count() -> dict[str, int]:
 def image_url(image: str) -> str | None:
     """Return the address of a product's own picture, if the shop has it."""
     # A picture elsewhere is not shown: fetching it would tell who looks at what.
-    if not image or "://" in image or image.startswith("//"):
+    if not image or is_elsewhere(image):
         return None
     return url_for("static", filename=image)
+
+
+def is_elsewhere(image: str) -> bool:
+    """Tell whether a product's picture is on another host."""
+    return "://" in image or image.startswith("//")
 
 
 def with_free_at(

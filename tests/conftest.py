@@ -34,6 +34,7 @@ OF_A_SHOP = (
     "SHIPPING_",
     "SMTP_",
     "STRIPE_",
+    "VAT_",
 )
 for name in list(os.environ):
     if name.startswith(OF_A_SHOP) or name in (
@@ -46,6 +47,10 @@ for name in list(os.environ):
         "CLEANUP_INTERVAL_SECONDS",
     ):
         del os.environ[name]
+
+# Commands speak the language of the terminal.
+for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+    os.environ.pop(name, None)
 
 # Where there is room, files are in memory: the shop waits for the disk at each commit.
 if postgres.has_room_in_memory():

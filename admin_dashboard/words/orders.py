@@ -30,6 +30,8 @@ def status_of(order: OrderView) -> str:
 
 def vat_of(order: OrderView) -> str:
     """Name the VAT in what is left of an order's payment."""
+    if order.is_vat_exempt:
+        return "vrijgesteld"
     return ", ".join(
         f"{money(cents, order.currency)} ({percentage(rate)})"
         for rate, cents in order.vat_left

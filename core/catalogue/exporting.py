@@ -15,18 +15,14 @@ from typing import Any
 from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
+from core.catalogue import vat
 from core.catalogue.product_table import COLUMN_NAMES, OPTIONS
 from core.models.catalogue import Product
 
-# Shopify requires these columns; they are the same for every product.
-FIXED_CELLS = {
-    "Variant Inventory Tracker": "shopify",
-    "Variant Inventory Policy": "deny",
-    "Variant Fulfillment Service": "manual",
-    "Variant Requires Shipping": "true",
-    "Variant Taxable": "true",
-}
+# Shopify requires this column; it is the same for every product.
+FIXED_CELLS = {"Variant Fulfillment Service": "manual"}
 SHARED = ("title", "description", "vendor", "kind", "tags")
+VERBATIM = ("sku", "barcode", "grams", "weight_unit", "tracker", "policy")
 EXPORTED = (
     *(names[0] for name, names in COLUMN_NAMES.items() if name != "status"),
     *FIXED_CELLS,
@@ -59,16 +55,33 @@ def _cells(product: Row[Any], variants: Sequence[Row[Any]]) -> dict[str, str]:
     cells = {
         "handle": product.handle,
         "published": "true" if product.is_listed else "false",
-        "sku": product.sku,
+        **{name: own[name] for name in VERBATIM},
+        "requires_shipping": "true" if product.requires_shipping else "false",
         "quantity": str(product.stock),
-        "price": f"{product.price_cents // 100}.{product.price_cents % 100:02d}",
+        "price": _price(product.price_cents),
+        "compare_at": _price(product.compare_at_cents),
         "stock_at_export": str(product.stock),
         "imported_quantity": "" if imported is None else str(imported),
         **{name: own[name] for name in SHARED if own[name] != shared.get(name)},
+        **_vat_cells(product, first),
         **_option_cells(product, first),
         **_image_cells(product, first, has_blank=has_blank),
     }
     return FIXED_CELLS | {COLUMN_NAMES[name][0]: text for name, text in cells.items()}
+
+
+def _price(cents: int | None) -> str:
+    return "" if cents is None else f"{cents // 100}.{cents % 100:02d}"
+
+
+def _vat_cells(product: Row[Any], first: Row[Any] | None) -> dict[str, str]:
+    """Return what was chosen; a blank cell means what the first variant says."""
+    rate = product.chosen_vat_bp
+    is_default = rate is None and first is not None and first.chosen_vat_bp is not None
+    return {
+        "taxable": "false" if rate == 0 else "true",
+        "vat": vat.DEFAULT if is_default else vat.text_of(rate),
+    }
 
 
 def _option_cells(product: Row[Any], first: Row[Any] | None) -> dict[str, str]:

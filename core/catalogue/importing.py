@@ -1,5 +1,5 @@
 """
-Products in, by product files: whole files or nothing.
+Products in, by product files: whole files or nothing, but for rows that wait.
 
 A file tells how many units there should be, not how many were sold since. So the
 difference to what files told before is booked: the same file again changes nothing, and
@@ -9,7 +9,7 @@ a file from before a sale does not bring the sold units back.
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,30 +17,33 @@ from typing import Any
 from sqlalchemy import Row, bindparam, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from core.catalogue.product_file import LARGEST_NUMBER, ProductRow, parse
+from core.catalogue import vat
+from core.catalogue.cells import LARGEST_NUMBER
+from core.catalogue.faults import Fault
+from core.catalogue.matching import Matches, match
+from core.catalogue.product_file import ProductRow, parse
+from core.catalogue.report import ImportReport, report
+from core.config import Vat
 from core.database.engine import is_postgresql
 from core.database.locks import IMPORT_KEY
-from core.errors import CatalogueError
+from core.errors import CatalogueError, Refusal
 from core.models.catalogue import Product
 from core.models.stock import ADJUSTED, RECEIVED, StockMovement
 
 LONGEST_SLUG = 200
 Movement = dict[str, Any]
-# The columns that each file sets again; stock is booked, not set.
-DESCRIBED = (
-    *("title", "name", "option_names", "sku", "price_cents", "description", "kind"),
-    *("vendor", "tags", "image", "image_alt", "is_listed"),
+# Under these a product is known, with its SKU; no two have the same.
+NAMED = ("handle", "option_values")
+# What a file always says of a product, or has in a column of its own; stock is booked,
+# not set.
+ALWAYS = (*NAMED, "title", "name", "price_cents")
+IN_COLUMNS = (
+    *("option_names", "sku", "description", "kind", "vendor", "tags"),
+    *("image", "image_alt", "is_listed", "barcode", "grams", "weight_unit"),
+    *("compare_at_cents", "tracker", "policy", "requires_shipping"),
 )
-
-
-@dataclass(frozen=True)
-class ImportReport:
-    """Counts of products; *stock_set* are those whose stock changed."""
-
-    created: int
-    updated: int
-    unchanged: int
-    stock_set: int
+VAT = ("vat_bp", "chosen_vat_bp")
+DESCRIBED = (*ALWAYS, *IN_COLUMNS, *VAT)
 
 
 @dataclass(frozen=True)
@@ -49,59 +52,86 @@ class _Change:
 
     id: int
     row: ProductRow
+    described: Mapping[str, Any]
+    is_renamed: bool
     difference: int
     told: int | None
 
     def parameters(self) -> dict[str, Any]:
+        described = {f"new_{name}": text for name, text in self.described.items()}
+        if self.is_renamed:
+            # The name may be another product's until that one has its own new name.
+            described["new_option_values"] = f"\n{self.id}"
         return {
             "which": self.id,
             "difference": self.difference,
             "least": -self.difference,
             "most": LARGEST_NUMBER - max(self.difference, 0),
             "told": self.told,
-            **{f"new_{column}": getattr(self.row, column) for column in DESCRIBED},
+            **described,
         }
 
 
 def import_products(
-    session: Session, content: bytes, *, now: datetime, who: str = ""
+    session: Session,
+    content: bytes,
+    *,
+    now: datetime,
+    who: str = "",
+    are_different: bool = False,
 ) -> ImportReport:
     """
-    Bring the catalogue up to the product file *content*, all of it or nothing.
+    Bring the catalogue up to the product file *content*; if it is refused, not at all.
 
-    Raises CatalogueError, with the place, for a file that cannot be understood and for
-    a quantity that would leave less stock than is reserved. Products that the file does
-    not name stay as they are. Safe to repeat: the same file again changes nothing.
+    Products that the file does not name stay as they are. Where it names new ones under
+    a handle of which it leaves out others, both may be the same goods: the new ones are
+    not taken in unless *are_different*. Safe to repeat: the same file again changes
+    nothing. Raises CatalogueError, with all that is wrong and where, for a file that
+    cannot be understood and for quantities that would leave less stock than reserved.
     """
-    rows = parse(content)
+    file = parse(content)
     if is_postgresql(session):
         # Two imports at once would both book the difference to what they found.
         session.execute(select(func.pg_advisory_xact_lock(IMPORT_KEY)))
-    present = {
-        (product.handle, product.option_values): product
-        for product in session.execute(select(Product.__table__)).all()
-    }
-    new, changes = [], []
-    for row in rows:
-        product = present.get((row.handle, row.option_values))
-        if product is None:
-            new.append(row)
-        elif change := _change(row, product):
-            changes.append(change)
-    slugs = {product.slug for product in present.values()}
+    products = session.execute(select(Product.__table__).order_by(Product.id)).all()
+    matches = match(file.rows, list(products), are_different=are_different)
+    _check_names(matches, products)
+    rates = vat.of_shop(session)
+    changes = [
+        change
+        for row, product in matches.known
+        if (change := _change(row, product, rates))
+    ]
+    slugs = {product.slug for product in products}
     booked = [
         *_change_products(session, changes),
-        *_create_products(session, new, slugs, now=now),
+        *_create_products(session, matches.new, slugs, rates, now=now),
     ]
     about = {"note": "product file", "who": who, "created_at": now}
     if booked:
         session.execute(insert(StockMovement), [row | about for row in booked])
-    return ImportReport(
-        created=len(new),
-        updated=len(changes),
-        unchanged=len(rows) - len(new) - len(changes),
-        stock_set=sum(change.difference != 0 for change in changes),
-    )
+    stock_set = sum(change.difference != 0 for change in changes)
+    return report(file, matches, updated=len(changes), stock_set=stock_set)
+
+
+def _check_names(matches: Matches, products: Sequence[Row[Any]]) -> None:
+    """Refuse a name that a product has which the file does not name, or names twice."""
+    known = {product.id for _, product in matches.known}
+    taken = {
+        (product.handle, product.option_values)
+        for product in products
+        if product.id not in known
+    }
+    refusals = []
+    for row in (*(row for row, _ in matches.known), *matches.new):
+        name, place = (row.handle, row.option_values), row.key_place
+        if name in taken:
+            values = {"name": row.name}
+            fault = Fault.NAME_TAKEN
+            refusals.append(Refusal(fault, place.line, place.column, values=values))
+        taken.add(name)
+    if refusals:
+        raise CatalogueError(refusals)
 
 
 def _difference(row: ProductRow, product: Row[Any]) -> int:
@@ -115,19 +145,34 @@ def _difference(row: ProductRow, product: Row[Any]) -> int:
     return row.quantity - int(product.stock)
 
 
-def _change(row: ProductRow, product: Row[Any]) -> _Change | None:
-    present = product._mapping
+def _described(
+    row: ProductRow, rates: Vat, present: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return a product as *row* describes it; what it does not say is as *present*."""
+    said = {
+        column: getattr(row, column)
+        for column in (*ALWAYS, *IN_COLUMNS)
+        if present is None or column in ALWAYS or column in row.says
+    }
+    chosen = row.vat.instead_of(present["chosen_vat_bp"] if present else None)
+    said |= {"vat_bp": rates.rate(chosen), "chosen_vat_bp": chosen}
+    known = {**(present or {}), **said}
+    return {column: known[column] for column in DESCRIBED}
+
+
+def _change(row: ProductRow, product: Row[Any], rates: Vat) -> _Change | None:
+    present = dict(product._mapping)
     told = before = present["imported_quantity"]
     difference = _difference(row, product)
     is_first = row.quantity is not None and before is None
     if difference or (is_first and row.stock_at_export is None):
         told = row.told
-    is_same = all(getattr(row, column) == present[column] for column in DESCRIBED)
-    return (
-        None
-        if is_same and told == before
-        else _Change(product.id, row, difference, told)
-    )
+    described = _described(row, rates, present)
+    differs = {column for column in DESCRIBED if described[column] != present[column]}
+    if not differs and told == before:
+        return None
+    is_renamed = not differs.isdisjoint(NAMED)
+    return _Change(product.id, row, described, is_renamed, difference, told)
 
 
 def _change_products(session: Session, changes: Iterable[_Change]) -> list[Movement]:
@@ -150,31 +195,40 @@ def _change_products(session: Session, changes: Iterable[_Change]) -> list[Movem
         )
         .returning(Product.id)
     )
-    booked = []
+    booked, refusals = [], []
     connection = session.connection()
-    for change in sorted(changes, key=lambda change: change.id):
+    ordered = sorted(changes, key=lambda change: change.id)
+    for change in ordered:
         if connection.scalar(statement, change.parameters()) is None:
-            raise _refused(session, change)
-        if change.difference:
+            refusals.append(_refusal(session, change))
+        elif change.difference:
             booked.append(_movement(change.id, change.difference, ADJUSTED))
+    if refusals:
+        raise CatalogueError(refusals)
+    for change in filter(lambda change: change.is_renamed, ordered):
+        values = change.described["option_values"]
+        renamed = update(Product).where(Product.id == change.id)
+        connection.execute(renamed.values(option_values=values))
     session.expire_all()
     return booked
 
 
-def _refused(session: Session, change: _Change) -> CatalogueError:
+def _refusal(session: Session, change: _Change) -> Refusal:
     stock, reserved = session.execute(
         select(Product.stock, Product.reserved).where(Product.id == change.id)
     ).one()
-    place = change.row.quantity_place
-    problem = (
-        f"the stock of {change.row.name!r} would be {stock + change.difference}, and "
-        f"{reserved} are reserved"
-    )
-    return CatalogueError(problem, place.line, place.column)
+    name, place = change.row.name, change.row.quantity_place
+    values = {"name": name, "stock": stock + change.difference, "reserved": reserved}
+    return Refusal(Fault.STOCK_IMPOSSIBLE, place.line, place.column, values=values)
 
 
 def _create_products(
-    session: Session, rows: Sequence[ProductRow], slugs: set[str], *, now: datetime
+    session: Session,
+    rows: Sequence[ProductRow],
+    slugs: set[str],
+    rates: Vat,
+    *,
+    now: datetime,
 ) -> list[Movement]:
     """Insert the products in the file's order; return the movements."""
     if not rows:
@@ -182,10 +236,8 @@ def _create_products(
     counts: Counter[str] = Counter()
     values = [
         {
-            **{column: getattr(row, column) for column in DESCRIBED},
+            **_described(row, rates),
             "slug": _new_slug(row, slugs, counts),
-            "handle": row.handle,
-            "option_values": row.option_values,
             "stock": row.quantity or 0,
             "imported_quantity": None if row.quantity is None else row.told,
             "created_at": now,

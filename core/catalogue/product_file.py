@@ -6,14 +6,17 @@ What can be read in two ways is an error that names its place, never a guess.
 
 import re
 from dataclasses import dataclass, field
-from decimal import Decimal
+from typing import Any
 
-import nh3
+from core.catalogue import cells, vat
+from core.catalogue.csv_rows import line_breaks
+from core.catalogue.descriptions import clean_description
+from core.catalogue.faults import Fault
+from core.catalogue.product_table import OPTIONS, Header, Place, Record, table
+from core.catalogue.vat import Choice
+from core.errors import CatalogueError, Refusal
 
-from core.catalogue.product_table import OPTIONS, Place, Record, line_breaks, records
-from core.errors import CatalogueError
-
-LARGEST_NUMBER = 2**31 - 1  # what the database's integers hold
+Key = tuple[Any, ...]
 LONGEST_TITLE = 255
 # PostgreSQL refuses an index entry of more than 2704 bytes.
 LONGEST_KEY_BYTES = 2000
@@ -21,24 +24,16 @@ VARIANT_DATA = (
     *(f"option{number}_value" for number in OPTIONS),
     *("price", "quantity", "sku", "variant_image"),
 )
-# Whether a product is on sale, by column and by what the column says.
-ON_SALE = {
-    "published": {
-        **dict.fromkeys(("true", "yes", "1", "waar"), True),
-        **dict.fromkeys(("false", "no", "0", "onwaar"), False),
-    },
-    "status": {"active": True, "draft": False, "archived": False, "unlisted": False},
+# What a row says by several columns or by one of another name, and which these are.
+SAID_BY = {
+    "compare_at_cents": ("compare_at",),
+    "image": ("image", "variant_image"),
+    "image_alt": ("image_alt", "image", "variant_image"),
+    "is_listed": ("published", "status"),
+    "option_names": ("option1_name", "option1_value"),
 }
-# 1234, 12.5, 12,50, 1.234,56 and 1,234.56; but 1.234 and 1,234 may mean two things.
-PRICE = re.compile(
-    r"([0-9]+|[1-9][0-9]{0,2}(?:\.[0-9]{3})+(?=,)|[1-9][0-9]{0,2}(?:,[0-9]{3})+(?=\.))"
-    r"(?:[.,]([0-9]{1,2}))?"
-)
+STATUSES = {"active": True, "draft": False, "archived": False, "unlisted": False}
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
-HTML_TAGS = {
-    *("p", "br", "div", "ul", "ol", "li", "strong", "em", "b", "i", "h3", "h4", "a"),
-    *("table", "thead", "tbody", "tr", "th", "td"),
-}
 
 
 @dataclass(frozen=True)
@@ -48,7 +43,8 @@ class ProductRow:
 
     *option_names* and *option_values* hold one name or value a line. *quantity* is None
     if the file has no such column. *told* is the quantity made comparable with earlier
-    files: to that of an export, what was sold before the export is added again.
+    files: to that of an export, what was sold before the export is added again. *says*
+    are the columns of the database of which the file has any: others stay as they are.
     """
 
     handle: str
@@ -57,7 +53,14 @@ class ProductRow:
     option_names: str
     option_values: str
     sku: str
+    barcode: str
+    grams: str
+    weight_unit: str
     price_cents: int
+    compare_at_cents: int | None
+    tracker: str
+    policy: str
+    requires_shipping: bool
     quantity: int | None
     told: int
     stock_at_export: int | None
@@ -68,29 +71,71 @@ class ProductRow:
     tags: str
     description: str
     is_listed: bool
-    quantity_place: Place
+    vat: Choice
+    says: frozenset[str] = field(compare=False)
+    record: Record = field(compare=False, repr=False)
+
+    @property
+    def key_place(self) -> Place:
+        """Where the file names the product."""
+        return self.record.place("option1_value" if self.option_values else "handle")
+
+    @property
+    def price_place(self) -> Place:
+        return self.record.place("price")
+
+    @property
+    def quantity_place(self) -> Place:
+        return self.record.place("quantity")
+
+
+@dataclass(frozen=True)
+class ProductFile:
+    """The products of a file, and its columns that the shop does not know."""
+
+    rows: list[ProductRow]
+    unknown_columns: tuple[str, ...]
 
 
 @dataclass
 class _Handle:
-    """The first variant and the pictures of one handle."""
+    """The first variant and the pictures of one handle; *says* is of the whole file."""
 
+    says: frozenset[str]
     first: Record | None = None
     pictures: list[Record] = field(default_factory=list)
 
 
-def parse(content: bytes) -> list[ProductRow]:
+def parse(content: bytes) -> ProductFile:
     """
     Return the products of a file in its order; a row with only a picture is not one.
 
-    Raises CatalogueError, which names the line and the column, for the whole file.
+    Raises CatalogueError with all that is wrong with the file, by line and column.
     """
+    header, records = table(content)
+    products = _grouped(records, _said(header))
+    if not products and not header.refusals:
+        header.refusals.append(Refusal(Fault.NO_PRODUCTS, 1))
+    seen: dict[Key, int] = {}
+    rows = [
+        _product(record, shared, seen) for record, shared in products if record.is_whole
+    ]
+    if header.refusals:
+        raise CatalogueError(header.refusals)
+    return ProductFile(rows, tuple(header.unknown.values()))
+
+
+def _grouped(
+    records: list[Record], says: frozenset[str]
+) -> list[tuple[Record, _Handle]]:
+    """Return the rows that are products, with what is known of their handle."""
     handles: dict[str, _Handle] = {}
-    products: list[tuple[Record, _Handle]] = []
-    for record in records(content):
-        if not record.text("handle"):
-            raise record.refuse("handle", "is blank")
-        shared = handles.setdefault(record.text("handle"), _Handle())
+    products = []
+    for record in records:
+        handle = record.text("handle")
+        if record.is_whole and not handle:
+            record.refuse("handle", Fault.BLANK)
+        shared = handles.setdefault(handle or f"\n{record.line}", _Handle(says))
         if record.text("image"):
             shared.pictures.append(record)
         if not _is_picture(record, shared):
@@ -98,29 +143,8 @@ def parse(content: bytes) -> list[ProductRow]:
             products.append((record, shared))
     for shared in handles.values():
         if shared.first is None:
-            raise shared.pictures[0].refuse("title", "the picture has no product")
-    if not products:
-        raise CatalogueError("there are no products in the file", 1)
-    seen: dict[tuple[str, str], int] = {}
-    return [_product(record, shared, seen) for record, shared in products]
-
-
-def clean_description(html: str) -> str:
-    """Return *html* with only harmless tags left; safe to repeat."""
-    # Badly nested tags take several rounds; a second import must find nothing to do.
-    for _ in range(5):
-        dirty = html
-        html = nh3.clean(
-            dirty,
-            tags=HTML_TAGS,
-            attributes={"a": {"href"}},
-            url_schemes={"http", "https"},
-            url_relative="deny",
-            link_rel="noopener noreferrer",
-        ).strip()
-        if html == dirty:
-            break
-    return html
+            shared.pictures[0].refuse("title", Fault.PICTURE_OF_NOTHING)
+    return products
 
 
 def _is_picture(record: Record, shared: _Handle) -> bool:
@@ -132,18 +156,16 @@ def _is_picture(record: Record, shared: _Handle) -> bool:
     )
 
 
-def _product(
-    record: Record, shared: _Handle, seen: dict[tuple[str, str], int]
-) -> ProductRow:
+def _product(record: Record, shared: _Handle, seen: dict[Key, int]) -> ProductRow:
     first = shared.first or record
     title = _title(record, first)
     names, values = _options(record, first)
     handle = record.text("handle")
-    _check_key(record, (handle, "\n".join(values)), seen)
+    _check_key(record, handle, (names, values), seen)
     image, image_alt = _image(record, shared)
-    quantity = None
-    if "quantity" in record.header.positions:
-        quantity = _number(record, "quantity") or 0
+    quantity = cells.quantity(record)
+    if not record.text("price"):
+        record.refuse("price", Fault.BLANK)
     return ProductRow(
         handle=handle,
         title=title,
@@ -151,21 +173,34 @@ def _product(
         option_names="\n".join(names),
         option_values="\n".join(values),
         sku=record.text("sku"),
-        price_cents=_price_cents(record),
+        barcode=record.text("barcode"),
+        grams=record.text("grams"),
+        weight_unit=record.text("weight_unit"),
+        price_cents=cells.price_cents(record, "price") or 0,
+        compare_at_cents=cells.price_cents(record, "compare_at"),
+        tracker=_kept(record, "tracker", "shopify"),
+        policy=_kept(record, "policy", "deny"),
+        requires_shipping=cells.choice(record, "requires_shipping", cells.YES_OR_NO)
+        is not False,
         quantity=quantity,
         told=_told(record, quantity or 0),
-        stock_at_export=_number(record, "stock_at_export"),
+        stock_at_export=cells.number(record, "stock_at_export"),
         image=image,
         image_alt=image_alt,
         kind=_inherited("kind", record, first),
         vendor=_inherited("vendor", record, first),
         tags=_inherited("tags", record, first),
         description=clean_description(_inherited("description", record, first)),
-        # Both are checked, whatever the first one says.
-        is_listed=_means_yes("published", record, first)
-        & _means_yes("status", record, first),
-        quantity_place=record.place("quantity"),
+        is_listed=_is_listed(record, first),
+        vat=vat.chosen(record, first),
+        says=shared.says,
+        record=record,
     )
+
+
+def _kept(record: Record, name: str, default: str) -> str:
+    """Return a cell as it is; *default* if the file has no such column."""
+    return record.text(name) if name in record.header.positions else default
 
 
 def _inherited(name: str, record: Record, first: Record) -> str:
@@ -174,10 +209,11 @@ def _inherited(name: str, record: Record, first: Record) -> str:
 
 def _title(record: Record, first: Record) -> str:
     title = _inherited("title", record, first)
-    if not title:
-        raise first.refuse("title", "is blank")
+    if not title and first.is_whole:
+        first.refuse("title", Fault.BLANK)
     if len(title) > LONGEST_TITLE:
-        raise record.refuse("title", f"is longer than {LONGEST_TITLE} characters")
+        named = record if record.text("title") else first
+        named.refuse("title", Fault.TOO_LONG, most=LONGEST_TITLE)
     return title
 
 
@@ -191,24 +227,39 @@ def _options(record: Record, first: Record) -> tuple[list[str], list[str]]:
         return [], []
     for number, name, value in zip(OPTIONS, names, values, strict=True):
         if value and not name:
-            raise record.refuse(f"option{number}_name", "is blank, but has a value")
+            record.refuse(f"option{number}_name", Fault.OPTION_WITHOUT_NAME)
         if name and not value:
-            problem = f"is blank, but {name!r} is not"
-            raise record.refuse(f"option{number}_value", problem)
+            column = f"option{number}_value"
+            record.refuse(column, Fault.OPTION_WITHOUT_VALUE, name=name)
         if line_breaks(name + value):
-            raise record.refuse(f"option{number}_value", "has more than one line")
-    return list(filter(None, names)), list(filter(None, values))
+            record.refuse(f"option{number}_value", Fault.SEVERAL_LINES)
+    pairs = [pair for pair in zip(names, values, strict=True) if all(pair)]
+    return [name for name, _ in pairs], [value for _, value in pairs]
 
 
 def _check_key(
-    record: Record, key: tuple[str, str], seen: dict[tuple[str, str], int]
+    record: Record,
+    handle: str,
+    options: tuple[list[str], list[str]],
+    seen: dict[Key, int],
 ) -> None:
-    column = "option1_value" if key[1] else "handle"
-    if key in seen:
-        raise record.refuse(column, f"is the same product as on line {seen[key]}")
-    if len("".join(key).encode()) > LONGEST_KEY_BYTES:
-        raise record.refuse(column, "is too long")
-    seen[key] = record.line
+    names, values = options
+    column = "option1_value" if values else "handle"
+    # The columns may stand in another order: it is the same product all the same.
+    keys = (handle, *values), (handle, *sorted(zip(names, values, strict=True)))
+    for line in {seen[key] for key in keys if handle and key in seen}:
+        record.refuse(column, Fault.SAME_PRODUCT, line=line)
+    if len("\n".join([handle, *values]).encode()) > LONGEST_KEY_BYTES:
+        record.refuse(column, Fault.TOO_LONG, most=LONGEST_KEY_BYTES)
+    for key in keys:
+        seen.setdefault(key, record.line)
+
+
+def _said(header: Header) -> frozenset[str]:
+    """Return the database's columns that the file says something about."""
+    has = header.positions.keys()
+    several = {name for name, columns in SAID_BY.items() if not has.isdisjoint(columns)}
+    return frozenset(has | several)
 
 
 def _image(record: Record, shared: _Handle) -> tuple[str, str]:
@@ -219,54 +270,28 @@ def _image(record: Record, shared: _Handle) -> tuple[str, str]:
     scheme = SCHEME.match(image)
     if scheme and scheme[0].lower() not in ("http:", "https:"):
         column = "variant_image" if record.text("variant_image") else "image"
-        raise record.refuse(column, f"{image!r} is not an http or https address")
+        record.refuse(column, Fault.NO_WEB_ADDRESS, text=image)
     if own == image or (not own and record.text("image_alt")):
         return image, record.text("image_alt")
     same = (row for row in shared.pictures if row.text("image") == image)
     return image, next((row.text("image_alt") for row in same), "")
 
 
-def _price_cents(record: Record) -> int:
-    text = record.text("price")
-    if not text:
-        raise record.refuse("price", "is blank")
-    match = PRICE.fullmatch(text)
-    if match is None:
-        raise record.refuse("price", f"{text!r} is not a price like 12.50")
-    whole = re.sub("[.,]", "", match[1])
-    cents = Decimal(f"{whole}.{match[2] or '0'}") * 100
-    if cents > LARGEST_NUMBER:
-        raise record.refuse("price", f"{text!r} is too much")
-    return int(cents)
-
-
 def _told(record: Record, quantity: int) -> int:
-    stock_at_export = _number(record, "stock_at_export")
-    imported = _number(record, "imported_quantity", can_be_negative=True)
+    stock_at_export = cells.number(record, "stock_at_export")
+    imported = cells.number(record, "imported_quantity", can_be_negative=True)
     if stock_at_export is None or imported is None:
         return quantity
     told = imported + quantity - stock_at_export
-    if abs(told) > LARGEST_NUMBER:
-        raise record.refuse("imported_quantity", f"'{imported}' is too much")
+    if abs(told) > cells.LARGEST_NUMBER:
+        record.refuse("imported_quantity", Fault.TOO_MUCH, text=str(imported))
     return told
 
 
-def _number(record: Record, name: str, *, can_be_negative: bool = False) -> int | None:
-    text = record.text(name)
-    if not text:
-        return None
-    if text.startswith("-") and not can_be_negative:
-        raise record.refuse(name, f"{text!r} is less than nothing")
-    if not re.fullmatch("-?[0-9]+", text):
-        raise record.refuse(name, f"{text!r} is not a whole number")
-    if abs(Decimal(text)) > LARGEST_NUMBER:
-        raise record.refuse(name, f"{text!r} is too much")
-    return int(Decimal(text))
-
-
-def _means_yes(name: str, record: Record, first: Record) -> bool:
-    """Tell whether a cell says that the product is on sale, as a blank one does."""
-    text, choices = _inherited(name, record, first), ON_SALE[name]
-    if text and text.casefold() not in choices:
-        raise record.refuse(name, f"{text!r} is not one of {', '.join(choices)}")
-    return choices.get(text.casefold(), True)
+def _is_listed(record: Record, first: Record) -> bool:
+    """Tell whether the cells say that the product is on sale, as blank ones do."""
+    said = [
+        cells.choice(record if record.text(name) else first, name, choices)
+        for name, choices in (("published", cells.YES_OR_NO), ("status", STATUSES))
+    ]
+    return False not in said

@@ -1,16 +1,19 @@
 """
-The table in a product file: from bytes to records whose cells know their place.
+The table in a product file: records whose cells know their place.
 
-An encoding and a separator are understood or refused, never guessed.
+What is wrong is collected: the owner should learn of everything at once.
 """
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 
-from core.errors import CatalogueError
+from core.catalogue.csv_rows import line_breaks, name_at, rows_of
+from core.catalogue.faults import Fault
+from core.errors import CatalogueError, Refusal
 
-LARGEST_FILE = 20 * 1024 * 1024
 OPTIONS = (1, 2, 3)
 # The first name of each is the one of Shopify's classic format, the others are newer.
 COLUMN_NAMES = {
@@ -28,20 +31,34 @@ COLUMN_NAMES = {
         for part in ("Name", "Value")
     },
     "sku": ("Variant SKU", "SKU"),
+    "barcode": ("Variant Barcode", "Barcode"),
+    "grams": ("Variant Grams", "Weight value (grams)"),
+    "weight_unit": ("Variant Weight Unit", "Weight unit for display"),
+    "tracker": ("Variant Inventory Tracker", "Inventory tracker"),
+    "policy": ("Variant Inventory Policy", "Continue selling when out of stock"),
+    "requires_shipping": ("Variant Requires Shipping", "Requires shipping"),
     "quantity": ("Variant Inventory Qty", "Inventory quantity"),
     "price": ("Variant Price", "Price"),
+    "compare_at": ("Variant Compare At Price", "Compare-at price"),
     "image": ("Image Src", "Product image URL"),
     "image_alt": ("Image Alt Text",),
     "variant_image": ("Variant Image", "Variant image URL"),
+    "taxable": ("Variant Taxable", "Charge tax"),
+    # Ours: the rate that Shopify's files do not tell, as 21, 9 or 0.
+    "vat": ("VAT Percent",),
     # Ours: what an export's quantities are to be compared with.
     "stock_at_export": ("Stock At Export",),
     "imported_quantity": ("Imported Quantity",),
 }
 REQUIRED = ("handle", "title", "price")
-LINE_BREAK = re.compile(r"\r\n?|\n")
-QUOTED_CELL = re.compile(r'"([^"]*(?:""[^"]*)*)"')
+# What needs no mention in a column that the shop does not know: it is so anyway.
+ASSUMED = {"variant fulfillment service": "manual", "gift card": "false"}
 # NUL, and what "surrogateescape" makes of bytes that are not UTF-8.
 FORBIDDEN = re.compile("[\0\udc80-\udcff]")
+# These leave no mark although Unicode counts them as letters, marks or symbols.
+UNSEEN = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0" + "".join(
+    map(chr, range(0xFE00, 0xFE10))
+)
 
 
 @dataclass(frozen=True)
@@ -54,10 +71,26 @@ class Place:
 
 @dataclass(frozen=True)
 class Header:
-    """The column names as the file spells them, and the positions of known ones."""
+    """
+    The column names as the file spells them, and the positions of known ones.
+
+    *refusals* collects what is wrong with the file, *unknown* the columns with content
+    that the shop does not know.
+    """
 
     cells: list[str]
     positions: Mapping[str, int]
+    refusals: list[Refusal]
+    unknown: dict[int, str] = field(default_factory=dict)
+
+    @cached_property
+    def strange(self) -> list[tuple[int, str]]:
+        """The positions of unknown columns, and what in them needs no mention."""
+        return [
+            (position, ASSUMED.get(_folded(name), ""))
+            for position, name in enumerate(self.cells)
+            if not is_known(name)
+        ]
 
     def spelling(self, name: str) -> str:
         position = self.positions.get(name)
@@ -71,155 +104,121 @@ class Record:
     line: int
     cells: list[str]
     header: Header
+    is_whole: bool = True
 
     def text(self, name: str) -> str:
+        """Return the cell of a known column without blanks around it."""
         position = self.header.positions.get(name)
-        return "" if position is None else self.cells[position].strip()
+        return "" if position is None else seen(self.cells[position])
 
     def place(self, name: str) -> Place:
         before = self.cells[: self.header.positions.get(name, 0)]
         return Place(self.line + line_breaks(*before), self.header.spelling(name))
 
-    def refuse(self, name: str, problem: str) -> CatalogueError:
-        place = self.place(name)
-        if place.line != self.line:
-            problem += f" (in the row that begins on line {self.line})"
-        return CatalogueError(problem, place.line, place.column)
+    def refuse(self, column: str, fault: Fault, /, **values: object) -> None:
+        """Note what is wrong with a cell; the caller goes on with any value."""
+        place = self.place(column)
+        self.header.refusals.append(
+            Refusal(fault, place.line, place.column, self.line, values)
+        )
 
 
-def line_breaks(*texts: str) -> int:
-    """Count the line breaks in *texts*; CR LF is one."""
-    return sum(len(LINE_BREAK.findall(text)) for text in texts)
+def seen(text: str) -> str:
+    """Return *text* without blanks around it; nothing if it has no visible sign."""
+    text = text.strip().strip("\u200b\u200e\u200f\u2060\ufeff\u00ad").strip()
+    if text.isascii() or any(map(_is_seen, text)):
+        return text
+    return ""
 
 
-def _decoded(content: bytes) -> str:
-    if len(content) > LARGEST_FILE:
-        raise CatalogueError(f"the file is larger than {LARGEST_FILE >> 20} MB")
-    if content.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
-        raise CatalogueError("the file is UTF-32; save it as UTF-8", line=1)
-    if not content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return content.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
-    try:
-        return content.decode("utf-16")
-    except UnicodeDecodeError as error:
-        before = content[: error.start].decode("utf-16", "ignore")
-        problem = "the file is damaged UTF-16; save it as UTF-8"
-        raise CatalogueError(problem, 1 + line_breaks(before)) from error
+def _is_seen(character: str) -> bool:
+    return character not in UNSEEN and unicodedata.category(character)[0] not in "CZ"
 
 
-def records(content: bytes) -> Iterator[Record]:
+def table(content: bytes) -> tuple[Header, list[Record]]:
     """
-    Yield the rows of a product file after its header.
+    Return the header of a product file and its rows; refusals stand in the header.
 
     Raises CatalogueError, with the place, for what is not a table of products.
     """
-    text = _decoded(content)
-    separator = max(",;\t", key=lambda candidate: _fit(text, candidate))
-    rows = _rows(text, separator)
+    rows = rows_of(content, is_known)
     line, names = next(rows, (1, []))
     if not names:
-        raise CatalogueError("there are no products in the file", line=1)
+        raise CatalogueError([Refusal(Fault.NO_PRODUCTS, 1)])
     header = _header(line, names)
-    for line, cells in rows:
-        record = Record(line, cells, header)
-        _check_characters(record)
-        if len(cells) != len(names):
-            problem = f"the row has {len(cells)} cells, the header has {len(names)}"
-            raise CatalogueError(problem, line, _name_at(names, len(cells)))
-        yield record
-
-
-def _fit(text: str, separator: str) -> int:
-    """Count the known columns in the header when it is split by *separator*."""
+    records: list[Record] = []
     try:
-        _, names = next(_rows(text, separator), (1, []))
-    except CatalogueError:
-        return -1
-    return sum(_folded(name) in KNOWN_COLUMNS for name in names)
+        records.extend(_record(line, cells, header) for line, cells in rows)
+    except CatalogueError as error:
+        # Behind an open quote nothing can be told from anything.
+        header.refusals.extend(error.refusals)
+    return header, records
 
 
-def _rows(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield each row that is not blank with the line on which it begins."""
-    position, line = 0, 1
-    names: list[str] = []
-    while position < len(text):
-        line_break = LINE_BREAK.search(text, position)
-        end = line_break.start() if line_break else len(text)
-        if '"' in text[position:end]:
-            cells, end = _quoted_row(text, position, line, separator, names)
-            line_break = LINE_BREAK.match(text, end)
-        else:
-            cells = text[position:end].split(separator)
-        if any(map(str.strip, cells)):
-            yield line, cells
-            names = names or cells
-        end = line_break.end() if line_break else end
-        line += line_breaks(text[position:end])
-        position = end
-
-
-def _quoted_row(
-    text: str, position: int, line: int, separator: str, names: list[str]
-) -> tuple[list[str], int]:
-    """Return the cells of the row at *position* and where it ends."""
-    plain_cell = re.compile(f'[^"\r\n{separator}]*')
-    cells: list[str] = []
-    while True:
-        is_quoted = text.startswith('"', position)
-        match = (QUOTED_CELL if is_quoted else plain_cell).match(text, position)
-        following = text[match.end() : match.end() + 1] if match else None
-        if match is None or following not in ("", "\r", "\n", separator):
-            problem = "there is text after a closing quote, or a quote in plain text"
-            if match is None:
-                problem = "a quoted cell has no closing quote"
-            line += line_breaks(*cells)
-            raise CatalogueError(problem, line, _name_at(names, len(cells)))
-        cells.append(match[1].replace('""', '"') if is_quoted else match[0])
-        if following != separator:
-            return cells, match.end()
-        position = match.end() + 1
-
-
-def _name_at(names: list[str], position: int) -> str | None:
-    return names[position].strip() if position < len(names) else None
+def _record(line: int, cells: list[str], header: Header) -> Record:
+    """Return a row; cells that are blank at its end may be missing."""
+    most = len(header.cells)
+    whole = Record(line, cells + [""] * (most - len(cells)), header)
+    faults = _bad_characters(whole)
+    if len(cells) > most:
+        values = {"cells": len(cells), "columns": most}
+        faults.append(Refusal(Fault.ROW_TOO_LONG, line, None, line, values))
+    header.refusals.extend(faults)
+    for position, assumed in header.strange:
+        if seen(whole.cells[position]).casefold() not in ("", assumed):
+            name = header.cells[position] or f"#{position + 1}"
+            header.unknown.setdefault(position, name)
+    return Record(line, whole.cells, header, is_whole=not faults)
 
 
 def _folded(name: str) -> str:
     return " ".join(name.replace("\ufeff", "").split()).casefold()
 
 
-KNOWN_COLUMNS = {
+KNOWN = {
     _folded(spelling): name
     for name, spellings in COLUMN_NAMES.items()
     for spelling in spellings
 }
 
 
+def is_known(column: str) -> bool:
+    """Tell whether the shop knows a column of this name, however it is written."""
+    return _folded(column) in KNOWN
+
+
 def _header(line: int, names: list[str]) -> Header:
+    """Raises CatalogueError, with all that is wrong with the header."""
     positions: dict[str, int] = {}
-    header = Header([name.strip(" \t\ufeff") for name in names], positions)
-    _check_characters(Record(line, names, header))
+    header = Header([name.strip(" \t\ufeff") for name in names], positions, [])
+    if faults := _bad_characters(Record(line, names, header)):
+        raise CatalogueError(faults)
     for position, spelling in enumerate(header.cells):
-        name = KNOWN_COLUMNS.get(_folded(spelling))
+        name = KNOWN.get(_folded(spelling))
         if name in positions:
-            problem = f"says the same as column {header.spelling(name)!r}"
-            raise CatalogueError(problem, line, spelling)
-        if name is not None:
+            other = {"other": header.spelling(name)}
+            faults.append(Refusal(Fault.COLUMN_TWICE, line, spelling, line, other))
+        elif name is not None:
             positions[name] = position
     for name in REQUIRED:
         if name not in positions:
-            raise CatalogueError("the column is missing", line, header.spelling(name))
+            missing = COLUMN_NAMES[name][0]
+            faults.append(Refusal(Fault.COLUMN_MISSING, line, missing, line))
+    if faults:
+        raise CatalogueError(faults)
     return header
 
 
-def _check_characters(record: Record) -> None:
+def _bad_characters(record: Record) -> list[Refusal]:
     if not FORBIDDEN.search("".join(record.cells)):
-        return
+        return []
     names = record.header.cells if record.header.positions else []
+    faults = []
     for position, cell in enumerate(record.cells):
         if found := FORBIDDEN.search(cell):
-            is_nul = found[0] == "\0"
-            problem = "a NUL character" if is_nul else "not UTF-8; save it as UTF-8"
+            fault = Fault.NUL if found[0] == "\0" else Fault.NOT_UTF_8
             before = [*record.cells[:position], cell[: found.start()]]
             line = record.line + line_breaks(*before)
-            raise CatalogueError(problem, line, _name_at(names, position))
+            column = name_at(names, position)
+            faults.append(Refusal(fault, line, column, record.line))
+    return faults

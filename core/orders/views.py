@@ -13,6 +13,7 @@ from datetime import datetime
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
+from core import offers
 from core.database.rows import view_of
 from core.models import refunds
 from core.models.orders import Order, OrderLine
@@ -53,7 +54,8 @@ class OrderView:
     *refunded_cents* includes refunds that were only requested; *refund_under_way* until
     the customer has all of them. *lost_cents* is what a bank took back in disputes;
     *is_disputed* while it may take more. *shipping_address* has Stripe's names (line1,
-    postal_code, city, country …).
+    postal_code, city, country …). *is_vat_exempt* of a sale while the shop charged no
+    VAT: then none may be shown.
     """
 
     number: int
@@ -84,6 +86,7 @@ class OrderView:
     lost_cents: int
     is_disputed: bool
     lines: tuple[OrderLineView, ...]
+    is_vat_exempt: bool = False
 
     @property
     def goods_cents(self) -> int:
@@ -129,7 +132,8 @@ class OrderView:
         return self._vat_in(self.left_cents)
 
     def _vat_in(self, cents: int) -> list[tuple[int, int]]:
-        if self.currency != self.promised_currency or not cents:
+        is_same = self.currency == self.promised_currency
+        if self.is_vat_exempt or not is_same or not cents:
             return []
         more_cents = cents - self.goods_cents
         if self.is_tax_on_top:
@@ -198,6 +202,10 @@ def views(session: Session, query: Select[Order]) -> list[OrderView]:
     owed = select(Refund.order_id).where(Refund.order_id.in_(ids), is_open)
     under_way = set(session.scalars(owed))
     lost, disputed = _disputes(session, [row.checkout_id for row in rows])
+    untaxed = [
+        row.checkout_id for row in rows if not any(x.vat_bp for x in lines[row.id])
+    ]
+    exempt = offers.exempt_from_vat(session, untaxed)
     return [
         view_of(
             OrderView,
@@ -208,6 +216,7 @@ def views(session: Session, query: Select[Order]) -> list[OrderView]:
             refund_under_way=row.id in under_way,
             lost_cents=lost[row.payment_intent or "", row.currency],
             is_disputed=(row.payment_intent or "") in disputed,
+            is_vat_exempt=row.checkout_id in exempt,
             lines=tuple(lines[row.id]),
         )
         for row in rows

@@ -25,6 +25,10 @@ DELAYED_METHODS = (
 )
 # Stripe shows at most this many.
 MOST_SHIPPING_OPTIONS = 5
+# What a payment in euros may be (docs.stripe.com/currencies, "Minimum and maximum
+# charge amounts": 0.50 EUR, and eight digits).
+SMALLEST_CHARGE_CENTS = 50
+LARGEST_CHARGE_CENTS = 99_999_999
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,11 @@ class ShippingOption:
 
 @dataclass(frozen=True)
 class Offer:
-    """Where the shop is, and what its payment pages ask and allow."""
+    """
+    Where the shop is, and what its payment pages ask and allow.
+
+    *is_vat_exempt* of a sale without VAT is not for Stripe: the order says it for ever.
+    """
 
     shop_url: str
     excluded_methods: tuple[str, ...] = DELAYED_METHODS
@@ -46,6 +54,7 @@ class Offer:
     shipping_options: tuple[ShippingOption, ...] = ()
     asks_phone: bool = False
     asks_terms: bool = False
+    is_vat_exempt: bool = False
 
     def to_json(self) -> str:
         """Return the offer as text: equal offers give equal texts."""

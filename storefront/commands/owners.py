@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from core.catalogue import products
+from core.catalogue import products, vat
 from core.config import keep
 from core.errors import ConfigError
 from core.owner import accounts
@@ -19,7 +19,12 @@ DEMO_PRODUCTS = Path(__file__).parents[1] / "demo" / "products.csv"
 @click.command("seed")
 @with_schema
 def seed(shop: Shop) -> None:
-    """Give a new shop its first owner and, without a live key, a demo catalogue."""
+    """
+    Give a new shop its first owner and, without a live key, a demo catalogue.
+
+    Give every shop the VAT of its settings; safe to repeat.
+    """
+    shop.database.write(lambda session: vat.keep(session, shop.config.vat))
     with shop.database.read() as session:
         is_empty = not products.has_products(session)
         has_owner = accounts.has_owner(session)

@@ -99,6 +99,9 @@ def _places(found: OrderView) -> Iterator[Place]:
     address = found.shipping_address
     if address and (lines := language.address_lines(found.shipping_name, address)):
         yield Place(_("Delivery address"), lines)
+    if found.is_vat_exempt:
+        told = _("Exempt from VAT under article 25 of the Dutch VAT act (Wet OB)")
+        yield Place(_("VAT"), (told,))
     if found.customer_phone:
         yield Place(_("Phone"), (found.customer_phone,))
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
-from core.config import Config, Limits
+from core.config import Config, Limits, Vat
 from core.database.engine import connect
 from core.errors import ConfigError
 from tests.programs import run_together
@@ -410,3 +410,27 @@ def test_a_path_that_would_be_cut_off_is_refused(tmp_path: Path) -> None:
     environ = {"DATABASE_URL": f"sqlite:///{tmp_path}/a?b/shop.db"}
 
     assert refused_variable(environ) == "DATABASE_URL"
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"), [("", 2100), ("9", 900), ("6,5", 650), ("0", 0), ("21%", 2100)]
+)
+def test_the_rate_of_vat_is_a_number_of_per_cent(
+    tmp_path: Path, text: str, rate: int
+) -> None:
+    assert read(tmp_path, VAT_PERCENT=text).vat == Vat(default_bp=rate)
+
+
+@pytest.mark.parametrize("text", ["-1", "0.21", "101", "high", "9.555"])
+def test_a_rate_of_vat_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
+    environ = {"DATA_DIR": str(tmp_path), "VAT_PERCENT": text}
+
+    assert refused_variable(environ) == "VAT_PERCENT"
+
+
+def test_a_shop_may_be_exempt_from_vat(tmp_path: Path) -> None:
+    config = read(tmp_path, VAT_EXEMPT="yes")
+
+    assert config.vat.is_exempt
+    assert config.vat.rate(900) == 0
+    assert config.offer.is_vat_exempt

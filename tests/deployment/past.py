@@ -169,6 +169,16 @@ class _Past:
 def _at_work(past: _Past) -> None:
     """Fill the tables of before as a shop does."""
     mug = past.product()
+    past.put(
+        "product",
+        slug="book",
+        name="Book",
+        price_cents=995,
+        vat_bp=900,
+        handle="book",
+        title="Book",
+        created_at=MOMENT,
+    )
     past.order_for_review(mug)
     past.refund(mug, "DONE", "re_done")
     past.refund(mug, "FAILED", None)

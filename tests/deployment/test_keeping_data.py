@@ -14,6 +14,7 @@ from core.checkout import late_money
 from core.checkout.late_money import Confirmation
 from core.database.engine import Database, connect
 from core.errors import NotFoundError
+from core.models.catalogue import Product
 from core.models.checkout import EXPIRED, PENDING, Checkout, Reconciled
 from core.models.mail import Mail
 from core.models.records import TOO_LATE, StripeEvent
@@ -321,3 +322,11 @@ def test_migrating_again_changes_nothing(database: Database) -> None:
     database.migrate()
 
     assert (ask(database, refund_views.refunds), to_dos_of(database)) == before
+
+
+def test_only_a_rate_that_was_set_by_hand_counts_as_chosen(database: Database) -> None:
+    query = select(Product.name, Product.vat_bp, Product.chosen_vat_bp)
+
+    kept = ask(database, lambda s: s.execute(query.order_by(Product.id)).all())
+
+    assert [tuple(row) for row in kept] == [("Mug", 2100, None), ("Book", 900, 900)]

@@ -10,16 +10,20 @@ from typing import Any
 import pytest
 from click.testing import Result
 from flask import Flask
+from flask_babel import force_locale
 from sqlalchemy import select, text
 
+from core.catalogue.faults import Fault
 from core.clock import utcnow
 from core.config import Config
 from core.database.engine import Database, connect
+from core.errors import CatalogueError, Refusal
 from core.models.base import Base
 from core.models.catalogue import Product
 from core.owner import accounts
 from core.stock import ledger
 from storefront import create_app
+from storefront.commands import refusal_words
 from storefront.extensions import db
 from tests.emulator import EmulatorServer
 from tests.factories import (
@@ -151,7 +155,9 @@ def test_a_bad_file_changes_nothing_anywhere(
     assert everything(database) == before
 
 
-@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"Handle\n", b"\x00" * 99])
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff\xfe\x00", b"Handle,Title\n", b"\x00" * 99]
+)
 def test_what_is_no_product_file_is_refused_in_one_line(
     run: Run, tops: Path, content: bytes
 ) -> None:
@@ -162,6 +168,130 @@ def test_what_is_no_product_file_is_refused_in_one_line(
     assert result.exit_code == 1
     assert len(result.stderr.splitlines()) == 1
     assert str(tops) in result.stderr
+
+
+def test_what_a_file_renames_without_skus_waits_until_it_is_said_to_be_other_goods(
+    run: Run, tops: Path
+) -> None:
+    run("import-products", tops)
+    tops.write_text(TOPS.replace("S,5", "Small,5"))
+
+    first = run("import-products", tops)
+    second = run("import-products", tops, "--different-goods")
+
+    assert first.stdout.splitlines()[:5] == [
+        "0 products created, 0 updated, 1 unchanged",
+        "Left out by the file; they stay as they are:",
+        "  Top \N{EN DASH} S: 5 in stock",
+        "NOT taken in: these may be the goods that the file leaves out:",
+        "  line 2: Top \N{EN DASH} Small: 5",
+    ]
+    assert "--different-goods" in first.stdout
+    assert second.stdout.startswith("1 products created, 0 updated, 1 unchanged\n")
+
+
+def test_all_that_is_wrong_with_a_file_is_told_at_once(run: Run, tops: Path) -> None:
+    tops.write_text(f"{HEADER}\ntop,Top,Size,S,five,60\ntop,,,M,3,\n")
+
+    result = run("import-products", tops)
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.splitlines() == [
+        f"Error: {tops}: 2 faults; nothing was imported",
+        "  line 2, column 'Variant Inventory Qty': “five” is not a whole number",
+        "  line 3, column 'Variant Price': is blank",
+    ]
+
+
+def test_of_very_many_faults_the_rest_is_counted(run: Run, tops: Path) -> None:
+    tops.write_text("\n".join([HEADER, *(f"h{n},T,,,1,x" for n in range(60))]))
+
+    result = run("import-products", tops)
+
+    assert len(result.stderr.splitlines()) == 52
+    assert result.stderr.splitlines()[-1] == "  and 10 more"
+
+
+@pytest.mark.parametrize("language", ["en_GB.UTF-8", "nl_NL.UTF-8"])
+def test_a_fault_in_a_row_of_several_lines_is_told_with_both_lines(
+    run: Run, tops: Path, monkeypatch: pytest.MonkeyPatch, language: str
+) -> None:
+    monkeypatch.setenv("LANG", language)
+    tops.write_text('Handle,Title,Price\na,"A\nB",x\n')
+
+    result = run("import-products", tops)
+
+    expected = {
+        "en": "line 3, column 'Price': “x” is not a price like 12.50"
+        " (in the row that begins on line 2)",
+        "nl": "regel 3, kolom 'Price': “x” is geen prijs zoals 12,50"
+        " (in de rij die op regel 2 begint)",
+    }
+    assert result.stderr == f"Error: {tops}: {expected[language[:2]]}\n"
+
+
+@pytest.mark.parametrize("language", ["nl", "en"])
+def test_every_fault_has_words_for_all_that_it_knows(app: Flask, language: str) -> None:
+    names = "megabytes other cells columns most text choices name line stock reserved"
+    values = dict.fromkeys(names.split(), 7)
+
+    with app.app_context(), force_locale(language):
+        for fault in Fault:
+            error = CatalogueError([Refusal(fault, values=values)])
+            assert refusal_words.told(error)
+            assert "%" not in refusal_words.told(error)
+
+
+def test_what_an_owner_should_know_of_a_file_is_told(run: Run, tops: Path) -> None:
+    tops.write_text(
+        "Handle,Title,Price,Image Src,SEO Title\n"
+        "a,A,0.30,demo/kop.svg,Best\n"
+        "b,B,3,gone.jpg,\n"
+        "c,C,3,../__init__.py,\n"
+        "d,D,3,https://example.org/d.jpg,\n"
+    )
+
+    result = run("import-products", tops)
+
+    assert result.stdout == "4 products created, 0 updated, 0 unchanged\n"
+    assert result.stderr.splitlines() == [
+        "Stripe takes from €0.50 to €999,999.99, so alone these cannot be paid:",
+        "  line 2: A: €0.30",
+        "Pictures that are not there:",
+        "  gone.jpg",
+        "  ../__init__.py",
+        "1 picture is at another address; a neutral one is shown instead.",
+        "Columns that the shop does not know, and does not keep:",
+        "  SEO Title",
+    ]
+
+
+def test_what_a_file_renames_is_told_with_both_names(run: Run, tops: Path) -> None:
+    header = "Handle,Title,Option1 Name,Option1 Value,SKU,Price"
+    tops.write_text(f"{header}\ntop,Top,Size,S,T-S,60\ntop,,,M,T-M,60\n")
+    run("import-products", tops)
+    tops.write_text(f"{header}\ntop,Top,Size,Small,T-S,60\ntee,Tee,Size,M,T-M,60\n")
+
+    result = run("import-products", tops)
+
+    assert result.stdout.splitlines() == [
+        "0 products created, 2 updated, 0 unchanged",
+        "Renamed:",
+        "  Top \N{EN DASH} S → Top \N{EN DASH} Small",
+        "  top: Top \N{EN DASH} M → tee: Tee \N{EN DASH} M",
+    ]
+
+
+def test_a_dutch_terminal_is_spoken_to_in_dutch(
+    run: Run, tops: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LC_ALL", "nl_NL.UTF-8")
+    run("import-products", tops)
+    tops.write_text(TOPS.replace("M,", "Middel,"))
+
+    result = run("import-products", tops)
+
+    assert "  Top \N{EN DASH} M: 3 op voorraad" in result.stdout.splitlines()
 
 
 def test_a_file_that_is_not_there_is_a_wrong_call(run: Run, tmp_path: Path) -> None:

@@ -66,6 +66,16 @@ def test_the_status_tells_what_became_of_the_money(
     assert row["Status"] == status
 
 
+def test_a_sale_without_vat_is_called_exempt_and_has_no_column_of_vat():
+    exempt = replace(ORDER, is_vat_exempt=True)
+
+    [row] = order_tables.of_orders([exempt]).to_dict("records")
+    sheet = order_tables.for_a_sheet([exempt])
+
+    assert row["Btw"] == "vrijgesteld"
+    assert [name for name in sheet.columns if name.startswith("Btw")] == []
+
+
 def test_the_list_tells_how_the_goods_leave():
     [row] = order_tables.of_orders([ORDER]).to_dict("records")
 

@@ -13,6 +13,7 @@ from core.database.engine import Database, connect
 from core.errors import CopyError
 from core.maintenance import copying
 from core.maintenance.copying import Copied
+from core.models.catalogue import VatSetting
 from core.models.checkout import EXPIRED, PENDING, Checkout, Reconciled, StoredOffer
 from core.models.every import TABLES
 from core.models.limits import SHARE, CheckoutTry, RefusedCheckout
@@ -111,6 +112,7 @@ def stock_up(database: Database, now: datetime) -> int:
     rest = [
         StripeEvent(id="evt_Z", received_at=odd, **event),
         StoredOffer(content=ODD_NAME, created_at=odd),
+        VatSetting(default_bp=900, is_exempt=True),
         Reconciled(id=1, until=odd, looked_back_at=odd, taken_until=odd),
         CheckoutTry(network="192.0.2.1/32", minute=odd, tries=1),
         RefusedCheckout(
