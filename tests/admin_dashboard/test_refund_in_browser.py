@@ -197,6 +197,11 @@ def test_an_order_is_opened_from_the_list(
     owner_page.keyboard.press("Enter")
     cell = owner_page.get_by_role("gridcell", name=str(number), include_hidden=True)
     expect(cell.first).to_be_attached(timeout=15 * SECONDS)
+    # A table of other rows takes the place of the first: a click on that would be lost.
+    rows = owner_page.get_by_test_id("stDataFrame").first.get_by_role(
+        "row", include_hidden=True
+    )
+    expect(rows).to_have_count(2, timeout=15 * SECONDS)
     box = owner_page.get_by_test_id("stDataFrame").first.bounding_box()
     assert box
 
